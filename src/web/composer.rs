@@ -1,5 +1,6 @@
-//! What a queued mail says, decided when it is sent: by then an account may be active, disabled or
-//! gone, and whoever asked learnt nothing of it. Links are made here, so that their time begins now.
+//! Composes queued mails when they are sent: by then an account may be active, disabled or deleted, and the
+//! person who made the request learned nothing about it. Links are created here, so that their lifetime
+//! begins when the mail is sent.
 
 use async_trait::async_trait;
 
@@ -20,21 +21,21 @@ use crate::web::membership::self_service::SelfService;
 
 /// Turns queued mails into letters.
 pub struct MailComposer {
-    /// Accounts.
+    /// The accounts.
     pub accounts: Accounts,
-    /// Links.
+    /// Issues action links.
     pub actions: ActionLinks,
-    /// Addresses that wait for their confirmation.
+    /// Keeps the new addresses that wait for confirmation.
     pub self_service: SelfService,
-    /// What was delivered.
+    /// The recorded deliveries.
     pub deliveries: DeliveryStore,
-    /// Links that people make for others.
+    /// The links that people create for others.
     pub links: Links,
-    /// What these are on.
+    /// Lists the files of links.
     pub listings: LinkListings,
-    /// Who wants which notices.
+    /// Which notices accounts have turned off.
     pub notices: Notices,
-    /// Where people reach the app, without a trailing slash.
+    /// The public address of the app, without a trailing slash.
     pub public_url: String,
 }
 
@@ -52,8 +53,8 @@ impl Compose for MailComposer {
         Ok(match mail.kind {
             MailKind::SignUp => match self.enabled(&mail.recipient).await? {
                 Some(account) if account.stage() == AccountStage::Active => {
-                    // It is the same mailbox: where somebody asks for an account, its owner can get into
-                    // the one that is there.
+                    // It is the same mailbox, so the person who signed up owns the existing account and may
+                    // get into it.
                     let reset = self.actions.issue(ActionPurpose::Reset, &account, "", mail.jti, now).await;
                     let reset = reset.map_err(ComposeError::new)?;
                     let name = account.name.as_str().to_owned();
@@ -118,7 +119,7 @@ impl MailComposer {
         Ok(account.filter(|account| !account.disabled))
     }
 
-    /// What was taken through a link, told to who owns it still.
+    /// Composes the notice about downloads through a link, for the account that still owns the link.
     async fn taken(&self, mail: &QueuedMail) -> Result<Option<AddressedLetter>, ComposeError> {
         let Some(account) = self.of_details(mail).await? else { return Ok(None) };
         if self.notices.are_off(&account.id, mail.kind).await.map_err(ComposeError::new)? {
@@ -146,7 +147,7 @@ impl MailComposer {
         Ok(letter.map(|letter| AddressedLetter { to: account.email, letter, headers }))
     }
 
-    /// The link that its owner needs in order to get into the account, as far as it has come.
+    /// Composes the mail with the link that the owner needs to get into the account, depending on its stage.
     async fn way_in(
         &self,
         account: Option<Account>,
@@ -163,8 +164,8 @@ impl MailComposer {
         let link = link.map_err(ComposeError::new)?;
         let (name, until) = (account.name.as_str().to_owned(), link.until);
         let letter = match account.stage() {
-            // Nobody has shown yet that the mailbox is theirs: what somebody called themselves is not
-            // passed on to it.
+            // Nobody has proven yet that the mailbox is theirs, so the name that someone entered is not sent
+            // to it.
             AccountStage::SignedUp => Letter::Activate { link: link.address, until },
             AccountStage::Invited => {
                 let by = mail.details.by.clone().unwrap_or_default();
@@ -178,8 +179,8 @@ impl MailComposer {
         Ok(Some(AddressedLetter::new(account.email, letter)))
     }
 
-    /// Nothing is sent to an address that another account has: it could not be confirmed, and its
-    /// owner did not ask.
+    /// Composes the mail that confirms a new address. Sends nothing if another account has the address: it
+    /// could not be confirmed, and the owner of that account did not ask.
     async fn confirmation(
         &self,
         mail: &QueuedMail,
@@ -201,7 +202,8 @@ impl MailComposer {
         Ok(Some(AddressedLetter::new(wanted, letter)))
     }
 
-    /// Nothing is sent of a link that is over before its mail left.
+    /// Composes the mail that brings a link. Sends nothing if the link expired or was revoked in the
+    /// meantime.
     async fn link(&self, mail: &QueuedMail, now: Timestamp) -> Result<Option<AddressedLetter>, ComposeError> {
         let Some(id) = &mail.details.recipient else { return Ok(None) };
         let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;

@@ -1,6 +1,6 @@
-//! What all web apps on one database must have in common, remembered in it: the key of links, a signing
-//! key, and who may read what. A web app whose keys folder is another one would sign tokens that the
-//! others call forged and show addresses of links that lead nowhere, so it is refused at its start.
+//! What all web apps on one database must have in common, recorded in the database: the link key, a signing
+//! key, and who may read which share. A web app with a different keys folder would sign tokens that the
+//! others reject as forged and would show link addresses that don't work, so it fails to start.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ const LINK_KEY: &str = "link-key";
 const SIGNING_KEY: &str = "signing-key";
 const READERS: &str = "readers";
 
-/// The keys of this machine are not those of the database.
+/// This machine's keys can't be used with the database.
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceKeysError {
     /// The database failed.
@@ -29,10 +29,10 @@ pub enum InstanceKeysError {
     /// The signing keys can't be used.
     #[error(transparent)]
     Signer(#[from] SignerError),
-    /// The key of links can't be used.
+    /// The link key can't be used.
     #[error(transparent)]
     LinkKey(#[from] LinkKeyError),
-    /// The key of links is not there any more.
+    /// The link key is missing.
     #[error(
         "the key of links {} is lost: links that were given out still work, but their pages and new mails \
          can't show their addresses; put the file back from a backup, or run `oncelink keys adopt` to go on \
@@ -40,7 +40,7 @@ pub enum InstanceKeysError {
         .0.display()
     )]
     LinkKeyLost(PathBuf),
-    /// The key of links is another one.
+    /// The link key is a different one.
     #[error(
         "the key of links {} is not the one that the links in this database were made with: links that were \
          given out still work, but their pages and new mails would show wrong addresses; all web apps on one \
@@ -48,7 +48,7 @@ pub enum InstanceKeysError {
         .0.display()
     )]
     OtherLinkKey(PathBuf),
-    /// The signing keys are others.
+    /// The signing keys are different ones.
     #[error(
         "the keys folder {} does not hold the key {kid}, which signs for this database: tokens signed here \
          would be refused elsewhere; all web apps on one database need the same keys folder: copy it here, or, \
@@ -56,9 +56,9 @@ pub enum InstanceKeysError {
         folder.display()
     )]
     OtherSigningKeys {
-        /// The folder.
+        /// The keys folder.
         folder: PathBuf,
-        /// The key that it should hold.
+        /// The id of the key that it should contain.
         kid: String,
     },
 }
@@ -69,8 +69,7 @@ impl From<sqlx::Error> for InstanceKeysError {
     }
 }
 
-/// The keys in `folder`, which are those of the database; makes them where neither
-/// has any yet.
+/// Opens the keys in `folder`, which must be those of the database. Creates them if neither has any yet.
 ///
 /// # Errors
 /// See [`InstanceKeysError`].
@@ -90,12 +89,13 @@ pub async fn open_keys(
     Ok((signer, link_key))
 }
 
-/// Whether what the database remembers is there, so that nothing is made in its place. Makes nothing.
+/// Checks that the keys that the database has recorded exist, so that no new ones are created in their place.
+/// Creates nothing.
 ///
 /// # Errors
 /// See [`InstanceKeysError`].
 pub async fn check_there(db: &Database, folder: &Path) -> Result<(), InstanceKeysError> {
-    // First: where all keys are missing, they are those of another web app.
+    // Checked first: if all keys are missing, this is the keys folder of another web app.
     if let Some(kid) = known(db, SIGNING_KEY).await?
         && !folder.join("keys.json").exists()
     {
@@ -108,7 +108,7 @@ pub async fn check_there(db: &Database, folder: &Path) -> Result<(), InstanceKey
     Ok(())
 }
 
-/// Whether the key that signs for the database is one of these, and remembers the one that does now.
+/// Checks that we have the key that signs for the database, and records the key that signs now.
 ///
 /// # Errors
 /// See [`InstanceKeysError`].
@@ -126,7 +126,7 @@ pub async fn check_signer(db: &Database, signer: &Signer, now: Timestamp) -> Res
     Ok(())
 }
 
-/// Makes the keys in `folder` those of the database, with a line in the audit log.
+/// Makes the keys in `folder` those of the database, and records that in the audit log.
 ///
 /// # Errors
 /// See [`InstanceKeysError`].
@@ -140,7 +140,7 @@ pub async fn adopt(db: &Database, folder: &Path, now: Timestamp) -> Result<(), I
     Ok(db.commit(transaction).await?)
 }
 
-/// Remembers which key signs from now on.
+/// Records which key signs from now on.
 ///
 /// # Errors
 /// When the database fails.
@@ -148,11 +148,11 @@ pub async fn signs_now(db: &Database, kid: &str) -> Result<(), QueryError> {
     replace(db, SIGNING_KEY, kid).await
 }
 
-/// Reviews all tokens where the settings' lists of who may read what are not the ones that were
-/// remembered: a right that was taken away there is lost at the restart.
+/// Reviews all tokens if the settings' lists of who may read which share have changed since they were
+/// recorded, so that rights that were removed from the settings end at the restart.
 ///
 /// # Errors
-/// When the database fails; it is done at the next start then.
+/// When the database fails; the next start tries again.
 pub async fn review_readers(
     db: &Database,
     shares: &[ShareSettings],
@@ -165,7 +165,7 @@ pub async fn review_readers(
         Some(_) => issued.review_all(now).await?,
         None => {}
     }
-    // Last: a review that breaks off is begun again.
+    // Done last, so that a review that is interrupted starts again.
     replace(db, READERS, &readers).await
 }
 
@@ -184,7 +184,7 @@ async fn known(db: &Database, name: &str) -> Result<Option<String>, QueryError> 
         .await?)
 }
 
-/// Remembers `value` unless there is one: of two that start at once, one is first.
+/// Records `value` unless there already is one: if two processes start at the same time, the first one wins.
 async fn remember(db: &Database, name: &str, value: &str) -> Result<(), QueryError> {
     sqlx::query("INSERT INTO instance (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
         .bind(name)

@@ -72,24 +72,24 @@ pub mod time_reset;
 pub mod tokens;
 pub mod upkeep;
 pub mod uploads;
-/// How long the end waits for requests whose clients have gone.
+/// How long closing waits for requests whose clients have disconnected, and for the database.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Searches that run at once.
+/// Maximum number of searches that run at the same time.
 const SEARCHES_AT_ONCE: usize = 4;
 
-/// No link for the first administrator can be made.
+/// The link for the first administrator could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum FirstAdminError {
     /// The database failed.
     #[error(transparent)]
     Accounts(#[from] AccountError),
-    /// No link could be made.
+    /// The link could not be issued.
     #[error(transparent)]
     Action(#[from] ActionLinkError),
 }
 
-/// The web app, ready to answer. Cheap to clone.
+/// The web app, ready to serve requests. Cheap to clone.
 #[derive(Clone)]
 pub struct WebApp {
     state: Data<AppState>,
@@ -190,16 +190,16 @@ impl WebApp {
             uploads: state.uploads.clone(),
             editor: state.editor.clone(),
         });
-        // Before anybody is let in: what a crash cut off is finished or undone.
+        // Before the first request: finishes or undoes what a crash interrupted.
         let app = WebApp { state: Data::new(state), sender, upkeep };
         Box::pin(app.upkeep.settle(app.state.services.clock.now())).await;
         Ok(app)
     }
 
-    /// A one-time address for making the first administrator; `None` when there is one already.
+    /// Returns a one-time address for creating the first administrator; `None` if there already is one.
     ///
     /// # Errors
-    /// When the database fails or nothing can be signed.
+    /// When the database fails or the link can't be signed.
     pub async fn first_admin_link(&self) -> Result<Option<String>, FirstAdminError> {
         let services = &self.state.services;
         if services.accounts.has_administrator().await? {
@@ -208,25 +208,25 @@ impl WebApp {
         Ok(Some(services.actions.first_administrator(services.clock.now()).await?))
     }
 
-    /// The public keys as a JWKS, for a download service in the same process. Ask again whenever
-    /// a key is unknown: keys rotate.
+    /// Returns a function that returns the public keys as a JWKS, for a download service in the same process.
+    /// It must be called again when a key is unknown, because keys rotate.
     pub fn jwks(&self) -> impl Fn() -> String + Clone + Send + Sync + 'static {
         let (signer, clock) =
             (Arc::clone(&self.state.services.issuer.signer), self.state.services.clock.clone());
         move || signer.jwks(clock.now())
     }
 
-    /// Whether opening made the very first signing key: this is the first start.
+    /// Whether opening the app created the first signing key, which means that this is the first start.
     pub fn signing_keys_made_now(&self) -> bool {
         self.state.services.issuer.signer.made_now()
     }
 
-    /// Where it is noted when something in the background fails, or a stop begins.
+    /// Returns the health of the app, which records failures in the background and the start of a shutdown.
     pub fn health(&self) -> &Health {
         &self.state.health
     }
 
-    /// Adds the app's addresses to a server.
+    /// Adds the app's routes to a server.
     pub fn configure(&self, cfg: &mut ServiceConfig) {
         cfg.app_data(self.state.clone()).service(
             scope("")
@@ -237,13 +237,13 @@ impl WebApp {
         );
     }
 
-    /// What it does by itself.
+    /// Returns the background work.
     pub fn upkeep(&self) -> &Upkeep {
         &self.upkeep
     }
 
-    /// Says how revocations reach the download service of the same settings, which runs in this process;
-    /// others are told over HTTP.
+    /// Sets how revocations reach the download service of the same settings, which runs in this process.
+    /// Other download services receive them over HTTP.
     pub fn set_revocation_sink(&self, to: Arc<dyn RevocationSink>) {
         let nodes = &self.state.services.nodes;
         nodes.own_is_here();
@@ -257,17 +257,17 @@ impl WebApp {
         self.state.services.issued.revocations.set_own_sink(to);
     }
 
-    /// Says that the download service runs in this process, and how it is asked whether it is ready.
+    /// Sets how the download service in this process is asked whether it is ready.
     pub fn set_readiness_probe(&self, node: Arc<dyn ReadinessProbe>) {
         self.state.node_readiness.set_in_process(node);
     }
 
-    /// Takes receipts from a download service in the same process.
+    /// Returns the sink for receipts from a download service in the same process.
     pub fn receipts(&self) -> Arc<dyn ReceiptSink> {
         Arc::new(self.state.deliveries.clone())
     }
 
-    /// Delivers revocations, for ever. Ends when it is dropped.
+    /// Delivers revocations until the future is dropped.
     pub async fn revoke_tokens(&self) {
         let services = &self.state.services;
         if let Err(error) = services.issued.revocations.set_http_sinks(&services.issuer) {
@@ -282,12 +282,12 @@ impl WebApp {
         self.sender.run().await;
     }
 
-    /// Ends the sending of mails: what is under way is finished or given back.
+    /// Stops sending mails: running attempts are finished, or their mails given back to the queue.
     pub async fn finish_mails(&self) {
         self.sender.finish().await;
     }
 
-    /// Tries to send what is due now, once.
+    /// Tries to send all mails that are due now, once.
     ///
     /// # Errors
     /// When the database fails.
@@ -296,7 +296,8 @@ impl WebApp {
         Ok(())
     }
 
-    /// Closes the database, after what is under way. A database that does not answer is not waited for.
+    /// Closes the database after running requests have finished. Does not wait long for a database that
+    /// doesn't respond.
     pub async fn close(&self) {
         if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.finish()).await.is_err() {
             tracing::warn!("requests are cut off by the end; what they began is settled at the next start");

@@ -1,5 +1,5 @@
-//! Accounts with all that managing them takes, without a server: what the command line works with
-//! while the services run, and what the web app is built upon.
+//! The services for managing accounts, without a server. The command line uses them while the app is running,
+//! and the web app is built on them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,82 +31,82 @@ use crate::web::revocations::issued::IssuedTokens;
 use crate::web::shares::rights::Rights;
 use crate::web::tokens::issuer::Issuer;
 
-/// How long a request waits for the download service to put revocations on record.
+/// How long a request waits for the download services to record revocations.
 const REVOKING: Duration = Duration::from_secs(2);
 
 /// The web app can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum WebOpenError {
-    /// Its database can't be used.
+    /// The database can't be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The keys can't be used, or are not those of the database.
     #[error(transparent)]
     Keys(#[from] InstanceKeysError),
-    /// The key of the download services can't be used.
+    /// The node key can't be used.
     #[error(transparent)]
     NodeKey(#[from] NodeKeyError),
-    /// What was changed in the settings can't be carried out.
+    /// A database query failed while the web app was starting.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// It can't be held against what is remembered of it.
+    /// The database could not be compared with what is remembered of it.
     #[error(transparent)]
     Restored(#[from] RestoreDetectionError),
-    /// The record of spent action links can't be used.
+    /// The store of used action links can't be used.
     #[error("the account database can't keep used action links")]
     UsedTokens(#[from] StoreError),
     /// Mails can't be sent.
     #[error(transparent)]
     Mail(#[from] TransportError),
-    /// The sender of mails is none.
+    /// The sender of mails is not valid.
     #[error("`mail.from` is no sender; write it as in `Oncelink <noreply@example.org>`")]
     Sender(#[source] lettre::address::AddressError),
-    /// An address in the settings can't stand in a header.
+    /// An address in the settings can't be used in a header.
     #[error("download.public_url has characters that an address can't have")]
     Address(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Accounts, their passwords and the links by which people choose them. Cheap to clone.
+/// The services for managing accounts and links. Cheap to clone.
 #[derive(Clone)]
 pub struct Services {
-    /// The present moment.
+    /// The clock.
     pub clock: Clock,
-    /// The clock skew that tokens are allowed.
+    /// The clock skew that is tolerated in tokens.
     pub leeway: Duration,
     /// The database.
     pub db: Database,
-    /// What cached accounts are checked against.
+    /// The changes of accounts, against which cached accounts are checked.
     pub account_changes: AccountChanges,
-    /// Accounts.
+    /// The accounts.
     pub accounts: Accounts,
-    /// Hashing of passwords.
+    /// Hashes and verifies passwords.
     pub passwords: Passwords,
-    /// Fewest characters of a password.
+    /// Minimum number of characters of a password.
     pub password_min: usize,
     /// Issues tokens.
     pub issuer: Issuer,
-    /// Action links.
+    /// Issues and verifies action links.
     pub actions: ActionLinks,
-    /// Those that were spent.
+    /// Records used action links.
     pub used: Arc<dyn UsedTokens>,
-    /// Mails that wait.
+    /// The queue of mails.
     pub queue: MailQueue,
     /// The download services.
     pub nodes: Nodes,
-    /// Download tokens that may have to be revoked.
+    /// Issued download tokens, which may have to be revoked.
     pub issued: IssuedTokens,
-    /// Links that people make for others.
+    /// The links that people create for others.
     pub links: Links,
-    /// Who wants which notices.
+    /// Which notices accounts have turned off.
     pub notices: Notices,
-    /// What administrators do with accounts.
+    /// Administrators' actions on accounts.
     pub account_admin: AccountAdmin,
-    /// What people do with their own accounts.
+    /// People's actions on their own accounts.
     pub self_service: SelfService,
 }
 
 impl Services {
-    /// Opens the database and the keys that the settings name; makes what is missing.
+    /// Opens the database and the keys that the settings name, and creates them if they are missing.
     ///
     /// # Errors
     /// See [`WebOpenError`].
@@ -178,7 +178,7 @@ impl Services {
         })
     }
 
-    /// Marks all that a signing key signed to be revoked, because the key was taken out.
+    /// Marks all tokens that a signing key signed for revocation, because the key was removed.
     ///
     /// # Errors
     /// When the database fails.
@@ -191,8 +191,8 @@ impl Services {
         Ok(())
     }
 
-    /// Has what was just marked revoked, if that goes quickly; what does not is tried again and again.
-    /// Returns whether the download services have it all on record.
+    /// Delivers revocations that were just marked, if that is quick; otherwise they are retried in the
+    /// background. Returns whether all download services have recorded them.
     pub async fn revoke_now(&self) -> bool {
         let delivering = self.issued.revocations.deliver(false, self.clock.now());
         let Ok(delivered) = tokio::time::timeout(REVOKING, delivering).await else {
@@ -203,7 +203,7 @@ impl Services {
         for node in delivered {
             match node.outcome {
                 Ok(_) => {}
-                // Those who deliver say so, once.
+                // The background delivery has already logged the failure.
                 Err(RevokeError::Waiting) => all = false,
                 Err(error) => {
                     all = false;

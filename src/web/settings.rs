@@ -1,4 +1,4 @@
-//! What each room gets of the settings: the one place, beside those that wire, that knows both.
+//! Converts the settings to what each room of the web app needs of them.
 
 use crate::config::Settings;
 use crate::web::db::DatabaseSettings;

@@ -1,6 +1,6 @@
-//! Resets the time of the web app's database, after a clock that was ahead for a while: what "happened"
-//! later than now happened now, what was to end by the wrong clock ends as if it had begun now, and all
-//! sessions and action links are over. The logs keep what they say: their lines can't be altered.
+//! Resets the times in the web app's database after the clock was ahead for a while. Times of past events
+//! that are later than now are set to now, expiries are limited to what they could be if they had begun now,
+//! and all sessions and action links end. The logs stay as they are, because their lines can't be altered.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::web::db::{Database, DatabaseSettings, QueryError};
 use crate::web::restored::{RestoreDetectionError, end_sessions};
 use crate::web::services::WebOpenError;
 
-/// Moments at which something happened, or from which on something is due.
+/// Columns with times at which something happened, or from which on something is due.
 pub const PAST: [(&str, &str); 39] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
@@ -58,26 +58,26 @@ pub const PAST: [(&str, &str); 39] = [
     ("sessions", "last_seen_at"),
 ];
 
-/// How far away what ends can be.
+/// How far in the future each kind of expiry can be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimeLimits {
-    /// The clock skew that tokens are allowed.
+    /// The clock skew that is tolerated in tokens.
     pub leeway: Duration,
-    /// The longest lifetime of a token.
+    /// The maximum lifetime of a token.
     pub token: Duration,
-    /// The longest time for which a redeemed one is kept.
+    /// The maximum time for which a redeemed token is kept.
     pub lease: Duration,
-    /// How long an account is kept that isn't activated.
+    /// How long an account that was never activated is kept.
     pub unactivated: Duration,
-    /// How long an upload is kept without new bytes.
+    /// How long an upload that receives no new bytes is kept.
     pub upload: Duration,
-    /// How long something is kept in the trash.
+    /// How long files are kept in the trash.
     pub trash: Duration,
     /// How long an invitation is valid.
     pub invitation: Duration,
 }
 
-/// Moments at which something ends, which can't be further away than that.
+/// Columns with times at which something ends, and how far in the future these can be.
 fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 7] {
     let kept = limits.token.saturating_add(limits.lease);
     [
@@ -91,8 +91,8 @@ fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 7] {
     ]
 }
 
-/// The latest moment that the database kept, if it is too far ahead of `now`; `None` where there is no
-/// database yet.
+/// Returns the latest time that the database has recorded, if it is too far ahead of `now`; `None` if it
+/// isn't or if there is no database yet.
 ///
 /// # Errors
 /// When the database can't be opened.
@@ -110,7 +110,7 @@ pub async fn wrong(
 /// Resets the time of the database to `now`. Returns how many sessions ended.
 ///
 /// # Errors
-/// When the database fails; nothing has changed then, or everything has but for spent action links.
+/// When the database fails. Then either nothing has changed, or everything except used action links.
 pub async fn reset(
     database: impl Into<DatabaseSettings>,
     limits: impl Into<TimeLimits>,
@@ -119,7 +119,7 @@ pub async fn reset(
     let (database, limits) = (database.into(), limits.into());
     let Some((db, used)) = open(database, now).await? else { return Ok(0) };
     let sessions = reset_rows(&db, &limits, now).await.map_err(RestoreDetectionError::from)?;
-    // Last: as long as its mark is ahead, the next attempt does all of it again.
+    // Done last: as long as this mark is ahead, the next attempt repeats everything.
     used.reset_time(now).await?;
     db.close().await;
     Ok(sessions)
@@ -133,7 +133,7 @@ async fn open(
         return Ok(None);
     }
     let db = Database::open(database).await?;
-    // A clock of its own: the mark that is found must not become anybody's time.
+    // A separate clock, because the mark in the database must not become the time of anything else.
     let clock = Clock::manual(now);
     let used = SqlUsedTokens::open(db.reader().clone(), db.writer().clone(), &clock, None).await?;
     Ok(Some((db, used)))
@@ -156,7 +156,7 @@ async fn reset_rows(db: &Database, limits: &TimeLimits, now: Timestamp) -> Resul
     Ok(sessions)
 }
 
-/// The ends that [`reset`] looks after, for whoever looks for those that it forgot.
+/// Returns the columns with expiries that [`reset`] handles, so that a test can find those that are missing.
 pub fn ends_looked_after() -> impl Iterator<Item = (&'static str, &'static str)> {
     ends(&TimeLimits::default()).into_iter().map(|(table, column, _)| (table, column))
 }

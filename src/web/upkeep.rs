@@ -1,5 +1,5 @@
-//! What the web app does by itself: what has ended is forgotten, what was cut off is settled, what was counted
-//! is written down, and the time and the database's standing are kept.
+//! Background work of the web app: deletes what has expired, settles interrupted changes, writes counts to
+//! the database, and records the time and the database's standing.
 
 use std::error::Error;
 use std::time::Duration;
@@ -21,29 +21,29 @@ use crate::web::shares::editor::ShareEditor;
 use crate::web::throttle::Throttle;
 use crate::web::uploads::Uploads;
 
-/// How often the database is held against what is known of it.
+/// How often the database is compared with its known standing.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often the present moment is kept on disk …
+/// How often the current time is written to disk …
 const KEEP_TIME_EVERY: Duration = Duration::from_secs(10);
-/// … and each how manieth time what has ended is forgotten.
+/// … after how many of these rounds expired data is pruned …
 const PRUNE_EACH: u64 = 6;
-/// … and what is left of uploads is looked for.
+/// … and after how many of these rounds leftovers of uploads are removed.
 const SWEEP_EACH: u64 = 360;
 
-/// How often is looked whether mail is stuck.
+/// How often stuck mail is checked for.
 const LOOK_AT_MAIL_EVERY: Duration = Duration::from_secs(5);
 
-/// How often views of links' pages are put into the database.
+/// How often views of links' pages are written to the database.
 const COUNT_VIEWS_EVERY: Duration = Duration::from_secs(1);
 
-/// Uses of links that were released are forgotten after so long.
+/// How long released uses of links are kept.
 const KEEP_RELEASED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// By what address a download was begun is forgotten so long after nothing can be continued.
+/// How long client addresses of downloads are kept after nothing can be continued any more.
 const KEEP_CLIENTS: Duration = Duration::from_secs(60 * 60);
 
-/// What is kept up.
+/// Runs the background work.
 pub struct Upkeep {
     pub(super) services: Services,
     pub(super) restore_detector: RestoreDetector,
@@ -57,8 +57,8 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Keeps the time, counts views, remembers where the database stands, and forgets what has ended by
-    /// itself. Runs until it is dropped.
+    /// Records the time, writes views, tracks the database's standing, checks for stuck mail and deletes what
+    /// has expired. Runs until the future is dropped.
     pub async fn run(&self) {
         tokio::join!(self.keep(), self.count_views(), self.watch_standing(), self.watch_mail());
     }
@@ -86,7 +86,7 @@ impl Upkeep {
         }
     }
 
-    /// Looks whether mail is stuck, for the mark on administrators' pages.
+    /// Checks whether mail is stuck, for the notice on administrators' pages.
     ///
     /// # Errors
     /// When the database fails.
@@ -110,7 +110,7 @@ impl Upkeep {
                 Err(_) => {}
                 Ok(()) => failing = false,
             }
-            // Another process has reset the time: then it is reset here, too, if it was ahead.
+            // Another process has reset the time. Follows the reset if this clock was ahead.
             let reset = services.used.time_reset();
             if let (Some(mark), Some(wrong)) = (reset, services.clock.wrong(services.leeway))
                 && mark <= wrong.wall.plus(services.leeway)
@@ -140,7 +140,7 @@ impl Upkeep {
         }
     }
 
-    /// Puts views of links' pages that were counted in memory into the database.
+    /// Writes the views of links' pages that were counted in memory to the database.
     pub async fn flush_views(&self) {
         let links = &self.services.links;
         if let Err(error) = links.views.flush(&links.db).await {
@@ -148,7 +148,7 @@ impl Upkeep {
         }
     }
 
-    /// Whether another web app on this database signs with a key that is not among ours; says so once.
+    /// Returns whether another web app on this database signs with a key that we don't have. Logs it once.
     async fn look_at_keys(&self, knew: bool, now: Timestamp) -> bool {
         let services = &self.services;
         match instance::check_signer(&services.db, &services.issuer.signer, now).await {
@@ -164,7 +164,7 @@ impl Upkeep {
         }
     }
 
-    /// Forgets what has ended by itself: sessions, counted attempts, accounts that nobody activated.
+    /// Deletes what has expired, such as sessions, counted attempts and accounts that were never activated.
     pub async fn prune(&self) {
         let now = self.services.clock.now();
         warn(self.services.queue.prune(now).await, "cannot forget old mails");
@@ -195,7 +195,7 @@ impl Upkeep {
         }
     }
 
-    /// Removes what is left of uploads of which nobody knows any more.
+    /// Removes leftovers of uploads that are no longer in the database.
     pub async fn sweep_uploads(&self) {
         if let Some(removed @ 1..) =
             warn(self.uploads.remove_orphans(self.services.clock.now()).await, "cannot look for left uploads")
@@ -204,7 +204,7 @@ impl Upkeep {
         }
     }
 
-    /// Finishes or undoes what was cut off between the disk and the database.
+    /// Finishes or undoes changes that were interrupted between the disk and the database.
     pub(super) async fn settle(&self, now: Timestamp) {
         match self.editor.settle(now).await {
             Ok(0) => {}
@@ -236,7 +236,7 @@ impl Upkeep {
     }
 }
 
-/// What came of it; a failure is logged, and tried again in the next round.
+/// Returns the result; logs a failure, which the next round retries.
 fn warn<T, E: Error + 'static>(outcome: Result<T, E>, what: &str) -> Option<T> {
     outcome.inspect_err(|error| tracing::warn!(error = error as &dyn Error, "{what}")).ok()
 }

@@ -1,4 +1,5 @@
-//! What an owner sees of a link's deliveries: each recipient, whether he looked, and each download.
+//! What the owner of a link sees about its deliveries: the recipients, whether they opened the page, and the
+//! downloads.
 
 use serde::Serialize;
 use sqlx::Row;
@@ -12,26 +13,26 @@ use crate::web::db::columns::from_column;
 use crate::web::deliveries::receipts::DeliveryStore;
 use crate::web::identity::AccountId;
 
-/// Deliveries and recipients that are shown at most, the newest first.
+/// Maximum number of deliveries (newest first), and of recipients, that are shown.
 const SHOWN: i64 = 500;
 
-/// What is known of a link's recipients and deliveries.
+/// What is known about a link's recipients and deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LinkHistory {
-    /// Whom the link is for.
+    /// The recipients of the link.
     pub recipients: Vec<RecipientHistory>,
-    /// What was delivered, the newest first.
+    /// The deliveries, newest first.
     pub deliveries: Vec<DeliveryHistory>,
 }
 
-/// A recipient.
+/// A recipient and their use of the link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecipientHistory {
-    /// His address; `None` for whoever has the link's.
+    /// The recipient's email address; `None` if the link is for anyone who has it.
     pub email: Option<String>,
-    /// How often the link's page was looked at.
+    /// How often the recipient's page was opened.
     pub looks: u64,
-    /// When it was last.
+    /// When it was last opened.
     pub looked_at: Option<Timestamp>,
     /// Uses that are reserved or used.
     pub taken: u64,
@@ -40,32 +41,32 @@ pub struct RecipientHistory {
 /// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeliveryHistory {
-    /// The token.
+    /// The jti of the token.
     pub jti: String,
-    /// For whom; `None` for whoever has the link's address.
+    /// The recipient's email address; `None` if the link is for anyone who has it.
     pub email: Option<String>,
-    /// The file path, where it is known.
+    /// The path of the file, if known.
     pub file: Option<String>,
     /// When the token was redeemed.
     pub redeemed_at: Timestamp,
-    /// When the first byte left.
+    /// When the first byte was sent.
     pub started_at: Option<Timestamp>,
-    /// When the last byte so far left.
+    /// When the most recent byte was sent.
     pub last_at: Timestamp,
     /// The file's size in bytes.
     pub size: u64,
-    /// Different bytes of it that left.
+    /// How many different bytes of it were sent.
     pub bytes: u64,
-    /// How far it has come.
+    /// The state of the delivery.
     pub state: DeliveryState,
-    /// How often the client came back.
+    /// How often the client resumed.
     pub resumed: u32,
-    /// To where, as far as that is kept.
+    /// The client's address, as far as it is recorded.
     pub address: String,
 }
 
 impl DeliveryHistory {
-    /// How much has left, in whole percent. 100 only when the delivery is complete.
+    /// Returns how much was sent, in whole percent; 100 only when the delivery is complete.
     pub fn percent(&self) -> u64 {
         match self.state {
             DeliveryState::Complete => 100,
@@ -74,20 +75,20 @@ impl DeliveryHistory {
     }
 }
 
-/// What the mail about a complete download says.
+/// The contents of the mail about a complete download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerNotice {
     /// The link's id.
     pub link: LinkId,
-    /// What the link is called.
+    /// The title of the link.
     pub title: String,
-    /// The file's name; empty where it is not known.
+    /// The file's name; empty if unknown.
     pub file: String,
-    /// For whom; empty for whoever has the link's address.
+    /// The recipient's email address; empty if the link is for anyone who has it.
     pub recipient: String,
-    /// When the last byte left.
+    /// When the last byte was sent.
     pub at: Timestamp,
-    /// To where.
+    /// The client's address, as far as it is recorded.
     pub address: String,
 }
 
@@ -99,7 +100,7 @@ const DELIVERIES: &str = "SELECT receipts.jti, recipients.email, link_tokens.pat
     WHERE receipts.link = $1 ORDER BY redeemed_at DESC, receipts.jti LIMIT $2";
 
 impl DeliveryStore {
-    /// What is known of a link of that account; `None` where it has no such link.
+    /// Returns what is known about a link of this account; `None` if it has no such link.
     ///
     /// # Errors
     /// When the database fails.
@@ -125,8 +126,8 @@ impl DeliveryStore {
         }))
     }
 
-    /// What the mail about a complete download of a link of that account says; `None` where there is
-    /// no such link any more.
+    /// Returns the contents of the mail about a complete download of a link of this account; `None` if the
+    /// link no longer exists.
     ///
     /// # Errors
     /// When the database fails.

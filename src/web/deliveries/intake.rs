@@ -1,5 +1,5 @@
-//! Puts a report down: receipts, their log, the uses they settle and the mails to owners, in one
-//! transaction; then what nobody redeemed is released.
+//! Records reports: the receipts, their log, the uses that they settle and the mails to owners, in one
+//! transaction. Then releases the uses of tokens that nobody redeemed.
 
 use sqlx::{Any, Row, Transaction};
 
@@ -18,7 +18,7 @@ use crate::web::mail::queue::QueueError;
 use crate::web::mail::{MailDetails, MailKind, NewMail};
 use crate::web::restored::RestoreDetectionError;
 
-/// A report could not be put down.
+/// A report could not be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
     /// The database failed.
@@ -27,10 +27,10 @@ pub enum IntakeError {
     /// A mail to an owner could not be queued.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// What was put back from a backup could not be ended.
+    /// Detecting a restored backup, or acting on it, failed.
     #[error(transparent)]
     Restored(#[from] RestoreDetectionError),
-    /// It is told in the name of another node than whoever tells it, or of one that was removed.
+    /// The report names a different node than the one that sent it, or a node that was removed.
     #[error("the report is another node's, or that of a node that was removed")]
     Foreign,
 }
@@ -42,13 +42,13 @@ impl From<sqlx::Error> for IntakeError {
 }
 
 impl DeliveryStore {
-    /// Takes a report: notices first what was put back from a backup, then puts the receipts down.
-    /// Returns what the download service is to remember.
+    /// Accepts a report: first detects whether anything was restored from a backup, then records the
+    /// receipts. Returns what the download service must remember.
     ///
     /// # Errors
-    /// When it must be told again.
+    /// When the report could not be accepted; it must be sent again.
     pub async fn accept_report(&self, report: &Report, audience: &str) -> Result<ReportReply, IntakeError> {
-        // Of a stranger nothing is believed, not even what it remembers.
+        // Nothing that a stranger reports is trusted, not even its standing.
         if audience_of(&report.node) != audience || self.is_removed(&report.node).await? {
             return Err(IntakeError::Foreign);
         }
@@ -67,11 +67,11 @@ impl DeliveryStore {
         Ok(ReportReply { store, database: Some(standings.signed_standing().await?) })
     }
 
-    /// Puts a report of the node with that audience down, durably. Doing it twice changes nothing. Of
-    /// tokens that were not issued for that node nothing is believed.
+    /// Records a report of the node with this audience durably. Repeating it changes nothing. Receipts of
+    /// tokens that were not issued for this node are ignored.
     ///
     /// # Errors
-    /// See [`IntakeError`]; it must be told again then.
+    /// See [`IntakeError`]; the report must be sent again.
     pub async fn record(&self, report: &Report, audience: &str) -> Result<(), IntakeError> {
         let now = self.clock.now();
         if audience_of(&report.node) != audience || self.is_removed(&report.node).await? {
@@ -79,8 +79,7 @@ impl DeliveryStore {
         }
         if !report.receipts.is_empty() {
             let mut transaction = self.db.begin().await?;
-            // Before anything else: two reports that touch the same recipients in another order would
-            // wait for each other for ever.
+            // Locked first: two reports that touch the same recipients in a different order would deadlock.
             chain::lock::<log::DeliveryLogLine>(&mut transaction).await?;
             let (mut mailed, mut foreign) = (false, 0_usize);
             for receipt in &report.receipts {
@@ -102,13 +101,13 @@ impl DeliveryStore {
                 self.queue.wake();
             }
         }
-        // After the commit: its receipts are what the watermark relies on.
+        // After the commit, because the watermark relies on the report's receipts.
         self.advance_watermark(report, now).await?;
         Ok(())
     }
 
-    /// Whether a receipt is of a token that was issued for the node with that audience, through the link
-    /// that it names. A link that is gone is known by what was told before.
+    /// Whether a receipt's token was issued for the node with this audience, through the link that the
+    /// receipt names. If the link no longer exists, earlier receipts of the token decide.
     async fn belongs_to(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -138,7 +137,7 @@ impl DeliveryStore {
         Ok(node == audience && link == receipt.link.as_str())
     }
 
-    /// Answers whether a mail was queued.
+    /// Returns whether a mail was queued.
     async fn record_receipt(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -153,7 +152,8 @@ impl DeliveryStore {
         let mut before = None;
         if let Some(row) = known {
             if row.try_get::<i64, _>("sequence")?.cast_unsigned() >= receipt.sequence {
-                // That it began stays true, whatever was told with a higher number.
+                // That the delivery began stays true, even if it is missing from a report with a higher
+                // sequence number.
                 if receipt.started_at.is_some() {
                     began(transaction, receipt).await?;
                     uses::mark_used(transaction, receipt.jti, now).await?;
@@ -174,8 +174,8 @@ impl DeliveryStore {
             && receipt.state == DeliveryState::Over
             && has_ended(transaction, receipt, now.minus(self.rules.leeway * 2)).await?
         {
-            // One that is told earlier is released when its token has ended: see `advance_watermark`. Until then a
-            // node could still redeem what it says is over.
+            // A token that is reported as over before it has expired is released by `advance_watermark`,
+            // after it expires: until then, a node could still redeem it.
             uses::release_unsent(transaction, receipt.jti, now).await?;
         }
         let steps = log::transitions(before, DeliverySnapshot::of(receipt));
@@ -188,8 +188,8 @@ impl DeliveryStore {
         }
     }
 
-    /// Queues the mail that the owner of a link wishes when a download is complete. Answers whether
-    /// there is one.
+    /// Queues the mail that the link's owner wants when a download is complete. Returns whether one was
+    /// queued.
     async fn tell_owner(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -206,7 +206,7 @@ impl DeliveryStore {
         .fetch_optional(&mut **transaction)
         .await?;
         let Some(owner) = owner else { return Ok(false) };
-        // Not counted: a link may have been downloaded very often.
+        // Not counted, because a link may have been downloaded very often.
         let other = "SELECT 1 FROM receipts WHERE link = $1 AND state = 'complete' AND jti <> $2 LIMIT 1";
         let wished = match owner.try_get::<String, _>("notify")?.parse().unwrap_or_default() {
             Notify::Every => true,
@@ -270,7 +270,7 @@ async fn write(
     Ok(())
 }
 
-/// Puts down that a delivery began which was told of before without that.
+/// Records the start of a delivery that an earlier report lacked.
 async fn began(transaction: &mut Transaction<'static, Any>, receipt: &Receipt) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE receipts SET started_at = COALESCE(started_at, $1) WHERE jti = $2")
         .bind(receipt.started_at.map(to_column))
@@ -280,7 +280,7 @@ async fn began(transaction: &mut Transaction<'static, Any>, receipt: &Receipt) -
     Ok(())
 }
 
-/// Whether the token of a receipt ended before `before`.
+/// Whether the token of a receipt expired before `before`.
 async fn has_ended(
     transaction: &mut Transaction<'static, Any>,
     receipt: &Receipt,

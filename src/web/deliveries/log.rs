@@ -1,4 +1,4 @@
-//! The log of deliveries: each step of each, chained like the audit log.
+//! The log of deliveries: every step of each delivery, chained like the audit log.
 
 use serde_json::Value;
 use sqlx::any::AnyRow;
@@ -12,34 +12,34 @@ use crate::web::db::columns::{from_column, to_column};
 use crate::words::words;
 
 words! {
-    /// A step of a delivery. The words are kept for ever; a released one never changes its meaning.
+    /// A step of a delivery. The words are stored permanently; the meaning of a released one never changes.
     pub enum DeliveryEvent {
-        /// The first byte left, or was about to.
+        /// The first byte was sent, or was about to be.
         Started = "started",
-        /// The client came back.
+        /// The client resumed the download.
         Resumed = "resumed",
-        /// Nothing is under way, and the file has not gone out whole.
+        /// Nothing is being sent, and the file is incomplete.
         Broken = "broken",
-        /// The file went out whole.
+        /// The file was sent completely.
         Complete = "complete",
-        /// The file has not gone out whole, and no byte will leave any more.
+        /// The file is incomplete, and nothing more will be sent.
         Over = "over",
     }
 }
 
-/// How a delivery stood: what a step is told from.
+/// The state of a delivery at one point, from which its steps are determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliverySnapshot {
-    /// Whether the first byte had left.
+    /// Whether the first byte had been sent.
     pub started: bool,
-    /// How far it had come.
+    /// The state of the delivery.
     pub state: DeliveryState,
-    /// How often the client had come back.
+    /// How often the client had resumed.
     pub resumed: u32,
 }
 
 impl DeliverySnapshot {
-    /// How a receipt says that it stands.
+    /// Returns the state that a receipt reports.
     pub const fn of(receipt: &Receipt) -> DeliverySnapshot {
         DeliverySnapshot {
             started: receipt.started_at.is_some(),
@@ -49,7 +49,7 @@ impl DeliverySnapshot {
     }
 }
 
-/// The steps from how it stood, if anything was known of it, to how it stands, in their order.
+/// Returns the steps from the previous state (`None` if nothing was known) to the state now, in order.
 pub fn transitions(before: Option<DeliverySnapshot>, now: DeliverySnapshot) -> Vec<DeliveryEvent> {
     let mut steps = Vec::new();
     if now.started && !before.is_some_and(|before| before.started) {
@@ -70,24 +70,24 @@ pub fn transitions(before: Option<DeliverySnapshot>, now: DeliverySnapshot) -> V
     steps
 }
 
-/// One line of the log.
+/// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct DeliveryLogLine {
-    /// Its number; the first one is 1.
+    /// The line's number, starting at 1.
     pub number: i64,
-    /// When it was put down.
+    /// When it was written.
     pub at: Timestamp,
-    /// The token.
+    /// The jti of the token.
     pub jti: String,
-    /// Its link.
+    /// The id of the link.
     pub link: String,
     /// The step.
     pub event: String,
-    /// How many different bytes had left.
+    /// How many different bytes had been sent.
     pub bytes: i64,
-    /// To where, shortened.
+    /// The client's address, shortened as configured.
     pub address: String,
-    /// Covers this line and the digest of the one before.
+    /// The digest of this line and the previous line's digest.
     pub digest: String,
 }
 
@@ -131,7 +131,7 @@ impl chain::ChainedLine for DeliveryLogLine {
     }
 }
 
-/// Adds a line in the transaction that puts the receipt down.
+/// Adds a line, in the transaction that records the receipt.
 pub(crate) async fn append(
     transaction: &mut Transaction<'static, Any>,
     receipt: &Receipt,
@@ -165,7 +165,7 @@ pub(crate) async fn append(
     .bind(&line.digest)
     .execute(&mut **transaction)
     .await?;
-    // As with the audit log: whoever keeps the log stream can tell what this log once ended with.
+    // As with the audit log, anyone who keeps the log stream can tell how this log ended at that time.
     let digest = &line.digest;
     tracing::info!(target: "oncelink::receipts", number, digest, event = event.as_str(), "receipt line {number}");
     Ok(())

@@ -1,8 +1,8 @@
-//! Receipts: what the download services tell of tokens that were taken through links, kept for the
-//! links' owners, and made known to the counting of uses.
+//! Receipts: what the download services report about tokens that were issued through links. They are kept for
+//! the links' owners, and settle the uses of links.
 //!
-//! [`intake`] records a report, [`log`] is the chained record of every step, [`nodes`] knows up to
-//! which moment all is told, [`history`] reads it for the owner.
+//! [`intake`] records a report, [`log`] is the chained log of every step, [`nodes`] knows up to which time
+//! everything has been reported, and [`history`] reads it for the owner.
 
 pub mod history;
 pub mod intake;

@@ -1,5 +1,5 @@
-//! Download services that tell of deliveries, and up to which moment each has told all. What was not
-//! redeemed by then never will be: its use is released.
+//! Download services that report deliveries, and up to which time each has reported everything. Tokens that
+//! expired before that without being redeemed never will be, so their uses are released.
 
 use std::ops::Range;
 
@@ -13,15 +13,16 @@ use crate::web::deliveries::receipts::DeliveryStore;
 use crate::web::links::uses::{self, NodeTokens};
 use crate::web::nodes::Nodes;
 
-/// Where nothing depends on it, a watermark is put down this seldom: each time is a write to the disk.
+/// Minimum time between two writes of a watermark on which nothing depends, because each goes to the disk.
 const AT_LEAST_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl DeliveryStore {
-    /// Puts down up to which moment a node has told all, and releases what nobody redeemed. Only those
-    /// who may redeem the same tokens count: the processes that share an audience.
+    /// Records up to which time a node has reported everything, and releases uses whose tokens nobody
+    /// redeemed. This only depends on nodes that may redeem the same tokens: the processes that share an
+    /// audience.
     pub(crate) async fn advance_watermark(&self, report: &Report, now: Timestamp) -> Result<(), QueryError> {
         let audience = audience_of(&report.node);
-        // Nobody can speak for what is still to come.
+        // A report can't cover the future.
         let told_until = report.told_until.min(now);
         let (mut since, mut until) = (report.told_since, told_until);
         let mut written = None;
@@ -29,19 +30,20 @@ impl DeliveryStore {
             if node.name == report.node {
                 written = Some(node);
             } else if audience_of(&node.name) == audience && node.removed_at.is_none() {
-                // Whoever of them is silent holds the release up: nobody knows what it would tell.
+                // A node among them that is silent delays the release, because its deliveries are unknown.
                 since = since.max(node.told_since);
                 until = until.min(node.told_until);
             }
         }
         let of = NodeTokens { audience, unnamed: audience == self.rules.own_audience };
-        // Tokens are kept from being redeemed by the leeway after their end, on a node whose clock may
-        // be as much behind.
+        // A node accepts tokens until the leeway after they expire, and its clock may be behind by as much
+        // again.
         let ended_by = |told_until: Timestamp| told_until.minus(self.rules.leeway * 2);
         let stale = written.as_ref().is_none_or(|node| {
             node.told_since != report.told_since || node.told_until.plus(AT_LEAST_EVERY) <= report.told_until
         });
-        // What the others wait for is put down at once: each of them knows this watermark as it is written.
+        // A watermark that a release depends on is written immediately, because the other nodes only know the
+        // written one.
         let said = written.map_or(Timestamp::EPOCH, |node| ended_by(node.told_until));
         if stale || self.is_waited_for(of, report.told_since, said..ended_by(told_until)).await? {
             self.write(report, now).await?;
@@ -56,7 +58,7 @@ impl DeliveryStore {
         Ok(())
     }
 
-    /// Whether a use is reserved by a token that was issued since `since` and ended within `ended`.
+    /// Whether a use is reserved by a token that was issued at `since` or later and expired within `ended`.
     async fn is_waited_for(
         &self,
         of: NodeTokens<'_>,
@@ -77,8 +79,8 @@ impl DeliveryStore {
         Ok(waiting.is_some())
     }
 
-    /// Releases what was begun, or reserved, at nodes that were removed, and returns how much that was.
-    /// Nobody but they could finish it, and nobody hears them any more.
+    /// Releases uses that were begun or reserved at nodes that were removed, and returns how many. Only those
+    /// nodes could finish them, and their reports are no longer accepted.
     ///
     /// # Errors
     /// When the database fails.
@@ -94,7 +96,7 @@ impl DeliveryStore {
         Ok(released)
     }
 
-    /// Whether that download service was taken out.
+    /// Whether the download service with this name was removed.
     pub(crate) async fn is_removed(&self, name: &str) -> Result<bool, QueryError> {
         let removed: i64 =
             sqlx::query_scalar("SELECT COUNT(*) FROM nodes WHERE name = $1 AND removed_at IS NOT NULL")
@@ -119,7 +121,7 @@ impl DeliveryStore {
         Ok(())
     }
 
-    /// All download services that ever told anything.
+    /// Returns all download services that have ever sent a report.
     ///
     /// # Errors
     /// When the database fails.
@@ -144,20 +146,20 @@ impl DeliveryStore {
 /// A download service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Its address, and what tells it from others that share it.
+    /// Its address, with a suffix if several processes share the address.
     pub name: String,
-    /// When its record begins.
+    /// When its record of redemptions begins.
     pub told_since: Timestamp,
-    /// Every redemption before this moment has been told.
+    /// Every redemption before this time has been reported.
     pub told_until: Timestamp,
-    /// When it last said so and that was put down.
+    /// When the last report that was written here arrived.
     pub seen_at: Timestamp,
-    /// When it was taken out; nothing that it tells is heard any more.
+    /// When it was removed; its reports are ignored since then.
     pub removed_at: Option<Timestamp>,
 }
 
-/// The audience of the tokens that a download service redeems: its name, but for what tells it from
-/// others that share its address.
+/// Returns the audience of the tokens that a download service redeems: its name without the suffix that
+/// distinguishes processes that share an address.
 pub fn audience_of(name: &str) -> &str {
     name.split_once('#').map_or(name, |(audience, _)| audience)
 }

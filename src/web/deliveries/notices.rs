@@ -1,5 +1,5 @@
-//! Notices to the owners of links are gathered: one in ten minutes for each link, which says how many
-//! downloads it tells of. Nobody fills a mailbox by downloading often.
+//! Batches the notices to owners of links: at most one every ten minutes for each link, which says how many
+//! downloads it covers. This keeps frequent downloads from flooding a mailbox.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use crate::web::db::columns::{from_column, to_column};
 use crate::web::deliveries::receipts::DeliveryStore;
 use crate::web::mail::MailKind;
 
-/// Between two notices of one link.
+/// Minimum time between two notices about one link.
 const PAUSE: Duration = Duration::from_secs(10 * 60);
 
-/// What becomes of one more download of which the owner is to be told.
+/// How the owner is notified of another download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoticeBatching {
-    /// A notice that waits already tells of it, too.
+    /// A notice that is still queued covers this download too.
     IntoWaiting,
-    /// It needs a notice of its own, not sent before this moment.
+    /// It needs a new notice.
     New {
-        /// The moment.
+        /// When the notice may be sent at the earliest.
         next_at: Timestamp,
     },
 }
 
-/// Counts a download of which the owner is to be told. A new notice is the one with `jti`.
+/// Counts a download that the owner is to be notified of. A new notice has the jti `jti`.
 pub(crate) async fn batch(
     transaction: &mut Transaction<'static, Any>,
     link: &LinkId,
@@ -64,7 +64,7 @@ pub(crate) async fn batch(
     Ok(NoticeBatching::New { next_at })
 }
 
-/// The notice with that jti is not sent before `next_at`.
+/// Delays the notice with this jti until `next_at`.
 pub(crate) async fn not_before(
     transaction: &mut Transaction<'static, Any>,
     jti: Jti,
@@ -80,7 +80,7 @@ pub(crate) async fn not_before(
 }
 
 impl DeliveryStore {
-    /// Of how many downloads the notice with that jti tells.
+    /// Returns how many downloads the notice with this jti covers.
     ///
     /// # Errors
     /// When the database fails.

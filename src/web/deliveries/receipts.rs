@@ -1,4 +1,4 @@
-//! The receipts, and how a download service in the same process tells them.
+//! The store of receipts, and how a download service in the same process reports to it.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,30 +13,30 @@ use crate::web::db::Database;
 use crate::web::mail::queue::MailQueue;
 use crate::web::restored::RestoreDetector;
 
-/// The receipts. Clones are the same.
+/// The store of receipts. Clones share it.
 #[derive(Clone, Debug)]
 pub struct DeliveryStore {
     pub(super) db: Database,
     pub(super) queue: MailQueue,
     pub(super) clock: Clock,
     pub(super) rules: ReceiptRules,
-    /// What a report says beside its receipts; `None` where nobody serves.
+    /// Checks the standings that reports contain; `None` if this process doesn't serve the web app.
     pub(super) restore_detector: Option<RestoreDetector>,
 }
 
-/// What the operator wants of receipts.
+/// Settings for receipts.
 #[derive(Clone, Debug)]
 pub struct ReceiptRules {
     /// How much of a client's address is kept.
     pub address: ReceiptAddress,
-    /// The public address of the download service of the same settings, which may run in this process.
+    /// The public address of the download service in the same settings, which may run in this process.
     pub own_audience: String,
-    /// The clock skew that tokens are allowed.
+    /// The clock skew that is tolerated in tokens.
     pub leeway: Duration,
 }
 
 impl DeliveryStore {
-    /// Those in `db`; mails to owners go into `queue`.
+    /// Creates the store in `db`. Mails to owners are added to `queue`.
     pub fn new(
         db: Database,
         queue: MailQueue,
@@ -46,14 +46,15 @@ impl DeliveryStore {
         DeliveryStore { db, queue, clock, rules: rules.into(), restore_detector: None }
     }
 
-    /// The same, which hold the database and the used-token stores against what reports say of them.
+    /// Returns a store that also checks the database and the used-token stores against what reports say about
+    /// them.
     #[must_use]
     pub fn with_restore_detector(self, standings: RestoreDetector) -> DeliveryStore {
         DeliveryStore { restore_detector: Some(standings), ..self }
     }
 }
 
-/// A download service in the same process tells directly.
+/// Accepts reports of a download service in the same process.
 #[async_trait]
 impl ReceiptSink for DeliveryStore {
     async fn accept(&self, report: Report) -> Result<ReportReply, NotAccepted> {
@@ -61,7 +62,7 @@ impl ReceiptSink for DeliveryStore {
     }
 }
 
-/// As much of an address as is to be kept.
+/// Returns the part of an address that is to be kept.
 pub(super) fn shortened(address: Option<IpAddr>, keep: ReceiptAddress) -> String {
     let Some(address) = address.map(|address| address.to_canonical()) else { return String::new() };
     match (keep, address) {

@@ -1,6 +1,7 @@
-//! Changing a link: other terms, pausing and resuming it, and revoking it for good. Each change is
-//! one transaction with its line in the audit log, which has the owner's account before anything else:
-//! a press that is under way comes before it, and its token is found, or after it, and finds it.
+//! Changes a link: new terms, pausing and resuming, and revoking it permanently. Each change is one
+//! transaction that includes its entry in the audit log and locks the owner's account first. A concurrent
+//! download request therefore either runs before the change, and its token is revoked, or runs after it, and
+//! sees the change.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
@@ -12,20 +13,20 @@ use crate::web::identity::passwords::StoredPassword;
 use crate::web::links::link::{Link, LinkError, Links};
 use crate::web::links::terms::LinkTerms;
 
-/// What becomes of a link's password.
+/// What happens to a link's password when the link is edited.
 #[derive(Clone, Debug)]
 pub enum LinkPasswordChange {
-    /// It stays as it is.
+    /// The password stays the same.
     Keep,
-    /// None is asked for any more.
+    /// The password is removed.
     Remove,
-    /// It is another one.
+    /// The password is replaced by this one.
     Set(StoredPassword),
 }
 
 impl Links {
-    /// Gives a link other terms; its recipients stay. Terms that are stricter in anything end what was
-    /// given out under the ones before. Answers whether it could: one that was revoked can't be changed.
+    /// Gives a link new terms; its recipients stay. If any of the terms is stricter than before, tokens that
+    /// were issued under the old terms are revoked. Returns false if the link was already revoked.
     ///
     /// # Errors
     /// See [`LinkError`].
@@ -50,7 +51,7 @@ impl Links {
             .await?;
         let Some(before) = before.as_ref().map(Limits::read).transpose()? else { return Ok(false) };
         let changed = sqlx::query(
-            // A password that is to stay is the one that is there now, not the one that was seen.
+            // Keeps the password that is stored now, which may differ from the one in `link`.
             "UPDATE links SET title = $1, note = $2, uses = $3, ends_at = $4, \
              password = CASE WHEN CAST($5 AS BIGINT) = 1 THEN password ELSE $6 END, \
              mailed_code = $7, notify = $8 WHERE id = $9 AND withdrawn_at IS NULL",
@@ -72,7 +73,8 @@ impl Links {
         self.finish(transaction, changed.rows_affected() > 0, link, actor, AuditEvent::LinkChanged, now).await
     }
 
-    /// Pauses a link, which revokes its live tokens, or lets it go on. Answers whether it could.
+    /// Pauses a link, which revokes its live tokens, or resumes it. Returns false if the link was already
+    /// revoked.
     ///
     /// # Errors
     /// See [`LinkError`].
@@ -98,7 +100,7 @@ impl Links {
         self.finish(transaction, changed.rows_affected() > 0, link, actor, deed, now).await
     }
 
-    /// Revokes a link for good, and its live tokens. Returns whether it was there to be revoked.
+    /// Revokes a link and its live tokens permanently. Returns false if the link was already revoked.
     ///
     /// # Errors
     /// See [`LinkError`].
@@ -139,7 +141,7 @@ impl Links {
     }
 }
 
-/// What limits a link, as it was before a change.
+/// The limits of a link before a change.
 struct Limits {
     uses: Option<i64>,
     ends_at: Option<i64>,
@@ -156,8 +158,8 @@ impl Limits {
     }
 }
 
-/// Whether these terms ask for more, or allow less, than the limits before; but for a password, which
-/// is stricter whenever it is set.
+/// Whether these terms require more, or allow less, than the previous limits. Does not consider passwords:
+/// setting one always counts as stricter.
 fn is_stricter(before: &Limits, terms: &LinkTerms) -> bool {
     let less = |before: Option<i64>, now: Option<i64>| match (before, now) {
         (_, None) => false,

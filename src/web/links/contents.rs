@@ -1,5 +1,5 @@
-//! What a link is on, as it is now: its files, and those beneath its folders. Blocks on the disk, so
-//! handlers run it on a thread that may. Sees nothing without a [`Readable`].
+//! The current contents of a link: its files, and the files in its folders. Blocks on disk I/O, so handlers
+//! must run it on a blocking thread. Can only read what a [`Readable`] allows.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -11,24 +11,25 @@ use crate::id::FilePath;
 use crate::web::shares::folding::{NameQuery, fold, natural};
 use crate::web::shares::rights::Readable;
 
-/// Files on a page.
+/// Number of files on a page.
 const PER_PAGE: usize = 1_000;
-/// Most entries that are looked at for all pages. Also ends a walk through folders that contain
-/// themselves by a symlink.
+/// Maximum number of entries that are visited for all pages together. Also ends the walk through folders that
+/// contain themselves through a symlink.
 const MAX_VISITED: usize = 200_000;
 
-/// Everything but RFC 3986's unreserved characters and the slash between components.
+/// Everything except RFC 3986's unreserved characters and the slash between components.
 const WITHIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// A file that can be taken.
+/// A file that can be downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkFile {
-    /// What the button for it sends: the place of the file or folder among those that the link is on,
-    /// and for a file beneath a folder the way to it, percent-encoded.
+    /// The value that its button submits: the position of the file or folder in the link's list, and for a
+    /// file in a folder also its percent-encoded path within the folder.
     pub key: String,
-    /// Where it is.
+    /// Its path.
     pub path: FilePath,
-    /// How recipients see it: its name, or its way from the folder that the link is on.
+    /// The name that recipients see: the file's name, or for a file in a folder its path, starting with the
+    /// folder's name.
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
@@ -36,31 +37,31 @@ pub struct LinkFile {
     pub version: String,
 }
 
-/// Which of the files somebody wants to see.
+/// Which files to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContentsQuery {
-    /// What their names have; empty for all.
+    /// Text that their names must contain; empty for all files.
     pub query: String,
-    /// Which page, counted from 1; 0 is the first, too.
+    /// The page number, starting at 1; 0 also means the first page.
     pub page: usize,
 }
 
-/// What a link is on: one page of it.
+/// One page of a link's contents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkContents {
-    /// The files of the page, those of a folder in order of their names.
+    /// The files on the page, those of a folder sorted by name.
     pub items: Vec<LinkFile>,
-    /// How many files there are on all pages.
+    /// Number of files on all pages.
     pub total: usize,
-    /// Which page this is, counted from 1.
+    /// The number of this page, starting at 1.
     pub page: usize,
-    /// How many pages there are, 1 at least.
+    /// Number of pages, at least 1.
     pub pages: usize,
-    /// Whether there are more files than were looked at. They can be downloaded all the same.
+    /// Whether there are more files than were visited. They can be downloaded all the same.
     pub more: bool,
-    /// How many of the files and folders are not there now.
+    /// How many of the link's files and folders don't exist now.
     pub missing: usize,
-    /// How many files of the page were taken out because no token can name them.
+    /// How many files were removed from the page because their paths are too long for a token.
     pub too_long: usize,
 }
 
@@ -71,9 +72,9 @@ struct Named {
     name: String,
 }
 
-/// What is there of `places`: the files and folders that a link is on, each with its place among them.
-/// Hidden files of a folder, whose names begin with a dot, are left out: few people know that they have
-/// them, and fewer mean to give them away.
+/// Lists the contents of `places`: the files and folders of a link, each with its position in the link.
+/// Hidden files in folders (those with names that begin with a dot) are left out, because few people know
+/// that they have them, and even fewer mean to share them.
 pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQuery) -> LinkContents {
     let mut contents = LinkContents::default();
     let (mut named, mut visited) = (Vec::new(), 0);
@@ -96,9 +97,9 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQue
     contents.page = view.page.clamp(1, contents.pages);
     let first = (contents.page - 1) * PER_PAGE;
     for Named { position, path, name } in named.into_iter().skip(first).take(PER_PAGE) {
-        // What vanished a moment ago is not there.
+        // The file may have disappeared since it was found.
         let Ok(EntryKind::File(version)) = shares.entry(&path).map(|entry| entry.kind) else { continue };
-        // The name of a file in a folder begins with the folder's.
+        // The name of a file in a folder begins with the folder's name.
         let key = match name.split_once('/') {
             Some((_, within)) => key_within(position, within),
             None => position.to_string(),
@@ -108,7 +109,7 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQue
     contents
 }
 
-/// Finds the files beneath a folder, near ones before deep ones; returns whether these are all.
+/// Finds the files below a folder, breadth first; returns false if there are more than were visited.
 fn walk(
     shares: &Shares,
     position: usize,
@@ -119,7 +120,7 @@ fn walk(
     let mut folders = VecDeque::from([root.clone()]);
     while let Some(folder) = folders.pop_front() {
         let mut here = Vec::new();
-        // A folder that vanished or can't be read has nothing to give.
+        // Skips folders that disappeared or can't be read.
         let _passed_over = shares.scan(&folder, |path, is_folder| {
             *visited += 1;
             if *visited > MAX_VISITED {
@@ -151,14 +152,14 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
 }
 
-/// Where the file is that a button's key names, among `files`, which a link is on. Whether there is
-/// anything is another question, and nothing leads out of a folder that the link is on.
+/// Returns the position in `files` (the list of a link) and the path of the file that a button's key refers
+/// to. The file need not exist. A key can't lead out of the link's folders.
 pub fn find(files: &[FilePath], key: &str) -> Option<(usize, FilePath)> {
     let (position, within) = match key.split_once('/') {
         Some((position, within)) => (position, Some(within)),
         None => (key, None),
     };
-    // One spelling for each place.
+    // Each position has only one valid spelling.
     let place = position.parse::<usize>().ok().filter(|place| place.to_string() == position)?;
     let file = files.get(place)?;
     match within {
@@ -173,8 +174,8 @@ pub fn find(files: &[FilePath], key: &str) -> Option<(usize, FilePath)> {
     }
 }
 
-/// The key of the button for a file, among `files`, which a link is on; `None` where none leads to it. The
-/// opposite of [`find`].
+/// Returns the key of the button for the file at `path`, among `files` (the list of a link); `None` if the
+/// link doesn't include it. The inverse of [`find`].
 pub fn key_of(files: &[FilePath], path: &str) -> Option<String> {
     files.iter().enumerate().find_map(|(position, file)| {
         let rest = path.strip_prefix(file.as_str())?;

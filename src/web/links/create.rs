@@ -1,4 +1,4 @@
-//! Making a link: the link, its files, its recipients, their mails and the line in the audit log, all
+//! Creates a link: the link, its files, its recipients, their mails and the entry in the audit log, all
 //! in one transaction.
 
 use std::time::Duration;
@@ -16,46 +16,46 @@ use crate::web::identity::{Account, Email};
 use crate::web::links::link::{LinkError, Links, code_digest};
 use crate::web::links::terms::LinkTerms;
 
-/// Most recipients that one account names within a day: more is a mailing list, or abuse.
+/// Maximum number of named recipients that one account may add per day; more is a mailing list, or abuse.
 pub const NAMED_PER_DAY: i64 = 2_000;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What came of making a link.
+/// The result of creating a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CreateOutcome {
-    /// It is there, under this id.
+    /// The link was created, with this id.
     Link(LinkId),
-    /// The account has named too many recipients today.
+    /// The account has reached its daily limit of named recipients.
     TooMany,
-    /// The same form has made one already.
+    /// The same form has already created a link.
     Before,
-    /// The account may not do that any more.
+    /// The account may no longer create links.
     NotAllowed,
 }
 
-/// A link that somebody wants to make.
+/// The parameters of a link to create.
 #[derive(Clone, Copy, Debug)]
 pub struct NewLink<'a> {
-    /// Who.
+    /// The account that creates it.
     pub owner: &'a Account,
-    /// On what; that he may read it was checked.
+    /// Its files and folders; the caller has checked that the owner may read them.
     pub files: &'a [FilePath],
-    /// On which terms.
+    /// Its terms.
     pub terms: &'a LinkTerms,
-    /// The password of the terms, hashed.
+    /// The password from the terms, hashed.
     pub password: Option<&'a StoredPassword>,
-    /// Whether its recipients are told by mail.
+    /// Whether to email the link to its recipients.
     pub mail: bool,
-    /// The form that asks for it, which makes one link however often it is sent.
+    /// The idempotency record of the form: a form creates one link, even if it is submitted several times.
     pub form: Option<IdempotencyRecord<'a>>,
 }
 
 impl Links {
-    /// Makes a link.
+    /// Creates a link.
     ///
     /// # Errors
-    /// See [`LinkError`]; nothing is made then.
+    /// See [`LinkError`]; nothing is created then.
     pub async fn create(
         &self,
         new: &NewLink<'_>,
@@ -151,7 +151,7 @@ impl Links {
     }
 }
 
-/// What the audit log calls a new link, in words that outlive it.
+/// Returns the description of a new link for the audit log, which stays readable after the link is deleted.
 fn about(id: &LinkId, title: &str, files: &[FilePath], recipients: usize) -> String {
     let first = files.first().map(FilePath::as_str).unwrap_or_default();
     let more = match files.len() {

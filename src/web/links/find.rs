@@ -1,4 +1,4 @@
-//! Finding links: by the code in an address, by id for their owner, and all of an owner.
+//! Finds links: by the code in an address, by id for their owner, and all links of an owner.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -12,24 +12,24 @@ use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{AccountId, Email};
 use crate::web::links::link::{Link, Links, Recipient, code_digest};
 
-/// A link in its owner's list.
+/// A link as it appears in its owner's list.
 #[derive(Clone, Debug)]
 pub struct ListedLink {
     /// The link, without its files.
     pub link: Link,
-    /// How many files and folders it is on.
+    /// Number of files and folders in the link.
     pub files: u32,
-    /// How many recipients it has.
+    /// Number of recipients.
     pub recipients: u32,
-    /// Whether they are named.
+    /// Whether the recipients have email addresses; otherwise the link is for anyone who has it.
     pub named: bool,
-    /// Uses of all of them, reserved or used.
+    /// Uses of all recipients, reserved or used.
     pub taken: u32,
-    /// How often their pages were opened.
+    /// How often the recipients' pages were opened, in total.
     pub looks: u32,
 }
 
-/// Links on a page of the list.
+/// Number of links on one page of the list.
 pub const PER_PAGE: u32 = 100;
 
 const RECIPIENT: &str = "recipients.id, recipients.link, recipients.email, recipients.taken, recipients.looks, \
@@ -37,7 +37,7 @@ const RECIPIENT: &str = "recipients.id, recipients.link, recipients.email, recip
     AND link_uses.state = 'reserved') AS reserved";
 
 impl Links {
-    /// The link of an address, and whose address it is. The code may be any text.
+    /// Returns the link and the recipient that a code belongs to. The code may be any text.
     ///
     /// # Errors
     /// When the database fails.
@@ -50,7 +50,7 @@ impl Links {
         self.with_link(row).await
     }
 
-    /// The recipient with that id, and his link.
+    /// Returns the recipient with this id and their link. The id may be any text.
     ///
     /// # Errors
     /// When the database fails.
@@ -70,7 +70,7 @@ impl Links {
         Ok(link.map(|link| (link, recipient)))
     }
 
-    /// The link with that id, which may be any text, if `owner` made it.
+    /// Returns the link with this id if `owner` created it. The id may be any text.
     ///
     /// # Errors
     /// When the database fails.
@@ -94,7 +94,7 @@ impl Links {
         Ok(Some(link))
     }
 
-    /// The recipients of a link, in the order in which they were named.
+    /// Returns the recipients of a link, in the order in which they were entered.
     ///
     /// # Errors
     /// When the database fails.
@@ -107,7 +107,7 @@ impl Links {
         Ok(rows.iter().map(recipient_of).collect::<Result<_, _>>()?)
     }
 
-    /// The links that `owner` made, the newest first: a page of them from `offset` on, and whether
+    /// Returns one page of the links that `owner` created, newest first, starting at `offset`, and whether
     /// there are more.
     ///
     /// # Errors
@@ -143,8 +143,8 @@ impl Links {
         Ok((links, more))
     }
 
-    /// A text that changes with whatever the owner of a link sees of it, but for the time; `None` if `owner`
-    /// made no such link.
+    /// Returns a text that changes when something changes that the owner sees on the link's page, except the
+    /// passing of time; `None` if `owner` has no such link.
     ///
     /// # Errors
     /// When the database fails.
@@ -175,7 +175,7 @@ impl Links {
         Ok(Some(numbers.collect::<Result<Vec<String>, sqlx::Error>>()?.join("-")))
     }
 
-    /// The files and folders of links, as pairs of a link's id and a path.
+    /// Returns the files and folders of these links, as pairs of link id and path.
     ///
     /// # Errors
     /// When the database fails.
@@ -192,8 +192,8 @@ impl Links {
         Ok(files)
     }
 
-    /// How many links that can still be used are on `path` itself or on something beneath it, whoever made
-    /// them: they break when it gets another name or place.
+    /// Returns how many links of any owner that are neither revoked nor expired point to `path` or to
+    /// something below it. They break when it is renamed or moved.
     ///
     /// # Errors
     /// When the database fails.
@@ -213,13 +213,13 @@ impl Links {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Somebody has opened the page of a recipient.
+    /// Counts a view of a recipient's page.
     pub fn looked_at(&self, recipient: &Recipient, now: Timestamp) {
         self.views.count(&recipient.id, now);
     }
 }
 
-/// PostgreSQL fails at a NUL instead of finding nothing.
+/// Replaces an id that contains a NUL: PostgreSQL would return an error for it instead of no row.
 fn without_nul(id: &str) -> &str {
     if id.contains('\0') { "" } else { id }
 }

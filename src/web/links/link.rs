@@ -1,4 +1,4 @@
-//! A link, and those whom it is for.
+//! A link and its recipients.
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, LinkId, RecipientId};
@@ -16,111 +16,111 @@ use crate::words::words;
 /// All links. Cheap to clone.
 #[derive(Clone)]
 pub struct Links {
-    /// The database.
+    /// The database of the web app.
     pub db: Database,
-    /// What addresses are derived from.
+    /// The key from which the codes in addresses are derived.
     pub key: LinkKey,
-    /// Tokens that may have to be revoked.
+    /// Issued tokens, which may have to be revoked.
     pub issued: IssuedTokens,
-    /// Mails that wait.
+    /// The queue for mails to recipients.
     pub queue: MailQueue,
-    /// For how long a download that was begun can be continued.
+    /// How long an interrupted download can be continued.
     pub lease: LeaseRules,
-    /// Views that are not in the database yet.
+    /// Page views that are not in the database yet.
     pub views: ViewCounter,
 }
 
 /// A link.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// Its id.
+    /// The link's id.
     pub id: LinkId,
-    /// Who made it.
+    /// The account that created it.
     pub owner: AccountId,
-    /// What its owner calls it.
+    /// The title that its owner gave it.
     pub title: String,
-    /// What the recipient reads.
+    /// The owner's message to the recipients.
     pub note: String,
-    /// How often each recipient may take it; `None` for as often as he likes.
+    /// How many times each recipient may download; `None` for no limit.
     pub uses: Option<u32>,
-    /// When it ends; `None` for never.
+    /// When it expires; `None` for never.
     pub ends_at: Option<Timestamp>,
-    /// The password that is asked for.
+    /// The password that recipients must enter.
     pub password: Option<StoredPassword>,
-    /// Whether a code is mailed to the recipient before he can take it.
+    /// Whether recipients must enter a code that is emailed to them before they can download.
     pub mailed_code: bool,
-    /// When the owner gets a mail.
+    /// When the owner gets an email about downloads.
     pub notify: Notify,
-    /// Whether it waits.
+    /// Whether it is paused.
     pub paused: bool,
-    /// Whether it waits because the database was put back from a backup, which may have forgotten that it
-    /// was used.
+    /// Whether it is paused because the database was restored from a backup, which may not include all of
+    /// its uses.
     pub restored: bool,
-    /// When its owner stopped sharing it, for good.
+    /// When its owner revoked it; this is final.
     pub revoked_at: Option<Timestamp>,
-    /// The number of its terms: what was given out under an earlier one does not stand any more.
+    /// The version of its terms. Tokens issued under an earlier version are no longer valid.
     pub terms_version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// What it is on.
+    /// The files and folders that it gives access to.
     pub files: Vec<FilePath>,
 }
 
-/// Somebody whom a link is for.
+/// A recipient of a link.
 #[derive(Clone, Debug)]
 pub struct Recipient {
-    /// His id.
+    /// The recipient's id.
     pub id: RecipientId,
     /// The link's id.
     pub link: LinkId,
-    /// His address; `None` for whoever has the link.
+    /// The recipient's email address; `None` for anyone who has the link.
     pub email: Option<Email>,
-    /// Uses that are reserved or used.
+    /// Number of uses that are reserved or used.
     pub taken: u32,
-    /// Those of them that are reserved: nothing is known to have been sent.
+    /// How many of them are only reserved: no byte is known to have been sent for them.
     pub reserved: u32,
-    /// How often his page was opened.
+    /// How often the recipient's page was opened.
     pub looks: u32,
-    /// When that was last.
+    /// When it was last opened.
     pub looked_at: Option<Timestamp>,
 }
 
 impl Recipient {
-    /// How many uses are left of `uses`; `None` for any number.
+    /// Returns how many of `uses` are left; `None` for no limit.
     pub fn left(&self, uses: Option<u32>) -> Option<u32> {
         uses.map(|uses| uses.saturating_sub(self.taken))
     }
 }
 
 words! {
-    /// When the owner of a link gets a mail.
+    /// When the owner of a link gets an email about downloads.
     #[derive(Default)]
     pub enum Notify {
-        /// Not at all.
+        /// Never.
         #[default]
         Never = "never",
-        /// When the first download is complete.
+        /// After the first complete download.
         First = "first",
-        /// Whenever one is.
+        /// After every complete download.
         Every = "every",
     }
 }
 
-/// What a link is good for now, but for its uses.
+/// The state of a link, regardless of how many uses are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkStatus {
-    /// It can be taken.
+    /// It can be used.
     Open,
     /// Its owner has paused it.
     Paused,
-    /// Its time is over.
+    /// It has expired.
     Ended,
-    /// Its owner has stopped sharing it.
+    /// Its owner has revoked it.
     Revoked,
 }
 
 impl Link {
-    /// What it is good for at `now`.
+    /// Returns the link's state at `now`.
     pub fn status(&self, now: Timestamp) -> LinkStatus {
         if self.revoked_at.is_some() {
             LinkStatus::Revoked
@@ -134,13 +134,13 @@ impl Link {
     }
 }
 
-/// Something with links failed.
+/// An operation on links failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// No random bytes for an id.
+    /// The operating system gave no random bytes for an id.
     #[error(transparent)]
     Random(#[from] RandomError),
     /// A mail could not be queued.
@@ -155,18 +155,18 @@ impl From<sqlx::Error> for LinkError {
 }
 
 impl Links {
-    /// The code in a recipient's address.
+    /// Returns the code in a recipient's address.
     pub fn code(&self, recipient: &Recipient) -> Secret {
         self.key.code(&recipient.id)
     }
 
-    /// A recipient's whole address, below `public_url`.
+    /// Returns a recipient's full address, below `public_url`.
     pub fn address(&self, public_url: &str, recipient: &Recipient) -> String {
         format!("{public_url}/l/{}", self.code(recipient).reveal())
     }
 }
 
-/// What is stored of a code.
+/// Returns the digest that is stored in place of a code.
 pub(super) fn code_digest(code: &Secret) -> String {
     use base64::Engine;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(code.digest().as_bytes())

@@ -1,4 +1,4 @@
-//! What a link is on, in the words of a letter: names, numbers and sizes, as they are when the letter leaves.
+//! The list of a link's files for a mail: names, numbers and sizes at the time when the mail is sent.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::web::mail::letters::LinkListing;
 use crate::web::mail::wording::{LISTED, ListedFile};
 use crate::web::shares::rights::{Readable, Rights};
 
-/// A listing serves the letters of one link that leave within this time: a folder is not walked through once
-/// for each of a thousand recipients.
+/// How long a listing is reused for other mails of the same link, so that a folder is not walked once for
+/// each of a thousand recipients.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// Looks at the files of links. Clones share what was seen last.
+/// Lists the files of links for mails. Clones share the most recent listing.
 #[derive(Clone)]
 pub struct LinkListings {
     shares: Shares,
@@ -35,12 +35,13 @@ struct Seen {
 }
 
 impl LinkListings {
-    /// Of files in `shares`, as far as the links' owners have the `rights` to read them.
+    /// Creates listings of files in `shares`, limited to what the links' owners may read according to
+    /// `rights`.
     pub fn new(shares: Shares, rights: Rights) -> LinkListings {
         LinkListings { shares, rights, last: Arc::default() }
     }
 
-    /// What `link` of `owner` is on.
+    /// Returns the listing of `link`, which `owner` created.
     pub async fn of(&self, link: &Link, owner: &Account, now: Timestamp) -> LinkListing {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(seen) = last
@@ -54,7 +55,7 @@ impl LinkListings {
         let places: Vec<_> = link.files.iter().cloned().enumerate().filter_map(readable).collect();
         let shares = self.shares.clone();
         let looked = tokio::task::spawn_blocking(move || look(&shares, &places)).await;
-        // A letter without a list is better than none.
+        // If listing fails, the mail is sent without a list.
         let listing = looked.unwrap_or_default();
         let seen =
             Seen { link: link.id.clone(), terms: link.terms_version, at: now, listing: listing.clone() };
@@ -63,7 +64,7 @@ impl LinkListings {
     }
 }
 
-/// Blocks on the disk.
+/// Blocks on disk I/O.
 fn look(shares: &Shares, places: &[(usize, Readable)]) -> LinkListing {
     let all = contents::look_at(shares, places, &ContentsQuery::default());
     let about = |(position, place): &(usize, Readable)| match shares.entry(place.path()).ok()?.kind {
@@ -73,7 +74,7 @@ fn look(shares: &Shares, places: &[(usize, Readable)]) -> LinkListing {
             Some(counted(&within).map_or("folder".to_owned(), |total| format!("folder, {total}")))
         }
     };
-    // Those that are only counted need not be looked at.
+    // Entries that are not listed by name need no description.
     let names = places.iter().enumerate().filter_map(|(at, place)| {
         let about = if at < LISTED { about(place)? } else { String::new() };
         Some(ListedFile { name: place.1.path().name().to_owned(), about })
@@ -85,7 +86,7 @@ fn look(shares: &Shares, places: &[(usize, Readable)]) -> LinkListing {
     }
 }
 
-/// How many files there are, and their size where all of them were looked at.
+/// Returns the number of files, with their total size if all of them were visited.
 fn counted(contents: &LinkContents) -> Option<String> {
     if contents.more || contents.total == 0 {
         return None;

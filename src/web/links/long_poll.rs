@@ -1,5 +1,5 @@
-//! Waiting a moment for news of a download before a press is judged. A program that repeats its request
-//! right after a break comes before the download service has told of the break.
+//! Waits briefly for news of a download before a press of the button is decided. A program that retries right
+//! after an interruption comes before the download service has reported the interruption.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
 use crate::web::links::progress::{BegunDownload, DownloadProgress, LeaseRules};
 
-/// How long a press waits at the longest …
+/// How long a request waits at most …
 pub const LONGEST: Duration = Duration::from_secs(2);
-/// … and how often it looks meanwhile.
+/// … and how often it checks meanwhile.
 pub const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Presses that wait at once …
+/// Maximum number of requests that wait at the same time …
 const AT_ONCE: usize = 64;
-/// … and those of one client. All others are judged at once.
+/// … and how many of them from one client. Requests above that are decided immediately.
 const PER_CLIENT: u32 = 8;
 
-/// News of a token that was issued longer ago than this is here already, if the download service can be
-/// reached at all.
+/// News of a token that was issued longer ago than this has already arrived, unless the download service is
+/// unreachable.
 const NEWS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Turns for presses that wait. Clones share them.
+/// Limits how many requests wait. Clones share the limit.
 #[derive(Clone)]
 pub struct LongPolls {
     all: Arc<Semaphore>,
@@ -40,7 +40,7 @@ impl Default for LongPolls {
 }
 
 impl LongPolls {
-    /// A turn for a client at `address`; `None` while too many wait.
+    /// Reserves a place for a client at `address`; `None` if too many are waiting.
     pub fn begin(&self, address: IpAddr) -> Option<LongPoll> {
         let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
         let client = neighbourhood(address);
@@ -53,7 +53,7 @@ impl LongPolls {
     }
 }
 
-/// A press that waits. Its turn ends when this is dropped.
+/// A request that waits. Dropping this frees its place.
 pub struct LongPoll {
     clients: Arc<DashMap<IpAddr, u32>>,
     client: IpAddr,
@@ -69,8 +69,8 @@ impl Drop for LongPoll {
     }
 }
 
-/// Whether news may come that changes what a program's press is: something that it began may still be seen to
-/// break off. Where no use is left, also what was given out a moment ago may turn out to be begun.
+/// Whether news may arrive that changes the result of a program's request: a running download may turn out
+/// to be interrupted. If no use is left, a token that was just given out may also turn out to be redeemed.
 pub fn may_change(begun: &[BegunDownload], none_left: bool, rules: &LeaseRules, now: Timestamp) -> bool {
     let mut runs = false;
     for one in begun {

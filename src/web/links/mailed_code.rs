@@ -1,6 +1,6 @@
-//! A code that is mailed to a recipient before he can take a link: eight digits that count for a
-//! quarter of an hour. They are derived when the mail is sent and when they are checked, and stored
-//! nowhere.
+//! The code that recipients must enter before they can download: eight digits that are emailed to them and
+//! valid for 15 minutes. The digits are derived when the mail is sent and when they are checked, and are not
+//! stored.
 
 use std::time::Duration;
 
@@ -16,50 +16,50 @@ use crate::web::links::link::{LinkError, Links, Recipient};
 use crate::web::mail::queue::MailState;
 use crate::web::mail::{MailDetails, MailKind, NewMail};
 
-/// How long a code counts, from the moment at which its mail was accepted.
+/// How long a code is valid after the mail server accepted its mail.
 pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// A code whose mail did not leave for this long is forgotten with it. Nobody knows it until then.
+/// How long a code is kept while its mail has not been sent. Nobody knows the code until then.
 const ON_ITS_WAY: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
-/// How often a code can be tried before another one is needed.
+/// How often a code can be tried before a new one is needed.
 const TRIES: i64 = 10;
 
-/// What came of trying a code.
+/// The result of trying a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeCheck {
-    /// It is the one.
+    /// The code is correct.
     Right,
-    /// It is not.
+    /// The code is wrong.
     Wrong,
-    /// None was mailed, its time is over, or it was tried too often.
+    /// No code was sent, it has expired, or it was tried too often.
     Over,
 }
 
-/// How it stands with the code that was asked for last.
+/// The status of the code that was requested last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CodeMailStatus {
-    /// None was asked for lately, or nothing is known of its mail any more.
+    /// None was requested recently, or its mail is no longer in the queue.
     #[default]
     None,
-    /// Its mail is to be sent; whether that was tried in vain.
+    /// Its mail is still to be sent.
     Waiting {
-        /// The mail server has not taken it at the first try.
+        /// Whether an attempt to send it was already begun.
         is_late: bool,
     },
-    /// It was sent and counts.
+    /// It was sent and is valid.
     Valid {
-        /// Until then.
+        /// When it expires.
         until: Timestamp,
     },
-    /// It was sent, and its time is over.
+    /// It was sent and has expired.
     Expired,
     /// Its mail could not be delivered.
     Undelivered,
 }
 
 impl Links {
-    /// How it stands with the code that was asked for last for a recipient.
+    /// Returns the status of the code that was requested last for a recipient.
     ///
     /// # Errors
     /// When the database fails.
@@ -89,8 +89,8 @@ impl Links {
         })
     }
 
-    /// Has a new code mailed, which ends the one before. Nothing happens where there is nobody to mail
-    /// to.
+    /// Queues a mail with a new code, which invalidates the previous one. Does nothing if the recipient has
+    /// no email address.
     ///
     /// # Errors
     /// See [`LinkError`].
@@ -114,7 +114,7 @@ impl Links {
         Ok(())
     }
 
-    /// The mail with that jti was accepted: its code counts from now on, for its lifetime.
+    /// Starts the lifetime of the code in the mail with this jti, which the mail server has accepted.
     ///
     /// # Errors
     /// When the database fails.
@@ -133,8 +133,8 @@ impl Links {
         Ok(())
     }
 
-    /// The digits for the mail with that jti, and until when they count if it leaves now; `None` when a
-    /// newer mail has others, or their time is over.
+    /// Returns the digits for the mail with this jti, and when they expire if it is sent now; `None` if a
+    /// newer mail has replaced them, or they have expired.
     ///
     /// # Errors
     /// When the database fails.
@@ -155,8 +155,8 @@ impl Links {
         Ok(found.map(|_| (self.key.digits(&recipient.id, mail), now.plus(LIFETIME))))
     }
 
-    /// Tries a code. Each try counts before it is looked at; the right one can be used until its time
-    /// is over, so that several files can be taken.
+    /// Checks a code. Each try is counted before the code is compared. The correct code can be used until it
+    /// expires, so that the recipient can download several files.
     ///
     /// # Errors
     /// When the database fails.
@@ -197,8 +197,8 @@ impl Links {
     }
 }
 
-/// A code as it was mailed, however it was typed: with spaces or hyphens in between, as a phone writes
-/// digits in another script.
+/// Normalizes a code as it was typed: removes spaces, hyphens and the like, and converts digits of other
+/// scripts to ASCII.
 fn plain_digits(presented: &str) -> String {
     let plain = |c: char| match u32::from(c) {
         c @ (0x660..=0x669 | 0x6f0..=0x6f9 | 0x966..=0x96f) => {

@@ -1,5 +1,5 @@
-//! The mails that bring recipients their link: what became of them, and sending one again. The queue forgets
-//! a mail after a while; what had become of it by then stays with its recipient.
+//! The mails that bring recipients their link: their status, and sending one again. The queue deletes a mail
+//! after a while; its final status is then kept with the recipient.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::web::mail::queue::{BOUNCED, MailState};
 use crate::web::mail::verdict::MailFault;
 use crate::web::mail::{MailDetails, MailKind, NewMail};
 
-/// A mail that arrived, as far as anybody knows, can be sent again after this time.
+/// A mail that was sent and did not bounce can be sent again after this time.
 pub const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 const MAILINGS: &str = "SELECT recipients.id, COALESCE(mails.state, recipients.mail_state) AS state, \
@@ -28,43 +28,43 @@ const MAILINGS: &str = "SELECT recipients.id, COALESCE(mails.state, recipients.m
     COALESCE(mails.ended_at, recipients.mail_ended_at) AS ended_at, mails.problem \
     FROM recipients LEFT JOIN mails ON mails.id = recipients.mail WHERE recipients.mail IS NOT NULL";
 
-/// What became of the mail that is to bring a recipient the link.
+/// The status of the mail that brings a recipient the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkMailStatus {
-    /// It is to be sent.
+    /// It is still to be sent.
     Waiting {
-        /// Why it did not leave yet, if it was tried.
+        /// Why it was not sent yet, if an attempt failed.
         fault: Option<MailFault>,
-        /// What the recipient's mail server said.
+        /// What the recipient's mail server replied.
         said: Option<String>,
     },
-    /// The mail server took it.
+    /// The mail server accepted it.
     Sent {
-        /// When.
+        /// When it was accepted.
         at: Timestamp,
     },
-    /// It was given up.
+    /// Sending was given up.
     Failed {
-        /// When.
+        /// When it was given up.
         at: Timestamp,
-        /// Why.
+        /// Why it failed.
         fault: Option<MailFault>,
-        /// What the recipient's mail server said.
+        /// What the recipient's mail server replied.
         said: Option<String>,
     },
-    /// It was sent and came back.
+    /// It was sent and bounced.
     Bounced {
-        /// When.
+        /// When it bounced.
         at: Timestamp,
-        /// What the recipient's mail server said.
+        /// What the recipient's mail server replied.
         said: Option<String>,
     },
-    /// It was taken out of the queue, or there was nothing to send any more.
+    /// It was removed from the queue, or there was nothing left to send.
     Dropped,
 }
 
 impl LinkMailStatus {
-    /// Whether sending it again makes sense: it did not arrive, or that is long ago.
+    /// Whether sending it again makes sense: it did not arrive, or it was sent more than [`AGAIN_AFTER`] ago.
     pub fn is_worth_repeating(&self, now: Timestamp) -> bool {
         match self {
             LinkMailStatus::Waiting { .. } => false,
@@ -74,21 +74,22 @@ impl LinkMailStatus {
     }
 }
 
-/// What came of sending a link again.
+/// The result of sending a link again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResendOutcome {
-    /// A mail waits to be sent.
+    /// A mail was queued.
     Queued,
-    /// One waits already, or was sent just now, or the link can't be used.
+    /// One is already queued or was sent recently, or the link can't be used.
     NotNeeded,
-    /// The same form has done it already.
+    /// The same form has already been processed.
     Before,
-    /// The account may not do that any more.
+    /// The account may no longer do that.
     NotAllowed,
 }
 
 impl Links {
-    /// What became of the mails of a link, by recipient; those for whom none was asked are not there.
+    /// Returns the status of a link's mails, by recipient. Recipients for whom no mail was requested are not
+    /// included.
     ///
     /// # Errors
     /// When the database fails.
@@ -100,7 +101,7 @@ impl Links {
         Ok(rows.iter().map(mailing).collect::<Result<_, sqlx::Error>>()?)
     }
 
-    /// Whether the link may be sent to that recipient again.
+    /// Whether the link may be sent to this recipient again.
     pub fn may_be_sent_again(
         link: &Link,
         recipient: &Recipient,
@@ -113,7 +114,7 @@ impl Links {
             && mailing.is_worth_repeating(now)
     }
 
-    /// Queues the mail that brings a recipient the link, in the transaction of what it belongs to.
+    /// Queues the mail that brings a recipient the link, as part of the caller's transaction.
     pub(crate) async fn queue_mail(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -135,7 +136,7 @@ impl Links {
         Ok(())
     }
 
-    /// Sends the link to a recipient again, in a mail of its own. One that was given up before makes way.
+    /// Sends the link to a recipient again, in a new mail. An earlier mail that failed is deleted.
     ///
     /// # Errors
     /// See [`LinkError`]; nothing is sent then.
@@ -185,7 +186,7 @@ fn mailing_of(row: &AnyRow) -> Result<LinkMailStatus, sqlx::Error> {
     let at = row.try_get::<Option<i64>, _>("ended_at")?.map(from_column).unwrap_or_default();
     let problem: Option<String> = row.try_get("problem")?;
     let fault = word.as_deref().and_then(|word| word.parse().ok());
-    // What our own server says concerns administrators, who have a page for it.
+    // Replies of our own server are only for administrators, who have a page for them.
     let is_theirs = matches!(fault, Some(MailFault::Later | MailFault::Refused | MailFault::Mailbox));
     let said = problem.as_deref().filter(|_| is_theirs).and_then(answer_in).map(str::to_owned);
     let state = state.as_deref().and_then(|state| state.parse().ok());
@@ -201,7 +202,7 @@ fn mailing_of(row: &AnyRow) -> Result<LinkMailStatus, sqlx::Error> {
     })
 }
 
-/// What the server answered, without which server that was and at which step.
+/// Returns the server's reply, without the name of the server and the step.
 fn answer_in(problem: &str) -> Option<&str> {
     let (_, answer) = problem.split_once(", ")?.1.split_once(": ")?;
     Some(answer.trim()).filter(|answer| answer.starts_with(|c: char| c.is_ascii_digit()))

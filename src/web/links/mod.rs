@@ -1,8 +1,8 @@
-//! Links: limited download addresses that people make for others.
+//! Links: limited download addresses that people create for others.
 //!
-//! A link is on files and folders of its owner's shares, and has one recipient or more. Each recipient
-//! has an address of his own, `/l/{code}`, and a counter of his own. The code is derived from the
-//! recipient's id with a key that is not in the database, and looked up by its digest.
+//! A link gives access to files and folders of its owner's shares and has one or more recipients. Each
+//! recipient has their own address, `/l/{code}`, and their own counter. The code is derived from the
+//! recipient's id with a key that is not in the database, and is looked up by its digest.
 
 pub mod change;
 pub mod contents;

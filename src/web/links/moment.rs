@@ -1,5 +1,5 @@
-//! Moments as a form's `datetime-local` field has them: a date and a time without a zone. What the
-//! zone is stands beside it, as minutes ahead of UTC; without it the moment is one of UTC.
+//! Converts the values of `datetime-local` form fields, which have a date and a time but no zone. The zone is
+//! given separately, in minutes ahead of UTC; if it is missing, the time is in UTC.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 use crate::clock::Timestamp;
 
-/// The moment that a field names; `None` when it names none.
+/// Parses a field's value; `None` if it is not valid.
 pub fn parse(text: &str, minutes_ahead: &str) -> Option<Timestamp> {
     let minutes: i32 = match minutes_ahead.trim() {
         "" => 0,
@@ -16,7 +16,7 @@ pub fn parse(text: &str, minutes_ahead: &str) -> Option<Timestamp> {
     };
     let zone = UtcOffset::from_whole_seconds(minutes.checked_mul(60)?).ok()?;
     let text = text.trim();
-    // Browsers leave the seconds out when they are none.
+    // Browsers leave out the seconds if they are zero.
     let with_seconds = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
     let without = format_description!("[year]-[month]-[day]T[hour]:[minute]");
     let moment =
@@ -25,7 +25,7 @@ pub fn parse(text: &str, minutes_ahead: &str) -> Option<Timestamp> {
     u64::try_from(seconds).ok().map(Timestamp::from_secs)
 }
 
-/// A moment of UTC for a field, to the minute.
+/// Formats a time for a field, in UTC and without seconds.
 pub fn field(moment: Timestamp) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]");
     let moment =
@@ -33,7 +33,7 @@ pub fn field(moment: Timestamp) -> String {
     moment.and_then(|moment| moment.format(format).ok()).unwrap_or_default()
 }
 
-/// The end that a form proposes: in a week, at a full hour.
+/// Returns the expiry that forms suggest: in a week, rounded down to a full hour.
 pub fn in_a_week(now: Timestamp) -> Timestamp {
     let week = now.plus(Duration::from_secs(7 * 24 * 60 * 60)).secs();
     Timestamp::from_secs(week - week % 3600)

@@ -1,4 +1,4 @@
-//! What the page of a link offers to one visitor: for each file, what its button would do now.
+//! What the page of a link offers a visitor: for each file, what its button would do now.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,69 +9,70 @@ use crate::web::db::QueryError;
 use crate::web::links::link::{Link, Links, Recipient};
 use crate::web::links::progress::{self, BegunDownload, DownloadProgress, LeaseRules, Visitor};
 
-/// Maximum number of rows that are read of the uses with which a visitor goes on.
+/// Maximum number of rows that are read for a visitor's uses.
 const MAX_ROWS: i64 = 20_000;
 
-/// A share of a file below this size says nothing: all of it lies in buffers at once.
+/// Below this file size, in bytes, a percentage is meaningless: the whole file is in buffers at once.
 const SMALLEST_WITH_PERCENT: u64 = 64 * 1024;
 
-/// What the button of a file would do.
+/// What the button for a file would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// Begin a download.
+    /// Start a download.
     Download,
-    /// Begin the one that was asked for already.
+    /// Start a download that was already requested.
     Starting,
-    /// A download is under way; its button continues it where it breaks off.
+    /// A download is running; the button continues it if it is interrupted.
     Running(SentBytes),
-    /// Continue what was interrupted.
+    /// Continue an interrupted download.
     Interrupted(SentBytes),
-    /// The visitor has the file, and may download it again.
+    /// The visitor has the file and may download it again.
     DoneAgain,
-    /// The visitor has the file, and nothing is left.
+    /// The visitor has the file, and no use is left.
     Done,
-    /// The download can't be continued any more, but another one can begin.
+    /// The download can no longer be continued, but a new one can start.
     LostAgain,
-    /// The download can't be continued any more, and nothing is left.
+    /// The download can no longer be continued, and no use is left.
     Lost,
-    /// Nothing is left.
+    /// No use is left.
     Gone,
 }
 
 /// How much of a file was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SentBytes {
-    /// Different bytes that left.
+    /// How many different bytes were sent.
     pub bytes: u64,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub size: u64,
 }
 
 impl SentBytes {
-    /// In whole percent, where that says anything; never 100, which only *whole* is.
+    /// Returns the progress in whole percent; `None` for small files. Never 100, because only
+    /// [`DownloadProgress::Whole`] means complete.
     pub fn percent(&self) -> Option<u64> {
         let percent = u128::from(self.bytes) * 100 / u128::from(self.size.max(1));
         (self.size >= SMALLEST_WITH_PERCENT).then(|| u64::try_from(percent.min(99)).unwrap_or(99))
     }
 }
 
-/// The files of a link as one visitor stands to them.
+/// What a link offers one visitor.
 #[derive(Clone, Debug)]
 pub struct LinkOffers {
     begun: HashMap<String, Vec<BegunDownload>>,
-    /// Of each use with which the visitor goes on, the files that it has.
+    /// The visitor's uses: for each use's id, the files that it already has tokens for.
     uses: HashMap<String, HashSet<String>>,
-    /// Whether another use can begin.
+    /// Whether a new use can be taken.
     has_left: bool,
     is_program: bool,
     rules: LeaseRules,
-    /// Whether the link has ended, so that nothing can begin.
+    /// Whether the link has expired, so that nothing new can start.
     ended: bool,
     now: Timestamp,
 }
 
 impl Links {
-    /// What the link offers to that visitor at `now`.
+    /// Returns what the link offers this visitor at `now`.
     ///
     /// # Errors
     /// When the database fails.
@@ -97,7 +98,7 @@ impl Links {
         })
     }
 
-    /// The uses with which the visitor goes on: those of their browser, or all of a named recipient.
+    /// Returns the visitor's uses: those of their browser, or all uses of a recipient with an email address.
     async fn open_uses(
         &self,
         recipient: &Recipient,
@@ -129,7 +130,8 @@ impl Links {
 }
 
 impl LinkOffers {
-    /// What the button of a file would do; `file` is its size and version now, where they were looked at.
+    /// Returns what the button for the file at `path` would do. `file` is its current size and version, if
+    /// known.
     pub fn of(&self, path: &str, file: Option<(u64, &str)>) -> Offer {
         let can_begin = self.can_begin(path);
         let mut best = if can_begin { Offer::Download } else { Offer::Gone };
@@ -139,7 +141,7 @@ impl LinkOffers {
             let offer = match begun.progress(&self.rules, self.now) {
                 DownloadProgress::Running if !other => Offer::Running(sent),
                 DownloadProgress::Interrupted if !other => Offer::Interrupted(sent),
-                // A program gets another token with each press, as two programs behind one address do.
+                // A program gets a new token each time, because two programs may share one address.
                 DownloadProgress::Unredeemed if !other && !self.ended && !self.is_program => Offer::Starting,
                 DownloadProgress::Unredeemed => continue,
                 DownloadProgress::Whole if can_begin => Offer::DoneAgain,
@@ -160,7 +162,8 @@ impl LinkOffers {
         best
     }
 
-    /// The files of which something was begun, or that a use has already: all others are alike.
+    /// Returns the files that the visitor has begun, or that one of their uses includes. All others have the
+    /// same offer.
     pub fn touched(&self) -> Vec<&str> {
         let paths = self.begun.keys().chain(self.uses.values().flatten());
         let mut paths: Vec<&str> = paths.map(String::as_str).collect();
@@ -169,12 +172,12 @@ impl LinkOffers {
         paths
     }
 
-    /// Whether a file of which nothing was begun can be.
+    /// Returns what the buttons of all files that the visitor hasn't begun would do.
     pub fn for_untouched_file(&self) -> Offer {
         if !self.ended && (self.has_left || !self.uses.is_empty()) { Offer::Download } else { Offer::Gone }
     }
 
-    /// Whether the link has something for this visitor although it has nothing for a new one.
+    /// Whether the link offers this visitor something that it would not offer to a new one.
     pub fn has_own(&self) -> bool {
         let has = |path: &str| {
             let offer = self.of(path, None);
@@ -189,12 +192,12 @@ impl LinkOffers {
         self.begun.keys().any(|path| has(path)) || (goes_on && !self.is_program)
     }
 
-    /// Whether this visitor was given anything of the link before.
+    /// Whether this visitor was given a token for any file of the link before.
     pub fn has_begun(&self) -> bool {
         !self.begun.is_empty()
     }
 
-    /// Whether this visitor has got a file of the link whole.
+    /// Whether this visitor has downloaded a file of the link completely.
     pub fn has_downloaded(&self) -> bool {
         self.begun
             .values()
@@ -208,7 +211,7 @@ impl LinkOffers {
     }
 }
 
-/// What counts where several downloads of one file were begun.
+/// Returns the priority of an offer. If several downloads of one file were begun, the highest one counts.
 fn rank(offer: Offer) -> u8 {
     match offer {
         Offer::Download | Offer::Gone => 0,

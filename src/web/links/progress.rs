@@ -1,6 +1,6 @@
-//! What somebody has begun of a link: the tokens that were given to them, and what the download
-//! services have told of each. Reads only. Whether a press continues a download is decided here, for
-//! the press itself and for the page that shows the button.
+//! What a visitor has begun to download through a link: the tokens that they were given, and what the
+//! download services have reported about each. Only reads. Decides whether a press of the button continues a
+//! download, both for the request itself and for the page that shows the button.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,34 +16,34 @@ use crate::web::db::columns::from_column;
 use crate::web::links::use_state::UseState;
 use crate::web::tokens::link_key::LinkKey;
 
-/// Maximum number of tokens of one visitor that are looked at, the newest first.
+/// Maximum number of tokens of one visitor that are read, newest first.
 const MAX_LOOKED_AT: i64 = 2_000;
 
-/// For how long a continuation can be started, as the download services have it.
+/// How long a download can be continued, as configured for the download services.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseRules {
     /// The lease ends this long after the last byte …
     pub lease: Duration,
     /// … and at the latest this long after the redemption.
     pub lease_max: Duration,
-    /// Who may come back for the rest.
+    /// Who may continue a download.
     pub resume: Resume,
 }
 
-/// Who presses the button of a link, as far as they can be recognized.
+/// A visitor of a link's page, as far as they can be recognized.
 ///
-/// Invariant: somebody with a mark is recognized by the mark alone. The address counts only for a program
-/// or browser that keeps no cookies.
+/// Invariant: a visitor with a mark is recognized by the mark alone. The address only counts for programs
+/// and browsers that keep no cookies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Visitor {
-    /// The mark of a browser with our cookie.
+    /// The mark in the browser's cookie.
     pub mark: Option<String>,
-    /// The keyed digest of the client's address; `None` where the address is not known or proves nothing.
+    /// The keyed digest of the client's address; `None` if the address is unknown or must not be used.
     pub client: Option<String>,
 }
 
 impl Visitor {
-    /// The visitor with that mark and address who presses the button of that recipient.
+    /// Creates the visitor with this mark and address for a link of this recipient.
     pub fn new(
         mark: Option<String>,
         address: Option<IpAddr>,
@@ -55,67 +55,67 @@ impl Visitor {
         Visitor { mark, client: counts.map(|address| key.client(recipient, address)) }
     }
 
-    /// Whether they are recognized by their address.
+    /// Whether the visitor is recognized only by their address.
     pub fn is_program(&self) -> bool {
         self.mark.is_none() && self.client.is_some()
     }
 }
 
-/// How far a token has come.
+/// How far the download with a token has progressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DownloadProgress {
-    /// It is not known to be redeemed, and still can be.
+    /// The token is not known to be redeemed and can still be.
     Unredeemed,
-    /// Bytes are on their way.
+    /// Bytes are being sent.
     Running,
-    /// Nothing is on its way, the file is not whole, and the lease runs.
+    /// Nothing is being sent, the file is incomplete, and the lease has not ended.
     Interrupted,
-    /// The file went out whole.
+    /// The file was sent completely.
     Whole,
-    /// It can't be redeemed or continued any more.
+    /// The token can no longer be redeemed or continued.
     Over,
 }
 
-/// A token that was given to somebody.
+/// A token that was given to a visitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BegunDownload {
-    /// Its id.
+    /// The token's id.
     pub jti: Jti,
-    /// The use that it belongs to.
+    /// The id of the use that it belongs to.
     pub use_id: String,
-    /// The file.
+    /// The path of the file.
     pub path: String,
-    /// The file's size at the press, in bytes.
+    /// The file's size when the token was issued, in bytes.
     pub size: u64,
-    /// The file's version at the press; empty where that is not known.
+    /// The file's version when the token was issued; empty if unknown.
     pub version: String,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// From when on it can't be redeemed.
+    /// When it expires and can no longer be redeemed.
     pub expires_at: Timestamp,
-    /// Whether a first byte of it is known to have left.
+    /// Whether its first byte is known to have been sent.
     pub used: bool,
-    /// Whether it may still be used: it was not revoked.
+    /// Whether it is still valid, meaning it was not revoked.
     pub live: bool,
-    /// What the download service told of it last.
+    /// What the download service last reported about it.
     pub reported: Option<ReportedDelivery>,
 }
 
-/// What a download service told of a token.
+/// A download service's report about a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportedDelivery {
-    /// How far it has come.
+    /// The state of the delivery.
     pub state: DeliveryState,
-    /// Different bytes of the file that left.
+    /// How many different bytes of the file were sent.
     pub bytes: u64,
     /// When the token was redeemed.
     pub redeemed_at: Timestamp,
-    /// When the last byte so far left.
+    /// When the most recent byte was sent.
     pub last_at: Timestamp,
 }
 
 impl BegunDownload {
-    /// How far it has come at `now`.
+    /// Returns how far the download has progressed at `now`.
     pub fn progress(&self, rules: &LeaseRules, now: Timestamp) -> DownloadProgress {
         let Some(told) = &self.reported else {
             let can_be_redeemed = self.live && !self.used && now < self.expires_at;
@@ -134,31 +134,31 @@ impl BegunDownload {
         }
     }
 
-    /// The moment from which no continuation can be started, because the download service forgets the
-    /// lease then. `None` for what was not redeemed.
+    /// Returns when the download service deletes the lease, so that no continuation can start any more.
+    /// `None` if the token was not redeemed.
     pub fn continues_until(&self, rules: &LeaseRules) -> Option<Timestamp> {
         self.reported.map(|told| told.redeemed_at.plus(rules.lease_max))
     }
 
-    /// Whether the file is certainly not the one that was begun. One that is larger now may have grown,
-    /// which only the download service can tell.
+    /// Whether the file is certainly not the one whose download was begun. A file that is larger now may have
+    /// grown, which only the download service can tell.
     pub fn is_of_another_file(&self, size: u64, version: &str) -> bool {
         size < self.size || (size == self.size && !self.version.is_empty() && self.version != version)
     }
 }
 
-/// Whether `visitor` may continue a download that has come that far by pressing again.
+/// Whether `visitor` may continue a download with this progress by pressing the button again.
 pub fn may_continue(visitor: &Visitor, progress: DownloadProgress) -> bool {
     match progress {
         DownloadProgress::Interrupted => true,
-        // Somebody behind the same address may be the one to whom the bytes go.
+        // Without a mark, the bytes may be going to someone else with the same address.
         DownloadProgress::Running => visitor.mark.is_some(),
         DownloadProgress::Unredeemed | DownloadProgress::Whole | DownloadProgress::Over => false,
     }
 }
 
-/// The tokens that `visitor` was given through the link of `recipient`, the newest first; those of one file
-/// where `file` names it.
+/// Returns the tokens that `visitor` was given through the link of `recipient`, newest first; only those for
+/// `file` if that is given.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,6 +1,6 @@
-//! A list of recipients as people paste it: one per line, or as mail programs write them, with names,
-//! quotes, comments, groups and any of the usual separators. Everybody in the list is read, or the entry
-//! that can't be read is named: nobody is ever left out silently.
+//! Parses a list of recipients as people paste it: one per line, or as mail programs write it, with names,
+//! quotes, comments, groups and any of the usual separators. An entry that can't be parsed is always
+//! reported; no recipient is ever dropped silently.
 
 use std::collections::BTreeSet;
 
@@ -12,32 +12,32 @@ use crate::web::identity::{Email, InvalidEmail};
 /// Maximum number of recipients of one link.
 pub const RECIPIENTS_MAX: usize = 1_000;
 
-/// Entries that are named as wrong; the others are counted.
+/// Maximum number of invalid entries that are reported one by one; further ones are only counted.
 const NAMED: usize = 20;
 
-/// Characters of an entry that are shown.
+/// Maximum number of characters of an invalid entry that are shown.
 const SHOWN: usize = 80;
 
-/// One entry of the list, and the line in which it begins.
+/// An entry of the list, and the number of the line on which it begins.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Entry {
     line: usize,
-    /// As it was typed.
+    /// The text as it was typed.
     text: String,
-    /// What stands outside quotes and comments, but for the address.
+    /// The text outside quotes, comments and angle brackets.
     plain: String,
-    /// What stands in quotes.
+    /// The text in quotes.
     quoted: String,
-    /// What stands in angle brackets.
+    /// The text in angle brackets.
     angle: Option<String>,
-    /// A quote, comment or bracket was opened and not closed.
+    /// Whether a quote, comment or bracket was opened and not closed.
     is_open: bool,
 }
 
-/// The addresses in a list, each once, in order.
+/// Returns the addresses in a list in order, without duplicates.
 ///
 /// # Errors
-/// A sentence for each entry that can't be read.
+/// A sentence for each entry that can't be parsed.
 pub fn parse(list: &str) -> Result<Vec<Email>, Vec<String>> {
     let (mut emails, mut bad, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for entry in entries(list) {
@@ -69,18 +69,18 @@ pub fn parse(list: &str) -> Result<Vec<Email>, Vec<String>> {
     Err(bad)
 }
 
-/// Where in an entry a letter stands.
+/// The part of an entry that a character is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Within {
     Plain,
     Quotes,
-    /// Comments stand within comments.
+    /// A comment, with its depth, because comments can be nested.
     Comment(u32),
     Angle,
 }
 
-/// The list, cut at its separators. A line break ends whatever was opened: a quote that somebody forgot to
-/// close must not swallow those who follow.
+/// Splits the list at its separators. A line break ends anything that is open, so that a forgotten closing
+/// quote does not swallow the following recipients.
 fn entries(list: &str) -> Vec<Entry> {
     let mut all = Vec::new();
     let (mut line, mut within, mut escaped) = (1, Within::Plain, false);
@@ -115,7 +115,7 @@ fn entries(list: &str) -> Vec<Entry> {
             (Within::Comment(_), _) => {}
             (Within::Angle, '>') => {
                 within = Within::Plain;
-                // The next one may follow without a separator.
+                // The next entry may follow without a separator.
                 end(&mut entry, line);
             }
             (Within::Angle, letter) => entry.angle.get_or_insert_default().push(letter),
@@ -133,8 +133,8 @@ fn entries(list: &str) -> Vec<Entry> {
     all
 }
 
-/// The addresses of one entry: one, or several that only spaces keep apart. None where there is nothing
-/// but a comment.
+/// Returns the addresses of one entry: one, or several that are separated only by spaces, or none if the
+/// entry is only a comment.
 fn addresses(entry: &Entry) -> Result<Vec<Email>, InvalidEmail> {
     if entry.is_open {
         return Err(InvalidEmail::Form);
@@ -142,7 +142,7 @@ fn addresses(entry: &Entry) -> Result<Vec<Email>, InvalidEmail> {
     let plain = without_group(entry.plain.trim());
     if let Some(angle) = &entry.angle {
         let email: Email = without_scheme(angle).parse()?;
-        // What stands before it is a name. Where that has an address, too, it must be the same one.
+        // The text before it is a name. If that contains an address too, it must be the same one.
         let is_other = |word: &str| match bare(word) {
             word if word.contains('@') => word.parse::<Email>().map_or(true, |other| other != email),
             _ => false,
@@ -161,7 +161,7 @@ fn addresses(entry: &Entry) -> Result<Vec<Email>, InvalidEmail> {
     if !entry.quoted.is_empty() {
         return Err(InvalidEmail::Form);
     }
-    // A row of a table: a name, and the address in the next column.
+    // A table row: a name, and the address in another column.
     let columns = plain.split('\t').map(str::trim).filter(|column| !column.is_empty());
     let columns: Vec<&str> = columns.collect();
     let with_address: Vec<&str> = columns.iter().copied().filter(|column| column.contains('@')).collect();
@@ -181,7 +181,7 @@ fn addresses(entry: &Entry) -> Result<Vec<Email>, InvalidEmail> {
     Ok(emails)
 }
 
-/// What follows the name of a group (`Team: a@example.org`) or of a header (`To: a@example.org`).
+/// Returns what follows the name of a group (`Team: a@example.org`) or of a header (`To: a@example.org`).
 fn without_group(text: &str) -> &str {
     match text.split_once(':') {
         Some((scheme, _)) if scheme.trim().eq_ignore_ascii_case("mailto") => text,
@@ -190,7 +190,7 @@ fn without_group(text: &str) -> &str {
     }
 }
 
-/// An address as links in pages have it, without what makes it one.
+/// Strips `mailto:` and the query from an address, and percent-decodes it.
 fn without_scheme(text: &str) -> String {
     let text = bare(text);
     let scheme = text.get(..7).filter(|start| start.eq_ignore_ascii_case("mailto:"));
@@ -199,8 +199,8 @@ fn without_scheme(text: &str) -> String {
     percent_decode_str(address).decode_utf8_lossy().into_owned()
 }
 
-/// Without the quotes that some programs put around an address, and the white space and invisible characters
-/// around and within them.
+/// Strips the quotes that some programs put around an address, and white space and invisible characters
+/// around and within the quotes.
 fn bare(text: &str) -> &str {
     let is_quote = |c| matches!(c, '\'' | '“' | '”' | '„' | '‘' | '’' | '«' | '»');
     text.trim_matches(|c: char| c.is_whitespace() || human::is_invisible(c) || is_quote(c))
@@ -282,7 +282,7 @@ mod tests {
     }
 
     proptest! {
-        /// However they are written and joined: each one is there.
+        /// Every recipient is found, in whatever form they are written and separated.
         #[test]
         fn nobody_is_dropped(
             people in prop::collection::vec((0_u8..6, 0_u8..5), 1..30),

@@ -1,5 +1,5 @@
-//! The terms of a link as somebody typed them, and what is wrong with them: each is said in a sentence
-//! beside its field, and nothing is done until all are right.
+//! The terms of a link as they were typed, and what is wrong with them. Each error is a sentence that is
+//! shown beside its field, and nothing happens until all fields are valid.
 
 use std::borrow::Cow;
 
@@ -10,106 +10,108 @@ use crate::web::identity::passwords::{Password, WeakPassword};
 use crate::web::links::link::Notify;
 use crate::web::links::{moment, recipients};
 
-/// Most characters of a title …
+/// Maximum number of characters of a title …
 pub const MAX_TITLE: usize = 200;
 /// … and of a note.
 pub const MAX_NOTE: usize = 2_000;
-/// Most uses that can be counted out; more is unlimited.
+/// Maximum number of uses that can be set; for more, leave it unlimited.
 pub const MAX_USES: u32 = 1_000_000;
-/// Fewest characters of a link's password: it is throttled, and the address has to be known as well.
+/// Minimum number of characters of a link's password. Attempts are throttled, and an attacker needs the
+/// address as well.
 pub const PASSWORD_MIN: usize = 8;
 
-/// What somebody typed. Sent back to him as it is, but for the password.
+/// The fields as they were typed. When there are errors, all except the password are sent back unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkForm {
     /// The title; may be empty.
     pub title: String,
     /// The note; may be empty.
     pub note: String,
-    /// How many uses each recipient has; empty for any number.
+    /// How many uses each recipient has; empty for no limit.
     pub uses: String,
-    /// Date and time of the end; empty for never.
+    /// Date and time of the expiry; empty for never.
     pub ends: String,
-    /// The zone of that, in minutes ahead of UTC; empty for UTC.
+    /// The time zone of `ends`, in minutes ahead of UTC; empty for UTC.
     pub ends_zone: String,
     /// The password; empty for none.
     pub password: String,
-    /// Whether a code is mailed.
+    /// Whether recipients must enter a code that is emailed to them.
     pub mailed_code: bool,
-    /// When the owner gets a mail.
+    /// When the owner gets an email about downloads.
     pub notify: String,
-    /// Addresses, as [`recipients::parse`] reads them; empty for anyone who has the link.
+    /// The recipients' addresses, as [`recipients::parse`] reads them; empty for anyone who has the link.
     pub recipients: String,
 }
 
-/// Terms that hold.
+/// Valid terms.
 #[derive(Clone, Debug)]
 pub struct LinkTerms {
     /// The title; may be empty.
     pub title: String,
     /// The note; may be empty.
     pub note: String,
-    /// How many uses each recipient has.
+    /// How many uses each recipient has; `None` for no limit.
     pub uses: Option<u32>,
-    /// The end.
+    /// When the link expires; `None` for never.
     pub ends_at: Option<Timestamp>,
     /// The password.
     pub password: Option<Password>,
-    /// Whether a code is mailed.
+    /// Whether recipients must enter a code that is emailed to them.
     pub mailed_code: bool,
-    /// When the owner gets a mail.
+    /// When the owner gets an email about downloads.
     pub notify: Notify,
-    /// The recipients; none for whoever has the link.
+    /// The recipients; empty for anyone who has the link.
     pub recipients: Vec<Email>,
 }
 
-/// What is wrong with terms, beside each field.
+/// The errors in a form, by field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkFormErrors {
-    /// Of the whole form.
+    /// An error of the whole form.
     pub form: Option<String>,
-    /// Of the title.
+    /// An error in the title.
     pub title: Option<String>,
-    /// Of the note.
+    /// An error in the note.
     pub note: Option<String>,
-    /// Of the uses.
+    /// An error in the number of uses.
     pub uses: Option<String>,
-    /// Of the end.
+    /// An error in the expiry.
     pub ends: Option<String>,
-    /// Of the password.
+    /// An error in the password.
     pub password: Option<String>,
-    /// Of the choice to mail a code.
+    /// An error in the choice to email a code.
     pub mailed_code: Option<String>,
-    /// Of the recipients: one sentence for each bad row.
+    /// Errors in the recipients: one sentence for each invalid entry.
     pub recipients: Vec<String>,
 }
 
 impl LinkFormErrors {
-    /// Whether anything is wrong.
+    /// Whether there is any error.
     pub fn any(&self) -> bool {
         *self != LinkFormErrors::default()
     }
 }
 
 impl LinkForm {
-    /// The terms, if they hold at `now`. `named` says whether a link that is there names its recipients,
-    /// which editing does not change; `None` for a new one.
+    /// Returns the terms if they are valid at `now`. `named` says whether an existing link has named
+    /// recipients, which editing does not change; `None` for a new link.
     ///
     /// # Errors
-    /// What is wrong with which field.
+    /// The errors of each field.
     pub fn check(&self, named: Option<bool>, now: Timestamp) -> Result<LinkTerms, Box<LinkFormErrors>> {
         let mut errors = LinkFormErrors::default();
         let title = self.title.trim();
         if title.chars().count() > MAX_TITLE || title.contains(char::is_control) {
             errors.title = Some(format!("A title has at most {MAX_TITLE} characters on one line."));
         }
-        // A form sends line breaks as two characters.
+        // Forms send line breaks as two characters.
         let note = self.note.trim().replace("\r\n", "\n").replace('\t', " ");
         let strange = |c: char| c.is_control() && c != '\n';
         if note.chars().count() > MAX_NOTE || note.contains(strange) {
             errors.note = Some("A note has at most 2,000 characters.".to_owned());
         }
-        // What turns the direction of text around would let it look like somebody else's words.
+        // Replaces characters that change the direction of text, which could make it look like someone else's
+        // words.
         let lines: Vec<Cow<'_, str>> = note.split('\n').map(human::name).collect();
         let note = lines.join("\n");
         let uses = match self.uses.trim() {

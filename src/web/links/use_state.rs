@@ -1,15 +1,15 @@
-//! How far a use has come.
+//! The state of a use of a link.
 
 use crate::words::words;
 
 words! {
-    /// How far a use of a link has come, or one of its tokens.
+    /// The state of a use of a link, or of one of its tokens.
     pub enum UseState {
         /// A token was issued.
         Reserved = "reserved",
-        /// The first byte left.
+        /// The first byte was sent.
         Used = "used",
-        /// It was not used, and may be taken again.
+        /// It was not used, and its use is available again.
         Released = "released",
     }
 }

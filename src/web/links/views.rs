@@ -1,5 +1,5 @@
-//! How often the pages of links were opened: counted in memory, for somebody who only looks must not make
-//! the database write; a background task takes it down now and then.
+//! Counts how often the pages of links are opened. Views are counted in memory, so that opening a page
+//! doesn't cause a database write, and a background task writes them to the database from time to time.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::id::RecipientId;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 
-/// Recipients whose views are counted between two rounds; those of others are not.
+/// Maximum number of recipients that are counted between two flushes; views of more are not counted.
 const RECIPIENTS_MAX: usize = 50_000;
 
-/// Recipients that one transaction takes down.
+/// Number of recipients that are written per transaction.
 const PER_TRANSACTION: usize = 500;
 
 /// Views of one recipient that are not in the database yet.
@@ -23,7 +23,7 @@ struct Seen {
     last_at: Timestamp,
 }
 
-/// Views that are not in the database yet, by recipient. Clones are the same.
+/// Views that are not in the database yet, by recipient. Clones share the same counter.
 #[derive(Clone, Default)]
 pub struct ViewCounter(Arc<DashMap<RecipientId, Seen>>);
 
@@ -42,7 +42,7 @@ impl ViewCounter {
         }
     }
 
-    /// Puts what was counted into the database. What it does not take is counted again.
+    /// Writes the counts to the database. If that fails, they are kept for the next flush.
     ///
     /// # Errors
     /// When the database fails.

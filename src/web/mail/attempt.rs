@@ -1,4 +1,4 @@
-//! One attempt to send a mail: it is written, handed to the mail server, and what came of it is recorded.
+//! One attempt to send a mail: writes the mail, hands it to the mail server and records the result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::web::mail::queue::{MailQueue, QueuedMail};
 use crate::web::mail::transport::{MailTransport, SendError};
 use crate::web::mail::verdict::MailFault;
 
-/// How often it is tried to record that a mail has left, a second apart.
+/// How many times recording that a mail was sent is tried, one second apart.
 const RECORD_TRIES: usize = 30;
 
-/// How long to wait after each failed attempt, in seconds; the last one repeats.
+/// How long to wait after each failed attempt, in seconds; the last value repeats.
 const WAITS: [u64; 7] = [10, 30, 60, 5 * 60, 15 * 60, 60 * 60, 3 * 60 * 60];
 
-/// A mail that the server refuses so often is given up.
+/// After this many refusals by the server, a mail is given up.
 const REFUSALS: u32 = 3;
 
 /// A mail that could not be sent for this long is given up.
 const GIVE_UP: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
-/// What an attempt takes. Clones are the same.
+/// Makes attempts to send mails. Clones share their state.
 #[derive(Clone)]
 pub(super) struct Attempts {
     pub(super) queue: MailQueue,
@@ -38,7 +38,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// Sends a mail that was taken, and records what came of it.
+    /// Sends a mail that was taken from the queue, and records the result.
     ///
     /// # Errors
     /// When the database fails.
@@ -72,7 +72,8 @@ impl Attempts {
         }
     }
 
-    /// Records that a mail has left. What is not recorded would be sent again, so this is tried for a while.
+    /// Records that a mail was sent. Without the record it would be sent again, so this is retried for a
+    /// while.
     async fn record(&self, mail: &QueuedMail, answer: &str, now: Timestamp) -> Result<(), QueryError> {
         for _ in 1..RECORD_TRIES {
             match self.queue.sent(mail, answer, now).await {
@@ -113,7 +114,7 @@ impl Attempts {
         self.did_not_leave(mail, error.fault(), &problem).await
     }
 
-    /// The mail to send; `None` where there is nothing to say any more.
+    /// Returns the message to send; `None` if there is nothing to say any more.
     async fn message(&self, mail: &QueuedMail) -> Result<Option<Message>, (MailFault, String)> {
         let now = self.clock.now();
         let addressed = self.compose.compose(mail, now).await.map_err(|error| {
@@ -121,7 +122,7 @@ impl Attempts {
             (MailFault::Later, "the letter could not be written".to_owned())
         })?;
         let Some(AddressedLetter { to, letter, headers }) = addressed else { return Ok(None) };
-        // What can't be put together now will not be later.
+        // Errors from here on are permanent: a later attempt would fail in the same way.
         let rendered = letter
             .render(&self.envelope.host, now)
             .map_err(|error| (MailFault::Mailbox, error.to_string()))?;
@@ -158,7 +159,7 @@ impl Attempts {
     }
 }
 
-/// A file name that sorts by time and tells what the mail is.
+/// Returns a file name that sorts by time and describes the mail.
 fn outbox_name(mail: &QueuedMail) -> String {
     let at: String = mail.queued_at.to_string().chars().filter(|c| *c != ':').collect();
     let safe = |c: char| if c.is_alphanumeric() || "@.-_+".contains(c) { c } else { '_' };

@@ -1,24 +1,25 @@
-//! Reads a bounce: a delivery status notification (RFC 3464) that came back for one of our mails.
+//! Parses bounces: delivery status notifications (RFC 3464) that come back for our mails.
 
 use crate::id::MailId;
 
-/// A bounce tells of a mail that could not be delivered.
+/// A bounce: a notification that a mail was not delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounce {
-    /// The ids of mails that it may be about: what stands in our `Message-ID` and in the return path.
+    /// Ids of mails that it may be about: every word in it that looks like an id, as our `Message-ID` and
+    /// return path contain them.
     pub candidates: Vec<MailId>,
-    /// Whether the mail is lost, or only late.
+    /// Whether delivery failed for good, rather than being delayed.
     pub is_final: bool,
-    /// What the remote server said.
+    /// What the remote server replied.
     pub reason: String,
 }
 
-/// An id of a mail: 128 random bits in base64url.
+/// The length of a mail's id: 128 random bits in base64url.
 const ID_LENGTH: usize = 22;
-/// The longest reason that is kept, in characters.
+/// Maximum length of the reason that is kept, in characters.
 const REASON_MAX: usize = 300;
 
-/// Reads one; `None` for what is not a delivery status notification.
+/// Parses a bounce; `None` if the text is not a delivery status notification.
 pub fn parse(raw: &str) -> Option<Bounce> {
     let unfolded = raw.replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ");
     let field = |name: &str| {

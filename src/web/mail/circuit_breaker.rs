@@ -1,5 +1,5 @@
-//! Whether the mail server is worth trying. While it fails, all mail waits for one probe at a time, and
-//! when it is back everything leaves at once.
+//! Tracks whether the mail server works. While it fails, only one attempt at a time is made as a probe and
+//! all other mail waits; when it works again, everything is sent at once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,29 +7,29 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::web::mail::verdict::MailFault;
 
-/// How long to wait after each failure of the server in a row, in seconds; the last one repeats. A probe of a
-/// server that is down costs nobody anything, and what waits is to leave soon after it is back.
+/// How long to wait after each consecutive failure of the server, in seconds; the last value repeats. Probing
+/// a server that is down costs nothing, and waiting mail should be sent soon after it works again.
 const PAUSES: [u64; 3] = [5, 15, 30];
-/// The same where the server refuses us: many log-ins that fail in a row would lock us out.
+/// The same for a server that refuses us: many failed logins in a row could lock us out.
 const PAUSES_AFTER_REFUSAL: [u64; 5] = [10, 30, 60, 2 * 60, 5 * 60];
 
-/// The state of the one mail server.
+/// The state of the mail server.
 #[derive(Debug, Default)]
 pub struct CircuitBreaker(Mutex<Trouble>);
 
 #[derive(Debug, Default)]
 struct Trouble {
-    /// Failures in a row.
+    /// Number of consecutive failures.
     failures: usize,
-    /// The server is not tried before.
+    /// When the server may be tried again.
     until: Option<Timestamp>,
-    /// Whether a probe is under way.
+    /// Whether a probe is running.
     is_probing: bool,
 }
 
 impl CircuitBreaker {
-    /// Whether an attempt may begin now. While the server is in trouble only one may, a probe, and only
-    /// after its pause.
+    /// Whether an attempt may start now. While the server is failing, only one attempt is admitted at a time,
+    /// as a probe, and only after the pause.
     pub fn admits(&self, now: Timestamp) -> bool {
         let mut trouble = self.trouble();
         match trouble.until {
@@ -42,7 +42,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The server works. Returns whether it did not before.
+    /// Records that the server works. Returns whether it was failing before.
     pub fn succeeded(&self) -> bool {
         let mut trouble = self.trouble();
         let was_in_trouble = trouble.until.is_some();
@@ -50,11 +50,11 @@ impl CircuitBreaker {
         was_in_trouble
     }
 
-    /// The server failed, by that fault; returns when it is tried next.
+    /// Records a failure of the server with this cause. Returns when it may be tried again.
     pub fn failed(&self, fault: MailFault, now: Timestamp) -> Timestamp {
         let mut trouble = self.trouble();
         trouble.is_probing = false;
-        // Attempts that were under way side by side are one failure.
+        // Attempts that ran at the same time count as one failure.
         if let Some(until) = trouble.until.filter(|until| *until > now) {
             return until;
         }
@@ -65,18 +65,18 @@ impl CircuitBreaker {
         until
     }
 
-    /// Somebody asks for an attempt now.
+    /// Ends the pause, because someone requested an attempt now.
     pub fn end_pause(&self, now: Timestamp) {
         let mut trouble = self.trouble();
         trouble.until = trouble.until.map(|_| now);
     }
 
-    /// An attempt ended without a word on the server, so that another one may probe.
+    /// Records that an attempt ended without showing whether the server works, so that another one may probe.
     pub fn undecided(&self) {
         self.trouble().is_probing = false;
     }
 
-    /// Whether the server is in trouble.
+    /// Whether the server is failing.
     pub fn is_open(&self) -> bool {
         self.trouble().until.is_some()
     }
@@ -87,7 +87,7 @@ impl CircuitBreaker {
     }
 }
 
-/// The wait after so many failures before this one, of waits in seconds; the last one repeats.
+/// Returns the wait after `failures` earlier failures, from waits in seconds; the last value repeats.
 pub(super) fn nth_wait(waits: &[u64], failures: usize) -> Duration {
     Duration::from_secs(waits.get(failures).or(waits.last()).copied().unwrap_or(60))
 }

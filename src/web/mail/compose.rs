@@ -1,4 +1,4 @@
-//! Who says what queued mails say.
+//! The interface between the mail queue and the code that writes the mails.
 
 use async_trait::async_trait;
 
@@ -8,55 +8,55 @@ use crate::web::mail::letters::Letter;
 use crate::web::mail::message::MailHeaders;
 use crate::web::mail::queue::QueuedMail;
 
-/// Composing a mail failed.
+/// A mail could not be composed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write a letter")]
 pub struct ComposeError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 impl ComposeError {
-    /// For that cause.
+    /// Wraps `cause`.
     pub fn new(cause: impl std::error::Error + Send + Sync + 'static) -> ComposeError {
         ComposeError(cause.into())
     }
 }
 
-/// A letter and its recipient.
+/// A letter and the address that it is sent to.
 #[derive(Clone, Debug)]
 pub struct AddressedLetter {
-    /// To whom it goes.
+    /// The address.
     pub to: Email,
-    /// What it says.
+    /// The letter.
     pub letter: Letter,
-    /// What its header says beside the usual.
+    /// Headers in addition to the standard ones.
     pub headers: MailHeaders,
 }
 
 impl AddressedLetter {
-    /// With the usual header.
+    /// Creates one with only the standard headers.
     pub fn new(to: Email, letter: Letter) -> AddressedLetter {
         AddressedLetter { to, letter, headers: MailHeaders::default() }
     }
 }
 
-/// Says what queued mails say, and to whom.
+/// Decides what queued mails say, and to whom they are sent.
 #[async_trait]
 pub trait Compose: Send + Sync {
-    /// The letter, at the moment of its sending; `None` when there is nothing to say any more.
+    /// Returns the letter as it should be at the time of sending; `None` if there is nothing to say any more.
     ///
-    /// What concerns an account goes to the address that the account has, not to the spelling that
-    /// somebody typed: spellings that count as one account may be different mailboxes.
+    /// A letter about an account is sent to the account's own address, not to the spelling that someone
+    /// typed: spellings that count as the same account may be different mailboxes.
     ///
     /// # Errors
-    /// When that can't be found out now; the mail is tried again.
+    /// When that can't be determined now; the mail is tried again.
     async fn compose(
         &self,
         mail: &QueuedMail,
         now: Timestamp,
     ) -> Result<Option<AddressedLetter>, ComposeError>;
 
-    /// The mail server took the mail: what it brings counts from now on.
+    /// Records that the mail server accepted the mail, so that the lifetime of a link or code in it starts.
     ///
     /// # Errors
-    /// When that can't be recorded; the mail has left all the same.
+    /// When that can't be recorded; the mail was sent all the same.
     async fn accepted(&self, mail: &QueuedMail, now: Timestamp) -> Result<(), ComposeError>;
 }

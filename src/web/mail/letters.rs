@@ -1,165 +1,165 @@
-//! What mails say: each letter with all that it is about. How that is put into words is in `render`.
+//! The letters that are sent by email, with the data that each contains. `render` turns them into text.
 
 use crate::clock::Timestamp;
 use crate::web::mail::request_origin::RequestOrigin;
 use crate::web::mail::wording::ListedFile;
 
-/// A letter with all that it says.
+/// A letter with its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Letter {
-    /// Asks somebody who signed up to activate the account.
+    /// Asks someone who signed up to activate their account.
     Activate {
         /// The action link.
         link: String,
-        /// Its end.
+        /// When the link expires.
         until: Timestamp,
     },
-    /// Tells somebody who signed up that there is an account already.
+    /// Tells someone who signed up that they already have an account.
     AlreadyRegistered {
         /// What to call the recipient.
         name: String,
-        /// The log-in page.
+        /// The address of the login page.
         login: String,
-        /// The action link for choosing another password.
+        /// The action link for choosing a new password.
         reset: String,
-        /// Its end.
+        /// When the link expires.
         until: Timestamp,
-        /// Who tried to sign up.
+        /// Where the sign-up came from.
         asked: Option<RequestOrigin>,
     },
-    /// Invites somebody for whom an account was made.
+    /// Invites someone for whom an account was created.
     Invite {
         /// What to call the recipient.
         name: String,
-        /// Who invites; empty when that is not known.
+        /// The person who invites; empty if unknown.
         by: String,
         /// The action link.
         link: String,
-        /// Its end.
+        /// When the link expires.
         until: Timestamp,
     },
-    /// Lets somebody choose another password.
+    /// Lets someone choose a new password.
     Reset {
         /// What to call the recipient.
         name: String,
-        /// The administrator who sends it; empty when somebody else asked for it.
+        /// The administrator who sent it; empty if it was not an administrator.
         by: String,
         /// The action link.
         link: String,
-        /// Its end.
+        /// When the link expires.
         until: Timestamp,
-        /// Who asked.
+        /// Where the request came from.
         asked: Option<RequestOrigin>,
     },
-    /// Asks to confirm another address, at that address.
+    /// Asks for confirmation of a new email address, at that address.
     ConfirmAddress {
         /// The action link.
         link: String,
-        /// Its end.
+        /// When the link expires.
         until: Timestamp,
     },
-    /// Tells the old address about the new one.
+    /// Informs the old address about the new one.
     AddressChanged {
         /// What to call the recipient.
         name: String,
         /// The new address.
         new_address: String,
-        /// Who changed it.
+        /// Where the change came from.
         asked: Option<RequestOrigin>,
     },
-    /// Tells that the password was changed.
+    /// Informs that the password was changed.
     PasswordChanged {
         /// What to call the recipient.
         name: String,
-        /// The page for a forgotten password.
+        /// The address of the page for a forgotten password.
         forgot: String,
-        /// Who changed it.
+        /// Where the change came from.
         asked: Option<RequestOrigin>,
     },
-    /// Tells that the account is gone.
+    /// Informs that the account was deleted.
     AccountDeleted {
         /// What to call the recipient.
         name: String,
     },
-    /// Tells the owner of a link that a file was taken through it.
+    /// Informs the owner of a link about a download.
     Taken {
         /// What to call the owner.
         name: String,
-        /// What the link is called.
+        /// The title of the link.
         title: String,
-        /// Which file; empty when that is not known any more.
+        /// The file's name; empty if no longer known.
         file: String,
-        /// For whom the link is; empty for whoever has its address.
+        /// The recipient's address; empty if the link is for anyone who has it.
         recipient: String,
-        /// When the last byte left.
+        /// When the last byte was sent.
         at: Timestamp,
-        /// To where, as far as that is kept.
+        /// The client's address, as far as it is recorded.
         address: String,
-        /// How many more downloads it tells of, which were complete soon after.
+        /// How many more downloads were completed soon after and are covered by this letter.
         more: u64,
-        /// The address at which such mails are turned off.
+        /// The address at which such mails can be turned off.
         unsubscribe: String,
-        /// The link's page.
+        /// The address of the link's page for its owner.
         page: String,
     },
-    /// Brings somebody a link that was made for him.
+    /// Brings a recipient their link.
     Link {
-        /// Who made it.
+        /// The person who created the link.
         by: String,
-        /// What it is on, in its owner's words.
+        /// The link's title, as its owner wrote it.
         title: String,
-        /// What its owner wants to say; may be empty, or have several lines.
+        /// The owner's message; may be empty or have several lines.
         note: String,
-        /// Its files; none where a password or a code guards them.
+        /// The link's files; empty if a password or a code protects them.
         files: LinkListing,
-        /// Its address.
+        /// The link's address.
         address: String,
-        /// How often it can be taken; `None` for as often as one likes.
+        /// How often it can be used; `None` for no limit.
         uses: Option<u32>,
-        /// Its end; `None` for never.
+        /// When it expires; `None` for never.
         until: Option<Timestamp>,
-        /// Whether it asks for a password, which another way must bring.
+        /// Whether it requires a password, which the recipient must receive in another way.
         asks_password: bool,
-        /// Whether it asks for a code, which another mail brings.
+        /// Whether it requires a code, which is sent in another mail.
         asks_code: bool,
     },
-    /// Brings the code without which a link can't be taken.
+    /// Brings the code that a link requires.
     LinkCode {
-        /// What the link is on.
+        /// The title of the link.
         title: String,
         /// The code.
         code: String,
-        /// Until when it counts.
+        /// When the code expires.
         until: Timestamp,
     },
-    /// Shows that mails arrive.
+    /// A test mail.
     Test,
 }
 
-/// What a link is on.
+/// The contents of a link, for a letter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkListing {
     /// Its files and folders.
     pub names: Vec<ListedFile>,
-    /// How much there is in all, such as `3 files, 12.3 MB`; empty where that is not known.
+    /// The total, such as `3 files, 12.3 MB`; empty if unknown.
     pub total: String,
-    /// Whether there is more than one file, as far as that may be said.
+    /// Whether there is more than one file, as far as the letter may reveal that.
     pub is_several: bool,
 }
 
-/// A letter as it goes into a mail.
+/// A letter as subject, text and HTML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderedLetter {
-    /// One line.
+    /// The subject, on one line.
     pub subject: String,
-    /// For a terminal.
+    /// The plain text version.
     pub text: String,
-    /// For everything else.
+    /// The HTML version.
     pub html: String,
 }
 
 impl Letter {
-    /// Every letter, with values that somebody hostile might give.
+    /// Returns one of each letter, with values that an attacker might provide.
     pub fn samples() -> Vec<Letter> {
         let name = "Lin <script>alert(1)</script>\r\nBcc: x@example.org".to_owned();
         let link = "https://files.example/activate/a.b.c".to_owned();

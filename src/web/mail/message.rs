@@ -1,5 +1,5 @@
-//! A letter as a mail: RFC 5322 with a plain and an HTML alternative (RFC 2046, section 5.1.4), marked
-//! as sent by a machine (RFC 3834), so that no out-of-office reply answers it.
+//! Builds the email message of a letter: RFC 5322 with a plain text and an HTML alternative (RFC 2046,
+//! section 5.1.4), marked as generated automatically (RFC 3834) so that it triggers no out-of-office replies.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,55 +14,55 @@ use crate::web::identity::Email;
 use crate::web::identity::address::{Undeliverable, deliverable};
 use crate::web::mail::letters::RenderedLetter;
 
-/// Characters of a quoted name that stay on the line of their header.
+/// Maximum number of characters of a quoted name, so that it fits on the header's line.
 const QUOTED_MAX: usize = 60;
 
-/// Characters of a person's name before "via".
+/// Maximum number of characters of a person's name before "via".
 const NAME_MAX: usize = 60;
 
-/// No mail could be made of a letter.
+/// No message could be built for a letter.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
-    /// The recipient's address can't have mail.
+    /// Mail can't be sent to the recipient's address.
     #[error(transparent)]
     Recipient(#[from] Undeliverable),
-    /// The sender's address can't stand in a mail.
+    /// The sender's address is not valid in a mail.
     #[error("the address in `mail.from` or `mail.bounces` can't stand in a mail")]
     Sender(#[source] Undeliverable),
-    /// A header's name is wrong; a mistake in this program.
+    /// A header has an invalid name; a bug in this program.
     #[error("a header can't stand in a mail")]
     Header,
-    /// Its parts don't fit together.
+    /// The parts of the message don't fit together.
     #[error("cannot put a mail together")]
     Parts(#[from] lettre::error::Error),
 }
 
-/// What the header of a mail says beside the usual.
+/// Headers of a mail in addition to the standard ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MailHeaders {
-    /// In whose name the mail is sent.
+    /// The person on whose behalf the mail is sent.
     pub via: Option<String>,
-    /// Who gets answers.
+    /// The address for replies.
     pub reply_to: Option<Email>,
-    /// What the mail belongs to, such as the id of a link: mail programs show such mails together.
+    /// The id of what the mail is about, such as a link: mail programs group mails with the same id.
     pub thread: Option<String>,
-    /// The address at which its reader turns off such mails.
+    /// The address at which recipients turn off mails of this kind.
     pub unsubscribe: Option<String>,
 }
 
-/// Puts a mail together.
+/// Builds email messages.
 #[derive(Clone, Debug)]
 pub struct MessageComposer {
     /// The sender.
     pub from: Mailbox,
-    /// Where bounces go, with `{id}` for the mail's id; empty: to the sender.
+    /// Where bounces go, with `{id}` in place of the mail's id; if empty, they go to the sender.
     pub bounces: String,
-    /// The host that people know the server by; the right side of the `Message-ID`.
+    /// The host name under which people know the server; the right side of the `Message-ID`.
     pub host: String,
 }
 
 impl MessageComposer {
-    /// The mail with that id, for `recipient`.
+    /// Builds the message with this id for `recipient`.
     ///
     /// # Errors
     /// See [`MessageError`].
@@ -87,13 +87,14 @@ impl MessageComposer {
             builder = builder.reply_to(Mailbox::new(None, deliverable(reply_to.as_str())?));
         }
         if let Some(thread) = &headers.thread {
-            // The root of the thread is no mail: each recipient gets other ones of it.
+            // The root of the thread is not a real mail, because recipients receive different mails of the
+            // thread.
             let root = format!("<{thread}@{host}>");
             builder = builder.in_reply_to(root.clone()).references(root);
         }
         if let Some(address) = &headers.unsubscribe {
             builder = builder.raw_header(text_header("List-Unsubscribe", format!("<{address}>"))?);
-            // One click without a page needs https (RFC 8058, section 3.1).
+            // Unsubscribing with one click, without a page, requires https (RFC 8058, section 3.1).
             if address.starts_with("https://") {
                 let one_click = "List-Unsubscribe=One-Click".to_owned();
                 builder = builder.raw_header(text_header("List-Unsubscribe-Post", one_click)?);
@@ -105,14 +106,14 @@ impl MessageComposer {
             .message_id(Some(format!("<{id}@{host}>")))
             .raw_header(text_header("Subject", letter.subject)?)
             .raw_header(text_header("Auto-Submitted", "auto-generated".to_owned())?)
-            // Exchange answers by itself unless it reads this.
+            // Exchange sends automatic replies unless this header is set.
             .raw_header(text_header("X-Auto-Response-Suppress", "All".to_owned())?)
             .envelope(lettre::address::Envelope::new(Some(self.return_path(id, sender)?), vec![recipient])?)
             .multipart(MultiPart::alternative_plain_html(letter.text, letter.html))?;
         Ok(message)
     }
 
-    /// One return path per mail, so that a bounce tells which mail it is about.
+    /// Returns a return path for this mail only, so that a bounce shows which mail it is about.
     fn return_path(&self, id: &str, sender: Address) -> Result<Address, MessageError> {
         match self.bounces.as_str() {
             "" => Ok(sender),
@@ -121,8 +122,8 @@ impl MessageComposer {
     }
 }
 
-/// What stands for this server in the ids of mails: its host without the port, an IPv6 address with its
-/// brackets (RFC 5322 section 3.6.4).
+/// Returns the host for the ids of mails: without the port, and with the brackets of an IPv6 address
+/// (RFC 5322 section 3.6.4).
 fn id_host(host: &str) -> &str {
     match host.split_once(']') {
         Some((address, _)) => host.get(..=address.len()).unwrap_or(host),
@@ -130,15 +131,17 @@ fn id_host(host: &str) -> &str {
     }
 }
 
-/// A person's name as the name of a sender: without what a mail program could read as an address.
+/// Converts a person's name to a sender's name, without characters that a mail program could read as an
+/// address.
 fn display_name(name: &str) -> String {
     let name: String =
         name.chars().filter(|c| !c.is_control() && !"<>@".contains(*c)).take(NAME_MAX).collect();
     name.trim().to_owned()
 }
 
-/// The sender with a name, quoted as RFC 5322 section 3.2.4 has it. One with other letters, one that is too
-/// long for a line, or one that looks like an encoded word, is encoded, so that it is shown as it is.
+/// Builds the `From` header with a name, quoted according to RFC 5322 section 3.2.4. The name is encoded if
+/// it has non-ASCII characters, is too long for a line, or looks like an encoded word, so that it is shown as
+/// is.
 fn from_header(name: &str, sender: &Address) -> HeaderValue {
     let header = HeaderName::new_from_ascii_str("From");
     let is_plain = name.chars().all(|c| c == ' ' || c.is_ascii_graphic()) && !name.contains("=?");
@@ -147,12 +150,12 @@ fn from_header(name: &str, sender: &Address) -> HeaderValue {
         true => format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")),
         false => encoded_words(name, "From: ".len()),
     };
-    // What lettre reads to know that there is a sender; what it writes is the other.
+    // lettre reads the first value to find the sender, and writes the second.
     HeaderValue::dangerous_new_pre_encoded(header, sender.to_string(), format!("{shown}\r\n <{sender}>"))
 }
 
-/// A header of free text. What looks like an encoded word (RFC 2047) is encoded itself, so that it is shown
-/// as it was typed.
+/// Builds a header of free text. Text that looks like an encoded word (RFC 2047) is encoded, so that it is
+/// shown as it was typed.
 fn text_header(name: &str, text: String) -> Result<HeaderValue, MessageError> {
     let before = name.len() + ": ".len();
     let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| MessageError::Header)?;
@@ -165,8 +168,8 @@ fn text_header(name: &str, text: String) -> Result<HeaderValue, MessageError> {
     })
 }
 
-/// A text as encoded words, one a line, after so many characters on the first: a line with an encoded word has at
-/// most 76 characters (RFC 2047 section 2).
+/// Encodes a text as encoded words, one per line. `before` is the number of characters before the first one:
+/// a line with an encoded word has at most 76 characters (RFC 2047 section 2).
 fn encoded_words(text: &str, before: usize) -> String {
     const FRAME: usize = "=?utf-8?B??=".len();
     let bytes_after = |before: usize| (76_usize.saturating_sub(FRAME + before)) / 4 * 3;

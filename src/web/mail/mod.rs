@@ -1,8 +1,8 @@
-//! Mail: a durable queue in the database, letters from templates, and the ways they leave.
+//! Mail: a durable queue in the database, letters made from templates, and ways to send them.
 //!
-//! A queued mail names what it is about and to whom it goes. What it says, and whether it is sent at
-//! all, is decided when it is sent: the queue holds no link, a link's time begins when the mail
-//! leaves, and a request does the same work whether or not there is an account.
+//! A queued mail says what it is about and to whom it is addressed. What it says, and whether it is sent at
+//! all, is decided when it is sent. Therefore the queue contains no links, the lifetime of a link begins when
+//! its mail is sent, and a request does the same work whether or not an account exists.
 
 mod attempt;
 pub mod bounce;

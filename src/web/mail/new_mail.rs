@@ -1,4 +1,4 @@
-//! A mail to send: what it is about, to whom it goes, and what else it says.
+//! A mail to send: what it is about, its recipient, and further details.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,27 +11,27 @@ use crate::words::words;
 words! {
     /// What a mail is about.
     pub enum MailKind {
-        /// Somebody asked for an account with this address: activates it, or says that there is one.
+        /// Someone signed up with this address: activates the account, or says that one already exists.
         SignUp = "sign-up",
-        /// Somebody forgot the password of an account with this address, if there is one.
+        /// Someone forgot the password of the account with this address, if there is one.
         Forgot = "forgot",
         /// An administrator invites the owner of this address.
         Invite = "invite",
-        /// The owner of an account wants to have this address from now on.
+        /// The owner of an account wants to change to this address.
         ConfirmAddress = "confirm-address",
-        /// An account that had this address has another one now.
+        /// The account that had this address now has another one.
         AddressChanged = "address-changed",
         /// The password of the account was changed.
         PasswordChanged = "password-changed",
         /// The account was deleted.
         AccountDeleted = "account-deleted",
-        /// Somebody took a file through a link of the account.
+        /// Someone downloaded a file through a link of the account.
         Taken = "taken",
-        /// Somebody made a link for the owner of this address.
+        /// Someone created a link for the owner of this address.
         Link = "link",
-        /// The code without which a link can't be taken.
+        /// The code that a link requires.
         LinkCode = "link-code",
-        /// An administrator tries whether mails arrive.
+        /// An administrator tests whether mails arrive.
         Test = "test",
     }
 }
@@ -82,17 +82,17 @@ impl MailKind {
 pub struct NewMail {
     /// What it is about.
     pub kind: MailKind,
-    /// To whom it goes.
+    /// The address that it is sent to.
     pub recipient: Email,
-    /// The jti of the action link in it, if there will be one, the same at every attempt; or that of the
-    /// download that it tells of.
+    /// The jti of the action link in it, if it will contain one, which is the same at every attempt; or the
+    /// jti of the download that it reports.
     pub jti: Jti,
-    /// What else it says.
+    /// Further details.
     pub details: MailDetails,
 }
 
 impl NewMail {
-    /// A mail with a jti of its own.
+    /// Creates a mail with a new jti.
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
@@ -101,32 +101,32 @@ impl NewMail {
     }
 }
 
-/// What else a mail says. Only what can't be looked up when it is sent.
+/// Details of a mail: only what can't be looked up when it is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MailDetails {
-    /// The account's id, where the address alone does not tell.
+    /// The account's id, if the address is not enough to find it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// What to call the recipient, where no account tells it any more.
+    /// What to call the recipient, if there is no account any more that has their name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Another e-mail address that the mail speaks of.
+    /// Another email address that the mail mentions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// Who caused it, such as the administrator who invites.
+    /// The person who caused it, such as the administrator who invites.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// The id of the recipient of a link.
+    /// The id of a link's recipient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<RecipientId>,
-    /// From where it was asked for, where its owner is to know.
+    /// Where the request came from, if the account's owner should be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<RequestOrigin>,
 }
 
 impl MailDetails {
-    /// About that account.
+    /// Creates details with only this account.
     pub fn of(account: &AccountId) -> MailDetails {
         MailDetails { account: Some(account.as_str().to_owned()), ..MailDetails::default() }
     }

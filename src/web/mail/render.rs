@@ -1,4 +1,4 @@
-//! Letters in words: subject, text and HTML of each, from one folder of templates per letter.
+//! Renders letters: subject, text and HTML of each, from one folder of templates per letter.
 
 use askama::Template;
 
@@ -8,7 +8,7 @@ use crate::web::mail::letters::{Letter, RenderedLetter};
 use crate::web::mail::request_origin::RequestOrigin;
 use crate::web::mail::wording::{file_line, line, listed, note_lines, quoted, title_line, wrapped};
 
-/// What the templates have words from.
+/// The values that the templates use.
 #[derive(Default)]
 struct Words {
     host: String,
@@ -20,19 +20,19 @@ struct Words {
     file: String,
     address: String,
     title: String,
-    /// What a link asks for, sentence by sentence.
+    /// The terms of a link, one sentence each.
     terms: Vec<String>,
     /// The note, line by line.
     note: Vec<String>,
-    /// The note as a terminal shows somebody else's words.
+    /// The note as a quotation in plain text.
     quoted: String,
-    /// Files, one a line.
+    /// Files, one per line.
     files: Vec<String>,
-    /// How much these are in all; empty where that is not known.
+    /// The total of the files; empty if unknown.
     total: String,
-    /// How many more; empty for none.
+    /// How many more downloads; empty for none.
     more: String,
-    /// When, with what and from where it was asked for; empty where that is not known.
+    /// When, with which browser and from which network the request was made; empty if unknown.
     when: String,
     browser: String,
     network: String,
@@ -101,7 +101,7 @@ letters! {
 }
 
 impl Letter {
-    /// The letter in the name of the server that people reach as `host`, as it leaves `now`.
+    /// Renders the letter as it is sent at `now`, on behalf of the server that people know as `host`.
     ///
     /// # Errors
     /// When a template fails.
@@ -177,7 +177,7 @@ impl Letter {
     }
 }
 
-/// What a link asks for, in sentences.
+/// Returns the terms of a link as sentences.
 fn terms(
     by: &str,
     is_several: bool,

@@ -1,4 +1,5 @@
-//! Who asked for a change of an account, as its owner may know it: when, with what, and from which network.
+//! Where a request to change an account came from, in terms that the account's owner recognizes: time,
+//! browser and network.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,20 +8,21 @@ use crate::clock::Timestamp;
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::device;
 
-/// From where something was asked for. Holds nothing of the client's own words: the browser is one of a few
-/// words that we know, for anybody can write what he likes into `User-Agent`.
+/// The origin of a request. Contains no text that the client chose: the browser is one of a few known
+/// descriptions, because anyone can put anything into `User-Agent`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestOrigin {
-    /// When.
+    /// When the request was made.
     pub at: Timestamp,
-    /// With what, such as `Firefox on Windows`.
+    /// The browser, such as `Firefox on Windows`.
     pub browser: String,
-    /// The network, an IPv4 /24 or an IPv6 /48: who asks need not be the account's owner, who is told.
+    /// The network, an IPv4 /24 or an IPv6 /48, because the owner who reads this may not be the person who
+    /// asked.
     pub network: String,
 }
 
 impl RequestOrigin {
-    /// Asked at `now` from `place`.
+    /// Creates the origin of a request that was made at `now` from `place`.
     pub fn new(place: &ClientInfo, now: Timestamp) -> RequestOrigin {
         RequestOrigin { at: now, browser: device::describe(&place.agent), network: network_of(place.address) }
     }

@@ -1,5 +1,5 @@
-//! Sends what waits in the queue, as a stream: each mail for itself, urgent ones first, so that no mail
-//! waits for another one's recipient. No request waits for it.
+//! Sends the mails in the queue as a continuous stream. Each mail is sent independently, urgent ones first,
+//! so that no mail waits for another one's recipient. No request waits for a mail to be sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,39 +16,41 @@ use crate::web::mail::message::MessageComposer;
 use crate::web::mail::queue::{DueSelection, MailQueue, QueuedMail};
 use crate::web::mail::transport::MailTransport;
 
-/// How often the queue is looked at where nobody calls: another process may have added to it.
+/// How often the queue is checked when nobody wakes the sender: another process may have added to it.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// How often it is looked at while mails are under way.
+/// Minimum time between checks of the queue while mails are being sent, unless the sender is woken.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Mails under way at once; the rest is kept for urgent ones.
+/// Maximum number of mails that are sent at the same time. The places above [`BULK`] are kept for urgent
+/// mails.
 const UNDER_WAY: usize = 6;
-/// Of these, mails that nobody is waiting for …
+/// Maximum number of non-urgent mails among them …
 const BULK: usize = 4;
-/// … and those to one domain.
+/// … and of non-urgent mails to one domain.
 const BULK_PER_DOMAIN: usize = 3;
 
-/// A mail is reserved for this long, and the reservation is renewed while its attempt goes on: a mail
-/// that a killed process had is due again soon, and one that a server thinks about for long stays ours.
+/// How long a mail is reserved. The reservation is renewed while an attempt is running, so the mail of a
+/// process that was killed is due again soon, and a mail that a slow server is still processing stays
+/// reserved.
 const RESERVED: Duration = Duration::from_secs(60);
 const RENEW_EVERY: Duration = Duration::from_secs(15);
 
-/// A stop waits this long for what is under way.
+/// How long a shutdown waits for running attempts.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
-/// Sends what waits. Cheap to clone.
+/// Sends queued mails. Cheap to clone.
 #[derive(Clone)]
 pub struct MailSender {
     attempts: Attempts,
-    /// The least time between the beginnings of two attempts; zero for no limit.
+    /// Minimum time between the starts of two attempts; zero for no limit.
     pace: Duration,
     stopping: Arc<watch::Sender<bool>>,
-    /// Held while [`Sender::run`] runs.
+    /// Held while [`MailSender::run`] runs.
     running: Arc<Mutex<()>>,
 }
 
-/// An attempt that is under way.
+/// A running attempt.
 struct RunningAttempt {
     recipient: String,
     domain: String,
@@ -56,7 +58,8 @@ struct RunningAttempt {
 }
 
 impl MailSender {
-    /// Sends mails of `queue` as `compose` writes them; at most `per_second` a second, unless that is 0.
+    /// Creates a sender for the mails in `queue`, which `compose` writes. Sends at most `per_second` mails a
+    /// second; 0 for no limit.
     pub fn new(
         queue: MailQueue,
         compose: Arc<dyn Compose>,
@@ -74,8 +77,8 @@ impl MailSender {
         }
     }
 
-    /// Sends until [`Sender::finish`] is called. If it is dropped instead, what was under way is due again
-    /// when its reservation ends.
+    /// Sends mails until [`MailSender::finish`] is called. If the future is dropped instead, mails with
+    /// running attempts are due again when their reservations end.
     pub async fn run(&self) {
         let _running = self.running.lock().await;
         let mut stopping = self.stopping.subscribe();
@@ -94,14 +97,15 @@ impl MailSender {
         }
     }
 
-    /// Takes nothing new, and waits a while for what is under way. What is not done then is given back.
+    /// Stops taking mails and waits a while for running attempts. Attempts that don't finish in time are
+    /// aborted and their mails given back to the queue.
     pub async fn finish(&self) {
         self.stopping.send_replace(true);
         let limit = STOP_LIMIT + Duration::from_secs(1);
         let _done_or_not = tokio::time::timeout(limit, self.running.lock()).await;
     }
 
-    /// Tries what is due, once, and returns how many mails that were.
+    /// Tries to send every mail that is due, and returns how many attempts were made.
     ///
     /// # Errors
     /// When the database fails.
@@ -109,7 +113,7 @@ impl MailSender {
         self.send_due(None).await
     }
 
-    /// Looks whether mail is stuck, and keeps what it saw for the pages.
+    /// Checks whether mail is stuck, and keeps the result for the pages.
     ///
     /// # Errors
     /// When the database fails.
@@ -132,9 +136,10 @@ impl MailSender {
         }
     }
 
-    /// Sends until nothing is due, with new mails taken as soon as others are done.
+    /// Sends until nothing is due, taking new mails as soon as others are done.
     async fn send_due(&self, mut stopping: Option<&mut watch::Receiver<bool>>) -> Result<usize, QueryError> {
-        // Tasks of their own: an attempt that waits here with a database connection would block the next.
+        // Separate tasks: an attempt that waited here while holding a database connection would block the
+        // next one.
         let mut attempts = JoinSet::new();
         let mut under_way: Vec<RunningAttempt> = Vec::new();
         let (mut count, mut is_stopping, mut failure) = (0, false, None);
@@ -163,7 +168,7 @@ impl MailSender {
             if attempts.is_empty() && (is_stopping || next_start <= Instant::now()) {
                 return failure.map_or(Ok(count), Err);
             }
-            // What was put off may be due again before anything that is under way ends.
+            // A postponed mail may be due again before any of the running attempts ends.
             let look_again = self.until_next().await.max(LOOK_AGAIN);
             let stop = async {
                 match &mut stopping {
@@ -184,7 +189,7 @@ impl MailSender {
                     if let Some(place) = under_way.iter().position(done) {
                         under_way.swap_remove(place);
                     }
-                    // Those that are under way are not cut off: the server may have them already.
+                    // Running attempts are not aborted, because the server may already have their mails.
                     if let Err(error) = outcome {
                         (failure, is_stopping) = (Some(error), true);
                     }
@@ -197,7 +202,7 @@ impl MailSender {
         }
     }
 
-    /// The next mail to try, urgent ones first; `None` when none is due, or none may be tried now.
+    /// Returns the next mail to send, urgent ones first; `None` if none is due or none may be sent now.
     async fn take_one(&self, under_way: &[RunningAttempt]) -> Result<Option<QueuedMail>, QueryError> {
         let now = self.attempts.clock.now();
         if self.attempts.queue.was_asked_to_try_now() {
@@ -245,7 +250,8 @@ impl MailSender {
         Ok(self.attempts.queue.take(&rest, reserved_until, now).await?.pop())
     }
 
-    /// One attempt, with its reservation renewed while it goes on, and given back if it can't end in time.
+    /// Makes one attempt, renewing its reservation while it runs. Gives the mail back if the attempt can't
+    /// finish before a shutdown.
     async fn attempt(&self, mail: QueuedMail) -> (String, bool, Result<(), QueryError>) {
         let (recipient, is_urgent) = (mail.recipient.as_str().to_owned(), mail.kind.is_urgent());
         let outcome = tokio::select! {
@@ -263,7 +269,7 @@ impl MailSender {
         (recipient, is_urgent, outcome)
     }
 
-    /// Ends when the mail's reservation could not be renewed in time.
+    /// Completes when the mail's reservation could not be renewed in time.
     async fn until_reservation_lost(&self, mail: &QueuedMail) {
         let mut renewed = Instant::now();
         loop {
@@ -277,7 +283,7 @@ impl MailSender {
         }
     }
 
-    /// Ends when a stop has waited long enough.
+    /// Completes when a shutdown has waited long enough.
     async fn out_of_time(&self) {
         let mut stopping = self.stopping.subscribe();
         if stopping.wait_for(|stop| *stop).await.is_err() {

@@ -1,5 +1,5 @@
-//! One dialogue with a mail server (RFC 5321), each step within its own limit. A dialogue that is
-//! given up closes its connection: an answer that comes late is never taken for the next mail's.
+//! One dialogue with a mail server (RFC 5321), with a timeout for each step. When a dialogue is aborted, its
+//! connection is closed, so that a late reply is never mistaken for the reply to the next mail.
 
 use std::error::Error;
 use std::future::Future;
@@ -16,16 +16,16 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 
 use crate::web::mail::verdict::{MailFault, SmtpStep, judge};
 
-/// How long each step may take. Those of RFC 5321, section 4.5.3.2, but for reaching the server.
+/// The timeout of each step. The defaults are those of RFC 5321, section 4.5.3.2, except for connecting.
 #[derive(Clone, Copy, Debug)]
 pub struct StepTimeouts {
-    /// Reaching the server, before it says anything.
+    /// Connecting to the server.
     pub connect: Duration,
     /// The greeting and `EHLO`, starting TLS, and each of `AUTH`, `MAIL` and `RCPT`.
     pub command: Duration,
     /// `DATA`
     pub data: Duration,
-    /// The mail, and the server's verdict on it.
+    /// The mail itself, until the server's final reply.
     pub content: Duration,
 }
 
@@ -40,20 +40,20 @@ impl Default for StepTimeouts {
     }
 }
 
-/// Whether a connection is encrypted.
+/// How a connection is encrypted.
 #[derive(Clone)]
 pub(crate) enum ConnectionSecurity {
     /// TLS from the first byte (`smtps://`).
     Wrapped(TlsParameters),
-    /// STARTTLS, or no mail.
+    /// STARTTLS is required; otherwise no mail is sent.
     Required(TlsParameters),
-    /// STARTTLS where the server offers it, with any certificate: without TLS there would be none.
+    /// STARTTLS if the server offers it, with any certificate: the alternative would be no TLS at all.
     Opportunistic(TlsParameters),
     /// Plain text.
     Plain,
 }
 
-/// Where the server is, and how to talk to it.
+/// The server's address, and how to talk to it.
 #[derive(Clone)]
 pub(crate) struct MailEndpoint {
     pub(crate) host: String,
@@ -63,17 +63,17 @@ pub(crate) struct MailEndpoint {
     pub(crate) limits: StepTimeouts,
 }
 
-/// A step failed.
+/// A step of the dialogue failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{step}: {problem}")]
 pub struct SmtpStepError {
-    /// At which step.
+    /// The step that failed.
     pub step: SmtpStep,
-    /// Whose fault it is.
+    /// The cause.
     pub fault: MailFault,
-    /// What the server said, or what went wrong on the way to it; never what was sent.
+    /// What the server replied, or what went wrong while talking to it; never contains what we sent.
     pub problem: String,
-    /// Whether the connection may be used for another mail.
+    /// Whether the connection can be used for another mail.
     pub(crate) is_reusable: bool,
 }
 
@@ -85,7 +85,8 @@ impl SmtpStepError {
             Some(code) => (judge(step, code, &text), format!("{code} {text}")),
             None if error.is_tls() || text.contains("certificate") => (MailFault::Operator, text),
             None if step == SmtpStep::Content && is_unreadable(error) => {
-                // Perhaps it has the mail: a few tries may bring it several times, days of them must not.
+                // The server may have accepted the mail: a few retries may deliver it several times, but
+                // retrying for days must not.
                 (
                     MailFault::Refused,
                     format!("the answer can't be read; perhaps the email was taken ({text})"),
@@ -106,7 +107,8 @@ impl SmtpStepError {
     }
 }
 
-/// A server that falls silent once it knows the recipient may do so for this recipient only.
+/// Returns the cause of a missing reply. Once the server knows the recipient, it may be about this recipient
+/// only.
 const fn fault_of_silence(step: SmtpStep) -> MailFault {
     match step {
         SmtpStep::Connect | SmtpStep::Tls | SmtpStep::LogIn | SmtpStep::Sender => MailFault::Server,
@@ -114,7 +116,7 @@ const fn fault_of_silence(step: SmtpStep) -> MailFault {
     }
 }
 
-/// Whether the server answered something that is no reply (RFC 5321, section 4.2), or in no UTF-8.
+/// Whether the server's answer is not a valid reply (RFC 5321, section 4.2) or not valid UTF-8.
 fn is_unreadable(error: &SmtpError) -> bool {
     let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
     let is_no_text = causes.any(|cause| {
@@ -123,7 +125,7 @@ fn is_unreadable(error: &SmtpError) -> bool {
     is_no_text || (error.is_response() && !deepest(error).contains("incomplete response"))
 }
 
-/// The last cause, which says what happened; those above only repeat it.
+/// Returns the innermost cause, which says what happened; the outer ones only repeat it.
 fn deepest(error: &SmtpError) -> String {
     let mut cause: &dyn Error = error;
     while let Some(next) = cause.source() {
@@ -132,11 +134,11 @@ fn deepest(error: &SmtpError) -> String {
     cause.to_string()
 }
 
-/// An open connection, greeted, encrypted as wished and logged in.
+/// An open connection: greeted, encrypted as configured, and logged in.
 pub(crate) struct SmtpConnection {
     connection: AsyncSmtpConnection,
     limits: StepTimeouts,
-    /// Mails that went over it.
+    /// How many mails were sent over it.
     pub(crate) mails: u32,
 }
 
@@ -189,8 +191,8 @@ impl SmtpConnection {
         self.connection.is_encrypted()
     }
 
-    /// Hands one mail over and returns what the server said. After an error the dialogue may go on only
-    /// if that says so, after [`SmtpConnection::reset`].
+    /// Sends a mail and returns the server's reply. After an error, the connection can be used for another
+    /// mail only if [`SmtpStepError::is_reusable`] is true, and after [`SmtpConnection::reset`].
     pub(crate) async fn send(
         &mut self,
         sender: &Address,
@@ -223,13 +225,13 @@ impl SmtpConnection {
         Ok(format!("{} {lines}", u16::from(answer.code())))
     }
 
-    /// Lets the server forget a mail that was begun; false when the connection can't be used further.
+    /// Makes the server discard an unfinished mail; returns false if the connection can't be used any more.
     pub(crate) async fn reset(&mut self) -> bool {
         let limit = self.limits.command.min(Duration::from_secs(30));
         within(SmtpStep::Connect, limit, self.connection.command(Rset)).await.is_ok()
     }
 
-    /// Says goodbye, within a few seconds.
+    /// Sends `QUIT`, waiting a few seconds at most.
     pub(crate) async fn quit(mut self) {
         let _closed_either_way = tokio::time::timeout(Duration::from_secs(3), self.connection.quit()).await;
     }

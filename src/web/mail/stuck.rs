@@ -1,5 +1,5 @@
-//! Whether mail is stuck, so that administrators see it on every page. What the last look saw is kept in
-//! memory: no page asks the database.
+//! Detects stuck mail, so that administrators see a notice on every page. The most recent result is kept in
+//! memory, so that pages don't query the database.
 
 use std::time::Duration;
 
@@ -9,33 +9,34 @@ use crate::clock::Timestamp;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 
-/// A mail that waits for longer needs somebody's attention …
+/// A mail that has waited longer than this needs attention …
 const LONG: Duration = Duration::from_secs(60 * 60);
-/// … unless only its recipient's server puts it off: mailboxes are full for days.
+/// … unless it is only the recipient's server that defers or refuses it: mailboxes can be full for days.
 const LONG_FOR_ONE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Mails that were given up are pointed out for this time, unless they only lack a mailbox.
+/// How long mails that were given up are pointed out, unless the recipient's mailbox was the cause.
 const SHOWN_AS_FAILED: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
-/// Mails that need somebody's help.
+/// Mails that need attention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StuckMail {
-    /// Whether the mail server does not work, as far as this process knows.
+    /// Whether the mail server doesn't work, as far as this process knows.
     pub is_server_down: bool,
-    /// Given up in the last days, not for want of a mailbox.
+    /// How many were given up in the last days, unless the recipient's mailbox was the cause.
     pub given_up: u64,
-    /// Waiting for what the operator must mend, or for longer than an hour.
+    /// How many wait for something that the operator must fix, or have waited too long.
     pub waiting: u64,
 }
 
 impl StuckMail {
-    /// Whether there are any.
+    /// Whether anything needs attention.
     pub const fn is_any(self) -> bool {
         self.is_server_down || self.given_up > 0 || self.waiting > 0
     }
 }
 
-/// Mails that need an administrator: some was given up, not for want of a mailbox; or waits for what the
-/// operator must mend; or has waited for long. A mail that was never tried waits from when it was due.
+/// Counts mails that need an administrator: those that were given up recently, unless the recipient's mailbox
+/// was the cause; those that wait for something that the operator must fix; and those that have waited too
+/// long. A mail that was never tried has waited since it was due.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,4 +1,4 @@
-//! Tries the way that mails leave, for an operator who sets it up: nothing of the queue is touched.
+//! Sends test mails with the configured settings, for operators who set mail up. Does not touch the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::web::mail::letters::Letter;
 use crate::web::mail::message::{MailHeaders, MessageComposer, MessageError};
 use crate::web::mail::transport::{MailRules, MailTransport, SendError, TransportError};
 
-/// How long somebody at a page waits for what the server says.
+/// How long a page waits for the server's reply.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A test mail did not leave.
+/// A test mail could not be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TestMailError {
-    /// The settings name no usable way.
+    /// The settings don't describe a usable way to send mails.
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// `mail.from` is not a valid mailbox.
@@ -25,31 +25,31 @@ pub enum TestMailError {
     /// The mail could not be written.
     #[error("cannot write the test mail")]
     Template(#[from] askama::Error),
-    /// The mail could not be put together.
+    /// The message could not be built.
     #[error(transparent)]
     Message(#[from] MessageError),
-    /// No random bytes for its id.
+    /// The operating system gave no random bytes for an id.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// The server did not take it.
+    /// The server did not accept it.
     #[error(transparent)]
     Send(#[from] SendError),
 }
 
-/// The way that mails leave, for somebody who tries it while the web app runs. Cheap to clone.
+/// Sends test mails while the web app runs. Cheap to clone.
 #[derive(Clone)]
 pub struct TestMailer(Arc<MailRules>);
 
 impl TestMailer {
-    /// That of the settings.
+    /// Creates one with these settings.
     pub fn new(rules: impl Into<MailRules>) -> TestMailer {
         TestMailer(Arc::new(rules.into()))
     }
 
-    /// Sends a test mail to `to` at once, and returns what the server said.
+    /// Sends a test mail to `to` immediately, and returns the server's reply.
     ///
     /// # Errors
-    /// What went wrong, in words for an administrator.
+    /// An explanation for an administrator.
     pub async fn send(&self, to: &Email, now: Timestamp) -> Result<String, String> {
         match tokio::time::timeout(PATIENCE, send(MailRules::clone(&self.0), to, now)).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -59,7 +59,7 @@ impl TestMailer {
     }
 }
 
-/// Connects, greets, starts TLS and logs in, and returns what was seen. Sends nothing.
+/// Connects, greets, starts TLS and logs in, and returns a description of the connection. Sends nothing.
 ///
 /// # Errors
 /// See [`TestMailError`].
@@ -67,7 +67,7 @@ pub async fn connect(rules: impl Into<MailRules>) -> Result<String, TestMailErro
     Ok(MailTransport::open(rules)?.try_out().await?)
 }
 
-/// Sends a test mail to `to` at once, and returns what the server said.
+/// Sends a test mail to `to` immediately, and returns the server's reply.
 ///
 /// # Errors
 /// See [`TestMailError`].

@@ -1,4 +1,4 @@
-//! The ways that mails leave: into the outbox folder, or to a mail server over a few kept connections.
+//! The ways to send mails: into the outbox folder, or to a mail server over a few reused connections.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -18,36 +18,36 @@ use crate::config::{MailSettings, MailTls};
 use crate::web::mail::smtp::{ConnectionSecurity, MailEndpoint, SmtpConnection, SmtpStepError, StepTimeouts};
 use crate::web::mail::verdict::{MailFault, SmtpStep};
 
-/// An idle connection is kept for so long; servers close theirs after some minutes.
+/// How long an idle connection is kept; servers close theirs after some minutes.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
-/// Mails over one connection, as many servers limit them.
+/// Maximum number of mails per connection, because many servers limit them.
 const MAILS_PER_CONNECTION: u32 = 100;
-/// Idle connections kept.
+/// Maximum number of idle connections.
 const MAX_IDLE: usize = 8;
-/// The longest file of credentials that is read, in bytes.
+/// Maximum size of a credentials file that is read, in bytes.
 const CREDENTIALS_MAX: usize = 64 * 1024;
 
-/// No way to send mails can be opened. The message says which setting to look at.
+/// The mail settings are not usable. The message names the setting to check.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The address of the mail server is not valid.
     #[error("`mail.send` is neither `outbox` nor the address of a mail server")]
     Address,
-    /// A file that the settings name can't be read.
+    /// A file named in the settings can't be read.
     #[error("cannot read {} (`{key}`)", path.display())]
     File {
-        /// The setting.
+        /// The key of the setting.
         key: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Why it can't be read.
         #[source]
         source: io::Error,
     },
-    /// The file of credentials has another form.
+    /// The credentials file is not in the expected format.
     #[error("{} (`mail.credentials`) must have two lines: user and password", .0.display())]
     Credentials(PathBuf),
-    /// The file of certificates has none in it.
+    /// The certificates file contains no certificate.
     #[error("{} (`mail.certificates`) has no certificate in PEM form", .0.display())]
     NoCertificate(PathBuf),
     /// TLS can't be set up.
@@ -55,16 +55,16 @@ pub enum TransportError {
     Tls(#[source] lettre::transport::smtp::Error),
 }
 
-/// A mail did not leave.
+/// A mail could not be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// The outbox can't be written.
+    /// The outbox can't be written to.
     #[error("cannot write into the outbox")]
     Outbox(#[from] io::Error),
     /// The credentials can't be read now.
     #[error(transparent)]
     Credentials(#[from] TransportError),
-    /// The mail server did not take it.
+    /// The mail server did not accept it.
     #[error("{server}, {error}")]
     Smtp {
         /// The server, as host and port.
@@ -75,7 +75,7 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Whose fault it is.
+    /// Returns the cause of the failure.
     pub const fn fault(&self) -> MailFault {
         match self {
             SendError::Outbox(_) | SendError::Credentials(_) => MailFault::Operator,
@@ -83,7 +83,7 @@ impl SendError {
         }
     }
 
-    /// Whether it says of the server as a whole that it does not work.
+    /// Whether it means that the server as a whole doesn't work.
     pub fn is_about_the_server(&self) -> bool {
         match self {
             SendError::Outbox(_) | SendError::Credentials(_) => true,
@@ -94,34 +94,34 @@ impl SendError {
         }
     }
 
-    /// What an administrator reads: where and what the server said, never what was sent.
+    /// Returns an explanation for administrators: the server and its reply, never what we sent.
     pub fn problem(&self) -> String {
         let text = crate::telemetry::chain(self).to_string();
         text.chars().filter(|c| !c.is_control()).take(300).collect()
     }
 }
 
-/// How mails are to leave.
+/// How mails are sent.
 #[derive(Clone, Debug)]
 pub struct MailRules {
     /// `[mail]`
     pub mail: MailSettings,
-    /// The folder of mails that are written down instead of sent.
+    /// The folder for mails that are written to files instead of sent.
     pub outbox: PathBuf,
-    /// Where people reach the web app.
+    /// The public address of the web app.
     pub public_url: String,
 }
 
-/// A way for mails to leave. Cheap to clone.
+/// A way to send mails. Cheap to clone.
 #[derive(Clone)]
 pub enum MailTransport {
-    /// Each mail becomes a file in this folder.
+    /// Writes each mail to a file in this folder.
     Outbox(PathBuf),
-    /// A mail server.
+    /// Sends mails to a mail server.
     Smtp(Arc<MailServer>),
 }
 
-/// A mail server and the connections to it that wait for the next mail.
+/// A mail server and its idle connections.
 pub struct MailServer {
     endpoint: MailEndpoint,
     credentials: PathBuf,
@@ -129,7 +129,7 @@ pub struct MailServer {
 }
 
 impl MailTransport {
-    /// The way that the settings name. Does not connect yet, but reads the files that the settings name.
+    /// Opens the transport in the settings. Does not connect yet, but reads the files that the settings name.
     ///
     /// # Errors
     /// See [`TransportError`].
@@ -137,7 +137,7 @@ impl MailTransport {
         MailTransport::with_limits(rules, StepTimeouts::default())
     }
 
-    /// The same with other limits for each step of a dialogue.
+    /// Like [`MailTransport::open`], with other timeouts for the steps of a dialogue.
     ///
     /// # Errors
     /// See [`TransportError`].
@@ -159,7 +159,7 @@ impl MailTransport {
             ConnectionSecurity::Opportunistic(_) | ConnectionSecurity::Plain => 25,
         };
         let credentials = mail.credentials.clone();
-        // Read once at start, so that a mistake is told then, and again for each connection.
+        // Read at start to report mistakes early, and again for each connection.
         read_credentials(&credentials)?;
         let endpoint = MailEndpoint {
             port: url.port().unwrap_or(usual_port),
@@ -171,7 +171,8 @@ impl MailTransport {
         Ok(MailTransport::Smtp(Arc::new(MailServer { endpoint, credentials, idle: Mutex::default() })))
     }
 
-    /// Hands a mail over and returns what the server said; for the outbox it is on disk afterwards.
+    /// Sends a mail and returns the server's reply. With the outbox, the mail is durably on disk when this
+    /// returns.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -189,7 +190,8 @@ impl MailTransport {
         }
     }
 
-    /// Tries the server as a mail would, up to the log-in, and sends nothing. Returns what was seen.
+    /// Connects to the server as for a mail, including the login, but sends nothing. Returns a description of
+    /// the connection.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -206,7 +208,7 @@ impl MailTransport {
         }
     }
 
-    /// Closes connections that waited too long.
+    /// Closes connections that were idle for too long.
     pub fn close_idle(&self) {
         let MailTransport::Smtp(server) = self else { return };
         let mut idle = server.idle();
@@ -247,7 +249,7 @@ impl MailServer {
         let kept = self.idle().pop().map(|(dialogue, _)| dialogue);
         if let Some(mut dialogue) = kept {
             match dialogue.send(sender, recipient, &bytes).await {
-                // It had been closed while it waited, perhaps with a 421: nothing was sent over it.
+                // The server had closed the idle connection, perhaps with a 421; nothing was sent over it.
                 Err(error) if error.step == SmtpStep::Sender && !error.is_reusable => {}
                 outcome => return self.conclude(dialogue, outcome).await,
             }
@@ -257,7 +259,7 @@ impl MailServer {
         self.conclude(dialogue, outcome).await
     }
 
-    /// Keeps the connection for the next mail, where the dialogue ended cleanly; closes it otherwise.
+    /// Keeps the connection for the next mail if the dialogue ended cleanly; closes it otherwise.
     async fn conclude(
         &self,
         mut dialogue: SmtpConnection,
@@ -310,8 +312,8 @@ fn tls_parameters(mail: &MailSettings, host: &str, any: bool) -> Result<TlsParam
     builder.build_rustls().map_err(TransportError::Tls)
 }
 
-/// What this server calls itself: `mail.hello`, else the host of `web.public_url`; an address in
-/// brackets where that has no name (RFC 5321 section 4.1.4).
+/// Returns the name with which this server introduces itself: `mail.hello`, or else the host of
+/// `web.public_url`; an IP address is written in brackets (RFC 5321 section 4.1.4).
 fn own_name(hello: &str, public_url: &str) -> ClientId {
     let public = Url::parse(public_url).ok();
     let name = match hello {
@@ -325,7 +327,7 @@ fn own_name(hello: &str, public_url: &str) -> ClientId {
     }
 }
 
-/// Reads the file anew each time, so that corrected credentials count at the next connection.
+/// Reads the credentials file each time, so that corrected credentials are used for the next connection.
 fn read_credentials(path: &Path) -> Result<Option<Credentials>, TransportError> {
     if path.as_os_str().is_empty() {
         return Ok(None);
@@ -335,7 +337,7 @@ fn read_credentials(path: &Path) -> Result<Option<Credentials>, TransportError> 
         path: path.to_owned(),
         source,
     })?;
-    // Editors on Windows put a byte order mark in front.
+    // Editors on Windows add a byte order mark at the beginning.
     let mut lines = text
         .get(..text.len().min(CREDENTIALS_MAX))
         .unwrap_or_default()
@@ -349,7 +351,7 @@ fn read_credentials(path: &Path) -> Result<Option<Credentials>, TransportError> 
     }
 }
 
-/// Whole or not at all: under another name first, then renamed.
+/// Writes the file completely or not at all, by writing under another name first and renaming it.
 fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let unfinished = path.with_extension("part");

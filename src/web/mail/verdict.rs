@@ -1,14 +1,14 @@
-//! Judges what a mail server answered: by the step of the dialogue, the reply code and the enhanced
-//! status code (RFC 5321 section 4.2, RFC 3463). Knows nothing of connections.
+//! Classifies a mail server's reply by the step of the SMTP dialogue, the reply code and the enhanced status
+//! code (RFC 5321 section 4.2, RFC 3463). Knows nothing about connections.
 
 use std::fmt;
 
 use crate::words::words;
 
-/// A step of the dialogue with a mail server.
+/// A step of the SMTP dialogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SmtpStep {
-    /// Finding and reaching the server, its greeting, and `EHLO`.
+    /// Resolving and connecting to the server, its greeting, and `EHLO`.
     Connect,
     /// Starting TLS.
     Tls,
@@ -18,9 +18,9 @@ pub enum SmtpStep {
     Sender,
     /// `RCPT`
     Recipient,
-    /// `DATA`, up to the server's go-ahead.
+    /// `DATA`, until the server's go-ahead.
     Data,
-    /// The mail itself, up to the server's verdict.
+    /// The mail itself, until the server's final reply.
     Content,
 }
 
@@ -39,17 +39,17 @@ impl fmt::Display for SmtpStep {
 }
 
 words! {
-    /// Whose fault it is that a mail did not leave, which decides what happens next.
+    /// The cause of a failed attempt, which decides what happens next.
     pub enum MailFault {
         /// The mail server is down, busy or unreachable: all mail waits for it.
         Server = "server",
-        /// The server refuses us, which the operator must mend: mail is kept and the operator is told.
+        /// The server refuses us, which the operator must fix: mail is kept and the operator is informed.
         Operator = "operator",
-        /// The server asks to come back with this mail, or its mailbox is full.
+        /// The server asks us to try this mail again later, or the mailbox is full.
         Later = "later",
         /// The server refuses this mail: after three refusals it is given up.
         Refused = "refused",
-        /// There is no such mailbox: trying again is pointless.
+        /// The mailbox doesn't exist: retrying is pointless.
         Mailbox = "mailbox",
     }
 }
@@ -57,14 +57,14 @@ words! {
 /// An enhanced status code (RFC 3463), such as 5.1.1.
 type Enhanced = (u16, u16, u16);
 
-/// Judges a negative reply.
+/// Classifies a negative reply.
 pub fn judge(step: SmtpStep, code: u16, text: &str) -> MailFault {
     let is_permanent = (500..600).contains(&code);
     match step {
         SmtpStep::Connect | SmtpStep::Tls => MailFault::Server,
         SmtpStep::LogIn | SmtpStep::Sender if is_permanent => MailFault::Operator,
         SmtpStep::LogIn | SmtpStep::Sender => MailFault::Server,
-        // Postfix as Debian sets it up says "relay access denied" with a code that asks to come back.
+        // Postfix in Debian's configuration says "relay access denied" with a code that asks to try again.
         SmtpStep::Recipient if !is_permanent && is_about_relaying(text) => MailFault::Operator,
         SmtpStep::Recipient | SmtpStep::Data | SmtpStep::Content if !is_permanent => MailFault::Later,
         SmtpStep::Recipient => of_recipient(code, text),
@@ -74,7 +74,7 @@ pub fn judge(step: SmtpStep, code: u16, text: &str) -> MailFault {
 
 fn of_recipient(code: u16, text: &str) -> MailFault {
     match enhanced(text) {
-        // The sender's address is what is wrong.
+        // The sender's address is wrong.
         Some((5, 1, 7 | 8)) => MailFault::Operator,
         Some((5, 1, _) | (5, 2, 1)) => MailFault::Mailbox,
         Some((5, 2, _)) => MailFault::Later,
@@ -101,7 +101,7 @@ fn of_content(code: u16, text: &str) -> MailFault {
     }
 }
 
-/// The first word of a reply's text, if it is an enhanced status code.
+/// Returns the first word of a reply's text if it is an enhanced status code.
 fn enhanced(text: &str) -> Option<Enhanced> {
     let mut numbers = text.split_whitespace().next()?.split('.').map(|number| match number.len() {
         1..=3 => number.parse::<u16>().ok(),
@@ -111,7 +111,7 @@ fn enhanced(text: &str) -> Option<Enhanced> {
     numbers.next().is_none().then_some(code).filter(|(class, _, _)| matches!(class, 2 | 4 | 5))
 }
 
-/// Whether a reply without an enhanced code speaks of us, the server's client, and not of the mailbox.
+/// Whether a reply without an enhanced code is about us, the client, rather than the mailbox.
 fn is_about_us(text: &str) -> bool {
     const WORDS: [&str; 16] = [
         "relay",

@@ -1,41 +1,43 @@
-//! What people and their files are called in a letter, and how a letter for a terminal is laid out: lines of
-//! at most 76 columns, addresses never broken, nobody's name able to turn the line around.
+//! How names of people and files appear in letters, and the layout of plain text letters: lines of at most
+//! 76 columns, addresses that are never broken, and no name that can reverse the direction of a line.
 
 use unicode_normalization::char::is_combining_mark;
 
 use crate::human::{self, is_invisible};
 
-/// Columns of a line in a letter for a terminal (RFC 5322 section 2.1.1 asks for at most 78).
+/// Columns of a line in a plain text letter (RFC 5322 section 2.1.1 asks for at most 78).
 const COLUMNS: usize = 76;
-/// The line between a letter and who sends it.
+/// The line between a letter and its sender.
 const FOOT: &str = "-- ";
-/// Characters of a title or of a file's name; a longer one is cut, and says so.
+/// Maximum number of characters of a title or file name; longer ones are cut and marked with an ellipsis.
 const TITLE_MAX: usize = 72;
-/// Characters of a person's name or an address.
+/// Maximum number of characters of a person's name or an address.
 const NAME_MAX: usize = 254;
-/// File names that a letter lists.
+/// Maximum number of file names that a letter lists.
 pub const LISTED: usize = 5;
 
-/// A file or a folder as a letter lists it.
+/// A file or folder as listed in a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedFile {
     /// Its name.
     pub name: String,
-    /// What else there is to say, such as its size; may be empty.
+    /// A description, such as its size; may be empty.
     pub about: String,
 }
 
-/// What somebody typed, on one line and without what would turn a terminal or a header around.
+/// Returns text that a person typed as one line, without characters that could disturb a terminal or a
+/// header.
 pub(crate) fn line(text: &str) -> String {
     isolated(&shortened(text, NAME_MAX))
 }
 
-/// A title on a line of its own.
+/// Returns a title for a line of its own.
 pub(crate) fn title_line(title: &str) -> String {
     isolated(&shortened(title, TITLE_MAX))
 }
 
-/// The name of a file; of a long one both ends, for the last letters say what it is.
+/// Returns the name of a file. A long one is cut in the middle, because its last characters show the file's
+/// type.
 pub(crate) fn file_line(name: &str) -> String {
     const END: usize = 12;
     let name = human::name(name);
@@ -47,7 +49,7 @@ pub(crate) fn file_line(name: &str) -> String {
     isolated(&begin.chain(['…']).chain(name.chars().skip(length - END)).collect::<String>())
 }
 
-/// The first few files, each on a line of its own, and how many more there are.
+/// Returns the first few files, one per line, and how many more there are.
 pub(crate) fn listed(files: &[ListedFile]) -> Vec<String> {
     let mut lines: Vec<String> = files
         .iter()
@@ -64,12 +66,12 @@ pub(crate) fn listed(files: &[ListedFile]) -> Vec<String> {
     lines
 }
 
-/// What somebody typed on several lines, each without what would turn a terminal around.
+/// Returns the lines of text that a person typed, without characters that could disturb a terminal.
 pub(crate) fn note_lines(note: &str) -> Vec<String> {
     note.trim().lines().map(|line| isolated(&human::name(line.replace('\t', " ").trim_end()))).collect()
 }
 
-/// The same for a terminal, marked as somebody else's words.
+/// Formats such lines for plain text, marked as a quotation.
 pub(crate) fn quoted(lines: &[String]) -> String {
     let mut quoted = Vec::new();
     for line in lines {
@@ -80,15 +82,15 @@ pub(crate) fn quoted(lines: &[String]) -> String {
     quoted.join("\n")
 }
 
-/// A letter as its template has it, with each paragraph on a line of its own, in lines that fit a terminal.
+/// Wraps a letter from its template, in which each paragraph is one line, to the width of a terminal.
 pub(crate) fn wrapped(text: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in text.trim().lines() {
-        // What a letter does not say leaves no gap.
+        // Optional parts that are missing leave no gap.
         if line.trim().is_empty() && lines.last().is_some_and(String::is_empty) {
             continue;
         }
-        // The mark of what follows a letter ends in a space (RFC 3676 section 4.3).
+        // The signature separator ends with a space (RFC 3676 section 4.3).
         if line == FOOT || line.starts_with("> ") {
             lines.push(line.to_owned());
             continue;
@@ -99,8 +101,9 @@ pub(crate) fn wrapped(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Breaks a line at its spaces, and a word of more than a line where the line ends; `indent` stands before
-/// each line but the first. An address of a page or of a mailbox is never broken: it would lead nowhere.
+/// Breaks a line at its spaces, and a word that is longer than a line at the end of the line. Each line
+/// except the first is indented by `indent`. Web and email addresses are never broken, because they would
+/// stop working.
 fn wrap_line(text: &str, columns: usize, indent: &str, lines: &mut Vec<String>) {
     if width(text) <= columns {
         return lines.push(text.to_owned());
@@ -108,7 +111,7 @@ fn wrap_line(text: &str, columns: usize, indent: &str, lines: &mut Vec<String>) 
     let (mut current, mut is_begun) = (String::new(), false);
     for word in text.split(' ') {
         let is_address = word.contains("://") || word.contains('@');
-        // A word that no line holds begins where it is.
+        // A word that is too long for any line continues on the current one.
         let fits_alone = is_address || width(indent) + width(word) <= columns;
         let room = columns.saturating_sub(width(&current) + 1);
         if is_begun && width(word) > room && (fits_alone || room < 2) {
@@ -141,7 +144,7 @@ fn shortened(text: &str, max: usize) -> String {
     text.chars().take(max - 1).chain(['…']).collect()
 }
 
-/// A text that is written from right to left, kept from turning around what stands beside it (UAX 9).
+/// Isolates right-to-left text so that it does not reorder the text around it (UAX 9).
 fn isolated(text: &str) -> String {
     match text.contains(is_right_to_left) {
         true => format!("\u{2068}{text}\u{2069}"),
@@ -149,7 +152,7 @@ fn isolated(text: &str) -> String {
     }
 }
 
-/// Letters of the blocks that are written from right to left.
+/// Whether a character is from one of the blocks that are written from right to left.
 fn is_right_to_left(c: char) -> bool {
     matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}'
         | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
@@ -159,7 +162,7 @@ fn width(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 
-/// The columns of a character in a terminal; near enough to UAX 11 for breaking lines.
+/// Returns the width of a character in a terminal; close enough to UAX 11 for breaking lines.
 fn columns_of(c: char) -> usize {
     match c {
         _ if is_combining_mark(c) || is_invisible(c) => 0,

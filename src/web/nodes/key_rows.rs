@@ -1,4 +1,4 @@
-//! What the database has of nodes' keys: only what is needed to recognize one.
+//! The keys of nodes in the database, of which only the digests are stored.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::secret::Digest;
 use crate::web::db::{Database, QueryError};
 
-/// The names of all nodes with a key.
+/// Returns the names of all nodes that have a key.
 pub(super) async fn names(db: &Database) -> Result<BTreeSet<String>, QueryError> {
     let names: Vec<String> = sqlx::query_scalar("SELECT name FROM node_keys WHERE removed_at IS NULL")
         .fetch_all(db.reader())
@@ -16,7 +16,7 @@ pub(super) async fn names(db: &Database) -> Result<BTreeSet<String>, QueryError>
     Ok(names.into_iter().collect())
 }
 
-/// Whose key has that digest.
+/// Returns the name of the node whose key has this digest.
 pub(super) async fn name_of(db: &Database, digest: &str) -> Result<Option<String>, QueryError> {
     Ok(sqlx::query_scalar("SELECT name FROM node_keys WHERE digest = $1 AND removed_at IS NULL")
         .bind(digest)
@@ -24,7 +24,7 @@ pub(super) async fn name_of(db: &Database, digest: &str) -> Result<Option<String
         .await?)
 }
 
-/// The digest of a node's key.
+/// Returns the digest of a node's key.
 pub(super) async fn digest_of(db: &Database, name: &str) -> Result<Option<String>, QueryError> {
     Ok(sqlx::query_scalar("SELECT digest FROM node_keys WHERE name = $1 AND removed_at IS NULL")
         .bind(name)
@@ -32,7 +32,7 @@ pub(super) async fn digest_of(db: &Database, name: &str) -> Result<Option<String
         .await?)
 }
 
-/// A digest as the database holds it.
+/// Encodes a digest as it is stored in the database.
 pub(super) fn stored(digest: &Digest) -> String {
     URL_SAFE_NO_PAD.encode(digest.as_bytes())
 }

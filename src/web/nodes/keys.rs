@@ -1,4 +1,4 @@
-//! What operators do with the keys of nodes.
+//! Operators' actions on nodes: adding them, replacing their keys, and removing them.
 
 use sqlx::{Any, Row, Transaction};
 
@@ -10,25 +10,25 @@ use crate::web::db::columns::{from_column, to_column};
 use crate::web::nodes::key_rows::stored;
 use crate::web::nodes::registry::Nodes;
 
-/// What an operator wanted of a node could not be done.
+/// An operator's action on a node failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// No random bytes for a key.
+    /// The operating system gave no random bytes for a key.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// The settings name no such node.
+    /// The settings contain no such node.
     #[error("the settings have no `[[node]]` with the name `{0}`")]
     Unknown(String),
-    /// It has a key already.
+    /// The node already has a key.
     #[error("the node `{0}` has a key already; `oncelink nodes rekey {0}` gives it another")]
     HasKey(String),
-    /// It has no key.
+    /// The node has no key.
     #[error("the node `{0}` has no key; `oncelink nodes add {0}` makes one")]
     HasNoKey(String),
-    /// There is nothing to remove.
+    /// There is no such node to remove.
     #[error("there is no node `{0}`; `oncelink nodes list` shows which there are")]
     NotThere(String),
 }
@@ -39,21 +39,21 @@ impl From<sqlx::Error> for NodeError {
     }
 }
 
-/// A node that had a key.
+/// A node that has or had a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedNode {
     /// Its name.
     pub name: String,
-    /// The audience of its tokens when it got the key.
+    /// The audience of its tokens when it was given the key, or when it was removed.
     pub audience: String,
-    /// When its key was made.
+    /// When its key was created.
     pub made_at: Timestamp,
     /// When it was removed.
     pub removed_at: Option<Timestamp>,
 }
 
 impl Nodes {
-    /// Gives a node of the settings its first key. The key is told once, here, and stored nowhere.
+    /// Gives a node in the settings its first key. The key is only returned here; it is not stored.
     ///
     /// # Errors
     /// See [`NodeError`].
@@ -67,7 +67,7 @@ impl Nodes {
         Ok(key)
     }
 
-    /// Gives a node another key; the one before is worth nothing from now on.
+    /// Gives a node a new key. The previous one becomes invalid immediately.
     ///
     /// # Errors
     /// See [`NodeError`].
@@ -81,8 +81,9 @@ impl Nodes {
         Ok(key)
     }
 
-    /// Takes a node out for good: it gets no tokens, nothing that it tells is heard, nothing waits for
-    /// it. `name` is a node's, or that of one of several processes that share a node's address.
+    /// Removes a node permanently: it gets no more tokens, its reports are ignored, and its waiting
+    /// revocations are deleted. `name` is the name of a node, or of one of several processes that share a
+    /// node's address.
     ///
     /// # Errors
     /// See [`NodeError`].
@@ -112,7 +113,7 @@ impl Nodes {
                     .execute(&mut *transaction)
                     .await?;
             }
-            // One of several that share an address, or of a time when there was no key for each.
+            // One of several processes that share an address, or a node from before each had a key.
             None => {
                 let gone =
                     sqlx::query("UPDATE nodes SET removed_at = $1 WHERE name = $2 AND removed_at IS NULL")
@@ -128,7 +129,7 @@ impl Nodes {
         self.finish(transaction, AuditEvent::NodeRemoved, name, now).await
     }
 
-    /// All nodes that have, or had, a key, by name.
+    /// Returns all nodes that have or had a key, ordered by name.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,8 +1,8 @@
-//! The download services that tokens are issued for: where each is, which of them may be given
-//! tokens, and by which key each shows that it is one of ours.
+//! The download services that tokens are issued for: their addresses, which of them may be given tokens, and
+//! the keys with which they authenticate.
 //!
-//! Addresses stand in the settings, keys in the database: only their digests, and only where there are
-//! several nodes. The one of `[download]` shows the key in `keys/node-key`.
+//! Addresses are in the settings. Keys are in the database, as digests, and only if the settings list nodes.
+//! The download service of `[download]` uses the key in `keys/node-key`.
 
 mod key_rows;
 pub mod keys;

@@ -1,4 +1,4 @@
-//! How the nodes are, asked when somebody wants to know, and not more often than every two seconds.
+//! The health of the nodes. They are asked on demand, at most every two seconds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,22 +10,22 @@ use crate::web::nodes::over_http::{HttpNode, NodeTrouble};
 use crate::web::nodes::registry::Nodes;
 use crate::web::tokens::issuer::Issuer;
 
-/// How old an answer may be.
+/// How old a result may be.
 const TRUSTED_FOR: Duration = Duration::from_secs(2);
 
-/// What is wrong with which nodes, in words that anybody may read. Clones are the same.
+/// Reports what is wrong with which nodes, in words that anyone may read. Clones share their state.
 #[derive(Clone, Default)]
 pub struct NodeMonitor(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     last: Mutex<Option<(Instant, Vec<String>)>>,
-    /// Held while the nodes are asked, so that a thousand questions are one.
+    /// Held while the nodes are asked, so that many simultaneous requests cause only one check.
     asking: tokio::sync::Mutex<()>,
 }
 
 impl NodeMonitor {
-    /// The troubles of all nodes, one sentence each.
+    /// Returns the problems of all nodes, one sentence each.
     ///
     /// # Errors
     /// When the database fails.
@@ -67,7 +67,7 @@ impl NodeMonitor {
     }
 }
 
-/// Asks every node that is ours and runs elsewhere, all at the same time.
+/// Asks every active node that runs in another process, all in parallel.
 ///
 /// # Errors
 /// When the database fails.

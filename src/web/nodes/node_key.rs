@@ -1,6 +1,6 @@
-//! The node key: by it a download service in another process shows that it is one of ours. Made at
-//! the first start, beside the private keys unless the settings say otherwise, and the same for all web
-//! apps that share the file.
+//! The node key, with which a download service in another process authenticates. It is created at the first
+//! start, beside the private keys unless configured otherwise, and is the same for all web apps that share
+//! the file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,45 +8,45 @@ use std::path::{Path, PathBuf};
 use crate::secret::{Digest, RandomError, Secret};
 use crate::web::tokens::private_file::{self, Unmade, Unreadable};
 
-/// The shortest key that is taken, in characters: 128 bits of base64url.
+/// Minimum length of a key, in characters: 128 bits in base64url.
 const SHORTEST: usize = 22;
-/// Longest file that is read, in bytes.
+/// Maximum size of the file that is read, in bytes.
 const LONGEST: u64 = 256;
 
 /// There is no usable node key.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeKeyError {
-    /// The file failed.
+    /// The file could not be accessed.
     #[error("cannot {action} the node key {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why it did not work.
+        /// Why it failed.
         #[source]
         source: io::Error,
     },
-    /// Others may read it.
+    /// Others than the owner may read the file.
     #[error(
         "others than its owner may read the node key {}; run `chmod 600` on it, or delete it to get a new one",
         .0.display()
     )]
     Exposed(PathBuf),
-    /// It is too short to be a secret.
+    /// It is too short or has invalid characters.
     #[error("the node key {} is no key; delete it to get a new one", .0.display())]
     Damaged(PathBuf),
-    /// No random bytes.
+    /// The operating system gave no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
 
-/// What a presented key is compared with.
+/// The digest of the node key, with which presented keys are compared.
 #[derive(Clone, Debug)]
 pub struct NodeKey(Digest);
 
 impl NodeKey {
-    /// Reads the key in the file `path`, and makes it if there is none.
+    /// Reads the key in the file `path`, and creates the file if it doesn't exist.
     ///
     /// # Errors
     /// See [`NodeKeyError`].
@@ -62,7 +62,7 @@ impl NodeKey {
         read(path)
     }
 
-    /// Reads the key in the file `path`; `None` if there is none.
+    /// Reads the key in the file `path`; `None` if the file doesn't exist.
     ///
     /// # Errors
     /// See [`NodeKeyError`].
@@ -73,12 +73,12 @@ impl NodeKey {
         }
     }
 
-    /// What is known of the key.
+    /// Returns the digest of the key.
     pub const fn digest(&self) -> Digest {
         self.0
     }
 
-    /// Whether this is the key. Takes the same time whatever differs.
+    /// Whether `presented` is the key, compared in constant time.
     pub fn is(&self, presented: &str) -> bool {
         Secret::presented(presented).digest() == self.0
     }

@@ -1,5 +1,5 @@
-//! A download service in another process, spoken to at its inner address: told of revocations, and
-//! asked whether it is that node, holds our keys and can serve. Only signed commands go there.
+//! Communicates with a download service in another process at its inner address: sends it revocations, and
+//! asks whether it is that node, has our keys and can serve. Only signed commands are sent there.
 
 use std::time::Duration;
 
@@ -14,51 +14,51 @@ use crate::secret::Digest;
 use crate::web::nodes::revoke::{RevocationSink, RevokeError};
 use crate::web::tokens::issuer::{IssueError, Issuer};
 
-/// How long a node may take to put revocations on record …
+/// How long a node may take to record revocations …
 const PATIENCE: Duration = Duration::from_secs(10);
-/// … to be reached …
+/// … to accept a connection …
 const CONNECT: Duration = Duration::from_secs(3);
 /// … and to say whether it is ready.
 const ASKING: Duration = Duration::from_secs(3);
 
-/// Longest proof that is looked at.
+/// Maximum length of a proof, in characters.
 const LONGEST_PROOF: usize = 64;
 
-/// One node, reached over HTTP.
+/// A node that is reached over HTTP.
 pub struct HttpNode {
-    /// Signs the commands, for this node alone.
+    /// Signs commands for this node only.
     issuer: Issuer,
     client: HttpClient,
     inner_url: String,
 }
 
-/// What is wrong with a node.
+/// A problem with a node.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeTrouble {
-    /// Nobody answers.
+    /// It can't be reached.
     #[error("cannot be reached")]
     Unreachable(#[source] HttpError),
-    /// It does not take our commands.
+    /// It doesn't accept our commands.
     #[error("refuses our commands: it holds other public keys than ours, or it is another node")]
     Refuses,
-    /// Whoever answers does not show the node's key.
+    /// The response doesn't prove that it has the node's key.
     #[error(
         "does not show its node key: another key lies in its `download.node_key`, or something else answers"
     )]
     WrongKey,
-    /// It is that node, but can't serve now.
+    /// It is the right node, but can't serve now.
     #[error("is not ready")]
     NotReady,
-    /// Something else answers.
+    /// The response is not one of a download service.
     #[error("answers {0}, as no download service does")]
     Answer(u16),
-    /// It could not be asked.
+    /// The question could not be signed.
     #[error("could not be asked")]
     Issue(#[from] IssueError),
 }
 
 impl NodeTrouble {
-    /// What anybody may know of it.
+    /// Returns a description that anyone may see.
     pub const fn sentence(&self) -> &'static str {
         match self {
             NodeTrouble::Unreachable(_) => "cannot be reached",
@@ -72,7 +72,7 @@ impl NodeTrouble {
 }
 
 impl HttpNode {
-    /// The node at `inner_url`, which has the audience of `issuer`.
+    /// Creates a client for the node at `inner_url`, which has the audience of `issuer`.
     ///
     /// # Errors
     /// When TLS can't be set up.
@@ -81,10 +81,10 @@ impl HttpNode {
         Ok(HttpNode { issuer, client, inner_url: inner_url.to_owned() })
     }
 
-    /// Asks whether it is the node that has `key`, holds the public key of who asks, and can serve.
+    /// Asks whether it is the node that has `key`, has our public key, and can serve.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The problem with the node.
     pub async fn ask(&self, key: Option<&Digest>, now: Timestamp) -> Result<(), NodeTrouble> {
         let question = self.issuer.issue_readiness_probe(now)?;
         let at = format!("{}/readyz", self.inner_url);

@@ -1,5 +1,6 @@
-//! Whether a download service can serve now. Asked before a continuation is given out: it is of no use
-//! anywhere but at the download service that began, so it is better kept than sent to a closed door.
+//! Checks whether a download service can serve now, before a continuation is issued. Only the download
+//! service that began a download can continue it, so a continuation is not issued while that service can't
+//! serve.
 
 use std::sync::{Arc, OnceLock};
 
@@ -25,12 +26,13 @@ pub struct NodeReadiness {
 }
 
 impl NodeReadiness {
-    /// Says once and for all how the download service in this process is asked.
+    /// Sets how the download service in this process is asked. Only the first call has an effect.
     pub fn set_in_process(&self, node: Arc<dyn ReadinessProbe>) {
         let _only_the_first_counts = self.in_process.set(node);
     }
 
-    /// Whether the download service with that audience can serve now. No answer is no.
+    /// Whether the download service with this audience can serve now. If it doesn't respond, the result is
+    /// false.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,4 +1,4 @@
-//! The download services of the settings, and which of them may be given tokens.
+//! The download services in the settings, and which of them may be given tokens.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,25 +13,25 @@ use crate::web::db::{Database, QueryError};
 use crate::web::nodes::key_rows::{self, stored};
 use crate::web::nodes::node_key::NodeKey;
 
-/// The download services. Clones are the same.
+/// The download services. Clones share their state.
 #[derive(Clone)]
 pub struct Nodes {
     pub(super) db: Database,
     services: Arc<[NodeSettings]>,
-    /// Whether the settings list them; otherwise there is the one of `[download]`, which needs no key
-    /// in the database.
+    /// Whether the settings list nodes; otherwise there is only the download service of `[download]`, which
+    /// needs no key in the database.
     pub(super) listed: bool,
     /// The public address of the download service that this machine's settings describe.
     own: Arc<str>,
-    /// What the one of `[download]` shows.
+    /// The key of the download service of `[download]`.
     own_key: Arc<OnceLock<NodeKey>>,
-    /// Whether that one runs in this process, and needs no key.
+    /// Whether that download service runs in this process, so that it needs no key.
     is_here: Arc<AtomicBool>,
 }
 
 impl Nodes {
-    /// These, with their keys in `db`; `listed` says whether the settings list them. `own` is the public
-    /// address of the download service of this machine's settings.
+    /// Creates the registry of these download services, with their keys in `db`. `listed` says whether the
+    /// settings list them. `own` is the public address of the download service in this machine's settings.
     pub fn new(services: Vec<NodeSettings>, listed: bool, own: &str, db: Database) -> Nodes {
         Nodes {
             db,
@@ -43,32 +43,32 @@ impl Nodes {
         }
     }
 
-    /// All of the settings, in their order, with or without a key.
+    /// Returns all nodes of the settings in order, with or without a key.
     pub fn services(&self) -> &[NodeSettings] {
         &self.services
     }
 
-    /// Whether the settings list them, so that each needs a key of its own.
+    /// Whether the settings list nodes, so that each needs its own key.
     pub const fn are_listed(&self) -> bool {
         self.listed
     }
 
-    /// The audience of tokens that were issued before it was put down for each.
+    /// Returns the audience of tokens that were issued before the audience was recorded for each token.
     pub fn own_audience(&self) -> &str {
         &self.own
     }
 
-    /// The node with that name.
+    /// Returns the node with this name.
     pub fn named(&self, name: &str) -> Option<&NodeSettings> {
         self.services.iter().find(|node| node.name == name)
     }
 
-    /// Says what the one of `[download]` shows.
+    /// Sets the key of the download service of `[download]`. Only the first call has an effect.
     pub fn hold_own_key(&self, key: NodeKey) {
         let _only_the_first_counts = self.own_key.set(key);
     }
 
-    /// Says that the download service of `[download]` runs in this process.
+    /// Records that the download service of `[download]` runs in this process.
     pub fn own_is_here(&self) {
         self.is_here.store(true, Ordering::Relaxed);
     }
@@ -78,7 +78,7 @@ impl Nodes {
         self.is_here.load(Ordering::Relaxed) && *node.public_url == *self.own
     }
 
-    /// The nodes that are ours now: those with a key, or without need of one.
+    /// Returns the active nodes: those that have a key or don't need one.
     ///
     /// # Errors
     /// When the database fails.
@@ -91,7 +91,8 @@ impl Nodes {
         Ok(self.services.iter().filter(is_active).collect())
     }
 
-    /// The node that the next token is for: the first that may have new ones. `None` where none may.
+    /// Returns the node for the next token: the first active one that accepts new tokens; `None` if there is
+    /// none.
     ///
     /// # Errors
     /// When the database fails.
@@ -99,7 +100,7 @@ impl Nodes {
         Ok(self.active().await?.into_iter().find(|node| node.weight > 0))
     }
 
-    /// The node that shows this key; `None` where it is nobody's.
+    /// Returns the node with this key; `None` if no node has it.
     ///
     /// # Errors
     /// When the database fails.
@@ -108,12 +109,13 @@ impl Nodes {
             let is_own = self.own_key.get().is_some_and(|key| key.is(presented));
             return Ok(self.services.first().filter(|_| is_own));
         }
-        // Found by the digest of 256 random bits: how long that takes tells nothing of the key.
+        // Looked up by the digest of 256 random bits, so the time that this takes reveals nothing about the
+        // key.
         let name = key_rows::name_of(&self.db, &stored(&Secret::presented(presented).digest())).await?;
         Ok(name.and_then(|name| self.named(&name)))
     }
 
-    /// The digest of the key that this node has to show; `None` where it has none.
+    /// Returns the digest of this node's key; `None` if it has none.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,4 +1,4 @@
-//! How a download service is told what is revoked.
+//! The interface through which a download service receives revocations.
 
 use async_trait::async_trait;
 
@@ -8,22 +8,22 @@ use crate::id::Jti;
 use crate::web::db::QueryError;
 use crate::web::tokens::issuer::IssueError;
 
-/// A download service did not take a revocation.
+/// A download service did not record a revocation.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
     /// The command could not be signed.
     #[error(transparent)]
     Issue(#[from] IssueError),
-    /// It can't be reached.
+    /// The download service can't be reached.
     #[error("cannot reach the download service")]
     Unreachable(#[from] HttpError),
-    /// It answered something else than that it is done.
+    /// The download service responded with another status than success.
     #[error("the download service answered {0}")]
     Answer(u16),
-    /// Its used-token store failed.
+    /// The download service's used-token store failed.
     #[error("the download service could not put it on record")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It failed a moment ago, and is tried again later.
+    /// The previous delivery failed; this one is tried later.
     #[error("the download service did not take the ones before")]
     Waiting,
     /// The database failed.
@@ -37,12 +37,12 @@ impl From<sqlx::Error> for RevokeError {
     }
 }
 
-/// Puts jtis on record as revoked at one download service.
+/// Records jtis as revoked at one download service.
 #[async_trait]
 pub trait RevocationSink: Send + Sync {
-    /// All of them, durably; doing it twice changes nothing.
+    /// Records all of these jtis durably; repeating it changes nothing.
     ///
     /// # Errors
-    /// When it is not certain that all are on record; then it must be tried again.
+    /// When it is not certain that all were recorded; it must be tried again then.
     async fn revoke(&self, jtis: &[Jti], now: Timestamp) -> Result<(), RevokeError>;
 }

@@ -1,6 +1,6 @@
-//! What follows when the database was put back: sessions end, links with a limited number of downloads
-//! wait, action links that were made before are dead. All in one transaction with its line in the audit
-//! log, and told in the log.
+//! The consequences of a restored database: all sessions end, links with a limited number of downloads are
+//! paused, and action links that were created before become invalid. All of this happens in one transaction
+//! with its entry in the audit log, and is logged.
 
 use sqlx::Row;
 
@@ -12,8 +12,8 @@ use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::restored::standings::{RestoreDetectionError, RestoreDetector, Within, with_branches};
 
-/// Further than any process can have counted changes of accounts since the backup: so each of them finds
-/// that it missed some, and trusts nothing that it cached.
+/// Larger than the number of account changes that any process can have counted since the backup. So every
+/// process finds that it missed some changes, and trusts nothing that it cached.
 const BEYOND: i64 = 1_000_000;
 
 /// What was ended, for the log.
@@ -24,8 +24,8 @@ struct Ended {
 }
 
 impl RestoreDetector {
-    /// Ends what may not go on, and begins a new epoch. Without `remembered` it was put back for sure.
-    /// Returns whether this call did it: of several processes that notice it, one does.
+    /// Ends what may not continue, and starts a new epoch. Without `remembered`, the database is known to
+    /// have been restored. Returns whether this call did it: if several processes detect it, only one acts.
     pub(crate) async fn end_everything(
         &self,
         remembered: Option<&Standing>,
@@ -58,7 +58,7 @@ impl RestoreDetector {
             .await?;
         self.db.commit(transaction).await?;
         self.issued.revocations.wake();
-        // Takes up the fence that was raised beside all that.
+        // Applies the fence that was raised in the transaction.
         self.used.standing(now).await?;
         tracing::error!(
             sessions,
@@ -107,7 +107,7 @@ pub(crate) async fn end_sessions(transaction: Within<'_>) -> Result<u64, QueryEr
     Ok(sessions)
 }
 
-/// Lets all links go on that wait since the database was put back. Returns how many.
+/// Resumes all links that are paused because the database was restored. Returns how many.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,9 +1,10 @@
-//! Whether the web app's database was put back from a backup, and what follows then.
+//! Detects whether the web app's database was restored from a backup, and acts on it.
 //!
-//! The database has a standing that rises soon after each write. Two remember it: a file beside the
-//! folder of the database ([`RestoreDetector::advance`]), and every download service, by a word that only this
-//! web app can make ([`RestoreDetector::word`]). A database that is behind what one of them remembers was put
-//! back: [`acting`] then ends what may not go on. `oncelink restore` leaves a mark that says the same.
+//! The database has a standing that increases soon after each write. It is remembered in two places: in a
+//! file beside the folder of the database ([`RestoreDetector::advance`]), and by every download service, as a
+//! text that only this web app can sign ([`RestoreDetector::signed_standing`]). A database that is behind
+//! what one of them remembers was restored: [`consequences`] then ends what may not continue.
+//! `oncelink restore` leaves a mark file with the same meaning.
 
 mod consequences;
 mod standings;

@@ -1,4 +1,4 @@
-//! Where the database stands, and how that is held against what is remembered of it.
+//! The standing of the database, and its comparison with what is remembered of it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,27 +16,27 @@ use crate::web::db::{Database, QueryError};
 use crate::web::revocations::issued::IssuedTokens;
 use crate::web::tokens::link_key::LinkKey;
 
-/// The file in the database's folder that says that `oncelink restore` put it there.
+/// The name of the file in the database's folder that `oncelink restore` leaves.
 pub const RESTORED_MARK: &str = "restored";
 
-/// The database can't be held against what is remembered of it.
+/// The database could not be compared with what is remembered of it.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreDetectionError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// The record of spent action links failed.
+    /// The store of used action links failed.
     #[error("the account database can't keep used action links")]
     Store(#[from] StoreError),
-    /// No random bytes for an id.
+    /// The operating system gave no random bytes for an id.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// The mark of a restore can't be read or removed.
+    /// The mark file of a restore can't be read or removed.
     #[error("cannot take note of the restore that {} tells of; mend its permissions", path.display())]
     Mark {
-        /// The file.
+        /// The mark file.
         path: PathBuf,
-        /// Why.
+        /// Why it can't be read or removed.
         #[source]
         source: std::io::Error,
     },
@@ -48,18 +48,18 @@ impl From<sqlx::Error> for RestoreDetectionError {
     }
 }
 
-/// Where the database stands. Clones share what is known of it.
+/// Tracks the standing of the database and detects restores. Clones share their state.
 #[derive(Clone)]
 pub struct RestoreDetector {
     pub(super) db: Database,
     pub(super) key: LinkKey,
     pub(super) issued: IssuedTokens,
     pub(super) clock: Clock,
-    /// Spent action links, which are in the same database.
+    /// Used action links, which are stored in the same database.
     pub(super) used: Arc<dyn UsedTokens>,
     witness: PathBuf,
     known: Arc<Mutex<Known>>,
-    /// Held while the witness is written.
+    /// Held while the witness file is written.
     writing: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -69,27 +69,27 @@ impl std::fmt::Debug for RestoreDetector {
     }
 }
 
-/// What this process knows.
+/// What this process knows about the standing.
 #[derive(Default)]
 struct Known {
     latest: Option<Standing>,
-    /// The one that the witness has.
+    /// The standing in the witness file.
     witnessed: Option<Standing>,
-    /// What was written up to the last rise: by this process, and by all.
+    /// Counts of writes when the standing last increased: `writes` of this process, `deeds` of all processes.
     writes: u64,
     deeds: i64,
 }
 
-/// What the database has of its standing.
+/// The standing as stored in the database.
 struct Found {
     standing: Standing,
-    /// Rises with each line of a log and each change of an account, whichever process makes it.
+    /// Increases with each line of a log and each change of an account, in whichever process.
     deeds: i64,
 }
 
 impl RestoreDetector {
-    /// Holds the database against what is remembered of it, in the file `witness` and elsewhere, before
-    /// anybody is served from it. `mark` is the file that a restore leaves.
+    /// Compares the database with what is remembered of it in the file `witness`, before anyone is served
+    /// from it. `mark` is the file that a restore leaves.
     ///
     /// # Errors
     /// See [`RestoreDetectionError`].
@@ -124,8 +124,8 @@ impl RestoreDetector {
         Ok(standings)
     }
 
-    /// Lets the standing rise if something was written since, and remembers it; notices a database that
-    /// was put back under the running app. For every second.
+    /// Increases the standing if something was written since the last call, and remembers it. Detects if the
+    /// database was restored while the app is running. Called every second.
     ///
     /// # Errors
     /// See [`RestoreDetectionError`].
@@ -147,7 +147,7 @@ impl RestoreDetector {
         Ok(())
     }
 
-    /// What download services are to remember, after all that was written so far.
+    /// Returns the signed standing that download services must remember, which covers all writes so far.
     ///
     /// # Errors
     /// See [`RestoreDetectionError`].
@@ -164,8 +164,8 @@ impl RestoreDetector {
         Ok(format!("{text}.{}", self.key.mark(&text).reveal()))
     }
 
-    /// Holds the database against a word that a download service remembers. One that is none of ours
-    /// says nothing.
+    /// Compares the database with a signed standing that a download service remembers. If we did not sign it,
+    /// only logs a warning.
     ///
     /// # Errors
     /// See [`RestoreDetectionError`].
@@ -196,7 +196,7 @@ impl RestoreDetector {
         })
     }
 
-    /// Acts if the database is behind `remembered`. Returns whether it was.
+    /// Acts on a restore if the database is behind `remembered`. Returns whether this call acted.
     async fn compare_with(&self, remembered: &Standing) -> Result<bool, RestoreDetectionError> {
         let mut connection = self.db.reader().acquire().await?;
         let (here, branches) = with_branches(&mut connection).await?;
@@ -207,7 +207,8 @@ impl RestoreDetector {
         }
     }
 
-    /// A restore by `oncelink restore` is told by its mark, even where nobody remembers anything.
+    /// Detects a restore by `oncelink restore` from its mark file, even if no standing is remembered
+    /// anywhere.
     async fn check_restore_mark(&self, path: &Path) -> Result<(), RestoreDetectionError> {
         let failed = |source| RestoreDetectionError::Mark { path: path.to_owned(), source };
         if path.try_exists().map_err(failed)? {
@@ -229,7 +230,7 @@ impl RestoreDetector {
         Ok(self.find().await?)
     }
 
-    /// This start goes on from what the database has now.
+    /// Starts a new branch of the database's history at the current position, for this start of the app.
     async fn begin_branch(&self) -> Result<(), RestoreDetectionError> {
         let name = Secret::random::<12>()?;
         let mut transaction = self.db.begin().await?;
@@ -268,9 +269,9 @@ impl RestoreDetector {
         })
     }
 
-    /// Lets the standing rise by one, durably.
+    /// Increases the position by one, durably.
     async fn raise_position(&self) -> Result<Standing, RestoreDetectionError> {
-        // Read first: what is written meanwhile lets it rise once more.
+        // Read first, so that writes during this call cause another increase.
         let writes = self.db.writes();
         sqlx::query("UPDATE database_standing SET position = position + 1").execute(self.db.notes()).await?;
         let found = self.find().await?;
@@ -282,8 +283,8 @@ impl RestoreDetector {
         Ok(found.standing)
     }
 
-    /// Remembers the standing outside of the database's folder. Where that fails, download services
-    /// still remember.
+    /// Writes the standing to the witness file, outside the database's folder. If that fails, the download
+    /// services still remember it.
     async fn write_witness(&self) {
         let _one_after_the_other = self.writing.lock().await;
         let (latest, path) = {
@@ -303,12 +304,12 @@ impl RestoreDetector {
                 let cause = chain(&error);
                 tracing::error!(cause, "cannot remember where the account database stands: mend the disk");
             }
-            // The runtime ends; the next start remembers.
+            // The runtime is shutting down; the next start writes it.
             Err(_) => {}
         }
     }
 
-    // Each change of it is whole in itself.
+    // A poisoned lock means a panic elsewhere; each change of this state is complete in itself.
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -320,7 +321,7 @@ pub(super) fn standing_of(row: &AnyRow) -> Result<Standing, sqlx::Error> {
     Ok(Standing { id: row.try_get("id")?, epoch: number("epoch")?, branch, position: number("position")? })
 }
 
-/// Where the database stands, with all branches in their order.
+/// Returns the standing of the database, and all branches in order.
 pub(super) async fn with_branches(
     connection: &mut AnyConnection,
 ) -> Result<(Standing, Vec<Branch>), sqlx::Error> {
@@ -339,18 +340,18 @@ pub(super) async fn with_branches(
     Ok((here, rows.iter().map(branch).collect::<Result<_, _>>()?))
 }
 
-/// That the database was put back, and what still waits because of it.
+/// A restore that was detected, and what is still paused because of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DetectedRestore {
-    /// When that was noticed.
+    /// When it was detected.
     pub at: Timestamp,
-    /// The moment of the last deed that was on record then.
+    /// The time of the last entry in the restored audit log.
     pub back_to: Timestamp,
-    /// Links that wait for their owners since.
+    /// How many links are still paused because of it.
     pub waiting: i64,
 }
 
-/// Whether a restore was noticed, and what waits since.
+/// Returns the restore that was detected last, if any.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,4 +1,4 @@
-//! What the web app remembers of the download services' used-token stores.
+//! What the web app remembers about the download services' used-token stores.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::standing::Standing;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::restored::standings::{RestoreDetectionError, RestoreDetector, standing_of};
 
-/// A standing that only moved on is put down this seldom: each time is a write to the disk.
+/// Minimum time between two writes of a standing that only moved on, because each goes to the disk.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
-/// Most branches that are remembered; those not heard of for longest go first.
+/// Maximum number of branches that are remembered; those not seen for the longest time are deleted first.
 const REMEMBERED: i64 = 256;
 
 impl RestoreDetector {
-    /// Takes note of where a store stands, and returns what else is remembered of it: a later moment of
-    /// the same branch, or else the latest of another one. The store knows whether that is part of its own
-    /// history; if it is not, it was put back. With `news` something was redeemed just now.
+    /// Records the standing of a store, and returns what else is remembered of the store: a later standing of
+    /// the same branch, or else the latest of another branch. The store knows whether that is part of its own
+    /// history; if not, the store was restored. `news` says that something was just redeemed.
     ///
     /// # Errors
     /// See [`RestoreDetectionError`].

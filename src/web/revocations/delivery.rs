@@ -1,4 +1,4 @@
-//! What waits, delivered to every node at its own pace.
+//! Delivers waiting revocations to every node, at the pace of each node.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,32 +17,32 @@ use crate::web::nodes::revoke::{RevocationSink, RevokeError};
 use crate::web::revocations::lane::{NodeLane, REMIND_EVERY};
 use crate::web::tokens::issuer::Issuer;
 
-/// How often what waits is looked for where nobody calls: another process may have marked it.
+/// How often the database is checked for revocations that another process marked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What came of delivering to one node.
+/// The result of delivering to one node.
 #[derive(Debug)]
 pub struct RevocationOutcome {
     /// The node's name.
     pub node: String,
-    /// Its inner address.
+    /// The node's inner address.
     pub at: String,
-    /// How many jtis it has on record now that waited for it.
+    /// How many waiting jtis it has recorded now.
     pub outcome: Result<usize, RevokeError>,
 }
 
-/// The revocations that wait, and the ways to the nodes. Clones are the same.
+/// The waiting revocations, and the connections to the nodes. Clones share their state.
 #[derive(Clone)]
 pub struct Revocations {
     db: Database,
     own_audience: Arc<str>,
     lanes: Arc<[NodeLane]>,
-    /// When it was last said that something waits for a node that the settings don't name.
+    /// When it was last logged that revocations wait for a node that is not in the settings, by audience.
     reminded: Arc<Mutex<BTreeMap<String, Timestamp>>>,
 }
 
 impl Revocations {
-    /// Those in `db`, for these nodes.
+    /// Creates it for the revocations in `db` and these nodes.
     pub fn new(db: Database, nodes: &Nodes) -> Revocations {
         Revocations {
             db,
@@ -52,19 +52,20 @@ impl Revocations {
         }
     }
 
-    /// The audience of tokens for which none was put down.
+    /// The audience of tokens for which none was recorded.
     pub(super) fn own_audience(&self) -> &str {
         &self.own_audience
     }
 
-    /// Says once and for all how the download service of `[download]` is told, which runs in this process.
+    /// Sets how revocations reach the download service of `[download]`, which runs in this process. Only the
+    /// first call has an effect.
     pub fn set_own_sink(&self, to: Arc<dyn RevocationSink>) {
         if let Some(lane) = self.lanes.iter().find(|lane| *lane.node.public_url == *self.own_audience) {
             lane.set_sink(to);
         }
     }
 
-    /// Says that all nodes of which nothing else was said are told over HTTP.
+    /// Sets HTTP as the way to all nodes that have no sink yet.
     ///
     /// # Errors
     /// When TLS can't be set up.
@@ -76,13 +77,13 @@ impl Revocations {
         Ok(())
     }
 
-    /// Has what was marked delivered now.
+    /// Wakes the delivery of revocations that were just marked.
     pub fn wake(&self) {
         self.lanes.iter().for_each(NodeLane::wake);
     }
 
-    /// Delivers what waits to every node, once, all at the same time; to those that failed just before
-    /// only if `all`.
+    /// Delivers waiting revocations once, to all nodes in parallel. Nodes whose last delivery failed are only
+    /// tried if `all` is true.
     pub async fn deliver(&self, all: bool, now: Timestamp) -> Vec<RevocationOutcome> {
         let deliveries = self.lanes.iter().map(|lane| async move {
             let outcome = match all || !lane.is_failing() {
@@ -98,7 +99,7 @@ impl Revocations {
         futures_util::future::join_all(deliveries).await
     }
 
-    /// Marks tokens of which nothing may be known here, at each of these nodes, in a transaction.
+    /// Marks tokens as revoked at each of these nodes, in one transaction. The tokens need not be known here.
     ///
     /// # Errors
     /// When the database fails; none is marked then.
@@ -131,7 +132,7 @@ impl Revocations {
         self.db.commit(transaction).await
     }
 
-    /// How many wait, by the audience of their node.
+    /// Returns how many revocations are waiting, by the audience of their node.
     ///
     /// # Errors
     /// When the database fails.
@@ -143,20 +144,20 @@ impl Revocations {
         Ok(counted.collect::<Result<_, sqlx::Error>>()?)
     }
 
-    /// Delivers what is marked, for ever, each node at its own pace. Ends when it is dropped.
+    /// Delivers marked revocations until the future is dropped, each node at its own pace.
     pub async fn run(&self, now: impl Fn() -> Timestamp) {
         let now = &now;
         let lanes = self.lanes.iter().map(|lane| lane.run(&self.db, now));
         tokio::join!(futures_util::future::join_all(lanes), self.find_marked(now));
     }
 
-    /// Finds what another process marked.
+    /// Finds revocations that another process marked.
     async fn find_marked(&self, now: impl Fn() -> Timestamp) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // Where the database is down, the lanes say so once something is to be done.
+            // If the database is down, the lanes report that as soon as they have something to deliver.
             let Ok(waiting) = self.waiting().await else { continue };
             for (audience, count) in &waiting {
                 match self.lanes.iter().find(|lane| lane.node.public_url == *audience) {
@@ -167,8 +168,8 @@ impl Revocations {
         }
     }
 
-    /// Says that something waits for a node that is not there; whoever removed it in the settings alone
-    /// may have forgotten the command.
+    /// Logs that revocations wait for a node that is not in the settings. An operator who only removed it
+    /// from the settings may have forgotten the command.
     fn remind(&self, audience: &str, count: i64, now: Timestamp) {
         let mut reminded = self.reminded.lock().unwrap_or_else(PoisonError::into_inner);
         if reminded.get(audience).is_some_and(|at| now.since(*at) < REMIND_EVERY) {
@@ -183,7 +184,7 @@ impl Revocations {
         }
     }
 
-    /// Forgets what can't matter any more.
+    /// Deletes revocations of tokens that can no longer be used.
     ///
     /// # Errors
     /// When the database fails.
@@ -195,7 +196,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// Makes what waits for every node (marked by an earlier release) wait for each of them.
+    /// Converts revocations that wait for every node (marked by an earlier release) to one for each node.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,10 +1,12 @@
-//! The download tokens that were issued and may still matter, and the one place that decides whether
-//! one may still stand: its account is there and may read its file, and the link that it was given out
-//! through has the terms that it had then. Everything that can take a right away asks for a review in
-//! its own transaction; what does not stand is marked, and [`Revocations`] carries that to the nodes.
+//! The download tokens that were issued and may still be usable, and the one place that decides whether a
+//! token is still valid: its account must exist and be allowed to read the file, and the link through which
+//! it was issued must still have the same version of its terms. Every change that may take away a right
+//! requests a review in its own transaction. Tokens that fail the review are marked, and [`Revocations`]
+//! delivers that to the nodes.
 //!
-//! Invariant: whoever issues a token has the account's row before it asks whether it may, and so has
-//! whoever changes what that depends on. One of the two comes first: there is no token, or it is found.
+//! Invariant: code that issues a token locks the account's row before it checks whether it may, and so does
+//! code that changes what the check depends on. So either the change comes first and no token is issued, or
+//! the review finds the token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,48 +23,48 @@ use crate::web::identity::{Account, AccountId};
 use crate::web::revocations::delivery::Revocations;
 use crate::web::shares::rights::Rights;
 
-/// Accounts that are looked at between two questions to the database.
+/// How many accounts are read per query.
 const PER_LOOK: i64 = 200;
 
-/// A token that is about to be given out.
+/// A token that is about to be issued.
 #[derive(Clone, Copy, Debug)]
 pub struct NewToken<'a> {
-    /// Whose right it stands upon: who downloads, or who made the link.
+    /// The account whose right it depends on: the one that downloads, or the one that created the link.
     pub account: &'a AccountId,
-    /// Its id.
+    /// The token's id.
     pub jti: Jti,
     /// The file that it is for.
     pub file: &'a FilePath,
-    /// Its end.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// What else it stands upon.
+    /// What else it depends on.
     pub basis: TokenBasis<'a>,
 }
 
-/// What a token stands upon beside its account's right.
+/// What a token depends on besides its account's right.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenBasis<'a> {
-    /// The audience: the node that redeems it.
+    /// The audience: the node that can redeem it.
     pub node: &'a str,
-    /// The key that signs it.
+    /// The id of the key that signs it.
     pub kid: &'a str,
-    /// The link that it is given out through, and the number of its terms.
+    /// The link through which it is issued, and the version of the link's terms.
     pub link: Option<(&'a LinkId, i64)>,
 }
 
-/// The issued tokens. Clones are the same.
+/// The issued tokens. Clones share their state.
 #[derive(Clone)]
 pub struct IssuedTokens {
     db: Database,
-    /// How long a token may matter beyond its end: a transfer that began in time may go on.
+    /// How long a token is kept after it expires, because a transfer that began in time may continue.
     beyond: Duration,
     rights: Arc<Rights>,
-    /// What is to be revoked, on its way.
+    /// Delivers revocations to the nodes.
     pub revocations: Revocations,
 }
 
 impl IssuedTokens {
-    /// Those in `db`; `lease_max` as the download service has it.
+    /// Creates it for the tokens in `db`; `lease_max` is the setting of the download service.
     pub fn new(
         db: Database,
         leeway: Duration,
@@ -73,11 +75,11 @@ impl IssuedTokens {
         IssuedTokens { db, beyond: leeway * 2 + lease_max, rights, revocations }
     }
 
-    /// Puts an account's own token down before anybody gets it. Returns whether the account may have it
-    /// now, whatever it could when it was asked first.
+    /// Records a token that an account requested for itself, before it is given out. Returns false if the
+    /// account may not have it now, even if an earlier check allowed it.
     ///
     /// # Errors
-    /// When the database fails; then the token must not be given to anybody.
+    /// When the database fails; the token must not be given out then.
     pub async fn record(&self, token: &NewToken<'_>, now: Timestamp) -> Result<bool, QueryError> {
         let mut transaction = self.db.begin().await?;
         sqlx::query("UPDATE accounts SET last_download_at = $1 WHERE id = $2 AND disabled = 0")
@@ -93,8 +95,8 @@ impl IssuedTokens {
         Ok(true)
     }
 
-    /// Whether a token for that file may be given out by the account's right, as it stands in this
-    /// transaction, which has the account's row.
+    /// Whether a token for this file may be issued by the account's right, as of this transaction, which must
+    /// have locked the account's row.
     pub(crate) async fn may_issue(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -105,7 +107,7 @@ impl IssuedTokens {
         Ok(may_read(&self.rights, holder.as_ref(), file))
     }
 
-    /// Puts a token down in the transaction that decides whether it may be given out.
+    /// Records a token, in the transaction that decides whether it may be issued.
     pub(crate) async fn insert(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -129,8 +131,8 @@ impl IssuedTokens {
         Ok(())
     }
 
-    /// Marks those tokens of an account to be revoked that may not stand any more, in the transaction
-    /// of the reason, after it changed what they stand upon.
+    /// Marks the tokens of an account that are no longer valid for revocation. Runs in the transaction that
+    /// made them invalid, after that change.
     pub(crate) async fn review(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -141,7 +143,7 @@ impl IssuedTokens {
         if holder.as_ref().is_none_or(|holder| holder.disabled) {
             return self.mark(transaction, "account = {1}", &[account.as_str()], now).await;
         }
-        // Many tokens stand upon the same.
+        // Many tokens depend on the same things.
         let rows = sqlx::query(
             "SELECT DISTINCT issued_tokens.path, issued_tokens.link, issued_tokens.terms, \
              links.terms AS now FROM issued_tokens LEFT JOIN links ON links.id = issued_tokens.link \
@@ -165,8 +167,8 @@ impl IssuedTokens {
         Ok(())
     }
 
-    /// Gives a link the next number of terms, so that nothing that was given out through it before
-    /// stands any more, in the transaction of the reason, which has the owner's account.
+    /// Increases the version of a link's terms and marks all tokens that were issued through the link for
+    /// revocation. Runs in the transaction that is the reason, which must have locked the owner's account.
     pub(crate) async fn end_terms(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -180,19 +182,19 @@ impl IssuedTokens {
         self.mark(transaction, "link = {1}", &[link.as_str()], now).await
     }
 
-    /// Marks all tokens that a key signed, in the transaction of the reason.
+    /// Marks all tokens that a key signed for revocation, in the transaction that is the reason.
     pub(crate) async fn end_key(
         &self,
         transaction: &mut Transaction<'static, Any>,
         kid: &str,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        // Those from before it was put down which key signs may be this one's.
+        // Tokens from before the signing key was recorded may have been signed by this one.
         self.mark(transaction, "kid IN ({1}, '')", &[kid], now).await
     }
 
-    /// Reviews the tokens of all accounts, each in a transaction of its own: what the settings give may
-    /// have changed. Nothing of it is lost when it breaks off, if it is begun again.
+    /// Reviews the tokens of all accounts, each in a separate transaction, because rights in the settings may
+    /// have changed. If it is interrupted, it must be started again, and nothing is lost.
     ///
     /// # Errors
     /// When the database fails.
@@ -221,7 +223,7 @@ impl IssuedTokens {
         Ok(())
     }
 
-    /// The audience of the node that a token was issued for, where the token may still matter.
+    /// Returns the audience of the node that a token was issued for, if the token may still be usable.
     ///
     /// # Errors
     /// When the database fails.
@@ -236,7 +238,7 @@ impl IssuedTokens {
         }))
     }
 
-    /// Forgets tokens that can't matter any more.
+    /// Deletes tokens that can no longer be used.
     ///
     /// # Errors
     /// When the database fails.
@@ -248,7 +250,7 @@ impl IssuedTokens {
         self.revocations.prune(now).await
     }
 
-    /// Marks the tokens for which `filter` holds; `{1}` and so on in it stand for `texts`.
+    /// Marks the tokens that match the SQL condition `filter`, in which `{1}` and so on stand for `texts`.
     async fn mark(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -277,11 +279,12 @@ impl IssuedTokens {
     }
 }
 
-/// What tokens stand upon, as it was and as it is now.
+/// What tokens depend on, when they were issued and now.
 struct ReviewedBasis {
     path: String,
     link: String,
-    /// The number of the link's terms then, and now; `None` where the link is gone.
+    /// The version of the link's terms then; `now` is the current one, or `None` if the link no longer
+    /// exists.
     terms: i64,
     now: Option<i64>,
 }
@@ -296,10 +299,10 @@ impl ReviewedBasis {
         })
     }
 
-    /// Whether tokens that stand upon this may go on.
+    /// Whether tokens with this basis are still valid.
     fn holds(&self, rights: &Rights, holder: Option<&Account>) -> bool {
         let link_holds = self.link.is_empty() || self.now == Some(self.terms);
-        // A token from before it was put down what each is for is not known to be allowed.
+        // Tokens from before paths were recorded have none and count as not allowed.
         link_holds && self.path.parse().is_ok_and(|file| may_read(rights, holder, &file))
     }
 }

@@ -1,5 +1,5 @@
-//! The way to one node: what waits for it is delivered in order and in bounded commands, and tried again
-//! with growing pauses while it fails.
+//! The revocations of one node: delivers them in order and in commands of limited size, and retries with
+//! growing pauses while the node fails.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,27 +17,27 @@ use crate::token::claims::MAX_REVOKED;
 use crate::web::db::{Database, QueryError};
 use crate::web::nodes::revoke::{RevocationSink, RevokeError};
 
-/// Jtis in one command, so that its token stays well below the longest that is read.
+/// Maximum number of jtis in one command, so that its token stays well below the maximum length.
 const PER_COMMAND: i64 = if MAX_REVOKED < 64 { MAX_REVOKED as i64 } else { 64 };
 
-/// The pause after a failure doubles from the one …
+/// The pause after a failure doubles from this …
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// … to the other. What is marked meanwhile is tried a second after the last attempt.
+/// … up to this. Newly marked revocations are tried one second after the last attempt.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
-/// How often an operator is told that something waits.
+/// How often it is logged that revocations are waiting.
 pub(super) const REMIND_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// One node's revocations.
+/// The delivery of revocations to one node.
 pub(crate) struct NodeLane {
     pub(crate) node: NodeSettings,
     sink: OnceLock<Arc<dyn RevocationSink>>,
-    /// Something was marked in this process.
+    /// Notified when something was marked in this process.
     marked: Notify,
-    /// Something waits, whoever marked it.
+    /// Notified when something is waiting, whichever process marked it.
     found: Notify,
-    /// Since it fails, if it does: when that was said last.
+    /// When the failure was last logged; `None` while deliveries succeed.
     failing: Mutex<Option<Timestamp>>,
 }
 
@@ -72,7 +72,7 @@ impl NodeLane {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// How many wait for this node.
+    /// Returns how many revocations wait for this node.
     pub(crate) async fn waiting(&self, db: &Database) -> Result<i64, QueryError> {
         Ok(sqlx::query_scalar("SELECT COUNT(*) FROM revocations WHERE node = $1")
             .bind(&self.node.public_url)
@@ -80,7 +80,7 @@ impl NodeLane {
             .await?)
     }
 
-    /// Delivers all that waits, and returns how many that were.
+    /// Delivers everything that is waiting, and returns how many revocations that were.
     pub(crate) async fn deliver(&self, db: &Database, now: Timestamp) -> Result<usize, RevokeError> {
         let Some(to) = self.sink.get() else { return Ok(0) };
         let mut delivered = 0;
@@ -112,7 +112,7 @@ impl NodeLane {
         }
     }
 
-    /// Delivers what is marked, for ever.
+    /// Delivers marked revocations until the future is dropped.
     pub(crate) async fn run(&self, db: &Database, now: impl Fn() -> Timestamp) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
@@ -151,7 +151,7 @@ impl NodeLane {
         }
     }
 
-    /// Says it at once, and once an hour as long as it lasts.
+    /// Logs a failure immediately, and then once an hour as long as it lasts.
     fn note_failure(&self, error: &RevokeError, count: i64, now: Timestamp) {
         let (node, cause) = (&self.node.name, chain(error));
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps what is logged.
+    /// Collects the log output.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
 

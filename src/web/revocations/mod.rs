@@ -1,6 +1,6 @@
-//! Revocations on their way to the download services. What is to be revoked stands in the database,
-//! once for each node that may know the token, until that node has it on record: nothing is lost when a
-//! node is down, or when this process ends, and a node that is down keeps nobody else waiting.
+//! Delivers revocations to the download services. The database has one row for each revoked token and each
+//! node that may know the token, until that node has recorded the revocation. Therefore nothing is lost when
+//! a node is down or this process ends, and a node that is down doesn't delay the others.
 
 mod delivery;
 pub mod issued;

@@ -1,11 +1,11 @@
-//! Counting the uses of a link. A use is *reserved* when a token is issued, *used* when the first byte
-//! of one of its tokens left, *released* when all of its tokens ran out unredeemed or sent nothing.
-//! The counter of a recipient is raised in one step with the check, and never lowered but by a release.
-//! Whoever began a download and presses again continues it, which counts nothing.
+//! Counts the uses of a link. A use is *reserved* when a token is issued, *used* when the first byte
+//! of one of its tokens has been sent, and *released* when all of its tokens expired without being redeemed
+//! or sent nothing. A recipient's counter is checked and raised in one step, and only a release lowers it.
+//! Someone who has begun a download and requests it again continues it, which costs no further use.
 //!
-//! Invariant: a transaction takes the owner's account first, then the recipient, then the tokens and
-//! their uses. All that decides whether a link may be taken is changed by a transaction that has the
-//! account too, so what was read after that lock stays true until the end of the transaction.
+//! Invariant: a transaction locks the owner's account first, then the recipient, then the tokens and
+//! their uses. Everything that decides whether a link may be used is changed only by transactions that hold
+//! the account's lock too, so what was read after locking stays true until the end of the transaction.
 
 mod reserve;
 mod settle;

@@ -1,4 +1,4 @@
-//! Reserves a use of a link for a press of its button, or continues what was begun.
+//! Reserves a use of a link when its download button is pressed, or continues a download.
 
 use sqlx::{Any, Transaction};
 
@@ -11,54 +11,55 @@ use crate::web::identity::AccountId;
 use crate::web::links::progress::{self, BegunDownload, DownloadProgress, LeaseRules, Visitor};
 use crate::web::revocations::issued::{IssuedTokens, NewToken, TokenBasis};
 
-/// Somebody's press of the button.
+/// A press of the download button.
 #[derive(Clone, Copy, Debug)]
 pub struct UseRequest<'a> {
-    /// Who made the link.
+    /// The account that created the link.
     pub owner: &'a AccountId,
     /// The recipient's id.
     pub recipient: &'a RecipientId,
-    /// Whether the recipient is named: then their uses belong to them, in whichever browser.
+    /// Whether the recipient has an email address: then uses belong to the recipient, whichever browser they
+    /// use.
     pub named: bool,
-    /// Who presses, by which they continue what they began.
+    /// Who pressed the button; identifies the downloads that they may continue.
     pub visitor: &'a Visitor,
-    /// The file that is wanted.
+    /// The requested file.
     pub file: &'a FilePath,
-    /// Its size in bytes.
+    /// The file's size in bytes.
     pub size: u64,
-    /// Its version.
+    /// The file's version.
     pub version: &'a str,
-    /// When a new token will end.
+    /// When a new token expires.
     pub expires_at: Timestamp,
-    /// What it stands upon: the link's terms as they were asked for, among others.
+    /// What the token depends on, including the version of the link's terms that the visitor fulfilled.
     pub basis: TokenBasis<'a>,
 }
 
-/// What came of a press.
+/// The result of a press of the download button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UseDecision {
-    /// A token with this jti may be given out.
+    /// A new token with this jti may be given out.
     Token(Jti),
-    /// The token with this jti may be given out again, with the same end.
+    /// The existing token with this jti may be given out again, with this unchanged expiry.
     Again(Jti, Timestamp),
-    /// A continuation of what was begun may be given out.
+    /// An unfinished download may be continued.
     Continue(Continuation),
     /// All uses are taken.
     UsedUp,
-    /// The link is paused, revoked or over, or its owner may not have it any more.
+    /// The link is paused, revoked or expired, or its owner may no longer share it.
     Closed,
 }
 
 /// A download that may be continued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Continuation {
-    /// The jti that was redeemed.
+    /// The jti of the token that was redeemed.
     pub jti: Jti,
-    /// The file's size when it was begun, in bytes.
+    /// The file's size when the download began, in bytes.
     pub size: u64,
-    /// The file's version then; empty where that is not known.
+    /// The file's version when the download began; empty if unknown.
     pub version: String,
-    /// The moment up to which the download service keeps the lease.
+    /// When the download service's lease ends.
     pub until: Timestamp,
 }
 
@@ -68,7 +69,7 @@ pub enum UseError {
     /// The database failed; nothing was reserved.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// No random bytes for an id.
+    /// The operating system gave no random bytes for an id.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
@@ -79,9 +80,9 @@ impl From<sqlx::Error> for UseError {
     }
 }
 
-/// Continues what the visitor began and did not get whole, or else reserves a use, or goes on with one for
-/// another file, and puts its token on record before anybody has it. Of any number of presses at once, in
-/// any number of processes, as many get a new token as there are uses.
+/// Continues the visitor's unfinished download of the file if there is one. Otherwise adds a token to a use
+/// that the visitor already has, or reserves a new use. Records the token before it is given out. However
+/// many requests arrive at once, in however many processes, no more uses are given out than the link has.
 ///
 /// # Errors
 /// See [`UseError`].
@@ -133,18 +134,18 @@ pub async fn reserve(
     Ok(UseDecision::Token(jti))
 }
 
-/// What a link lets somebody do now.
+/// What a link allows now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LinkAccess {
-    /// Begin.
+    /// Starting a download.
     Open,
-    /// Finish what was begun: its end limits the start only.
+    /// Continuing a download: the end of a link only limits when downloads can start.
     Ended,
     /// Nothing.
     Closed,
 }
 
-/// Takes the owner's account and the recipient, and returns what the link is good for now.
+/// Locks the owner's account and the recipient, and returns what the link allows now.
 async fn lock_and_check(
     transaction: &mut Transaction<'static, Any>,
     press: &UseRequest<'_>,
@@ -179,8 +180,8 @@ async fn lock_and_check(
     Ok(if ends_at.is_some_and(|end| end <= to_column(now)) { LinkAccess::Ended } else { LinkAccess::Open })
 }
 
-/// Asks again, now that nobody can change the answer: whether the link still has the terms that were
-/// fulfilled, and its owner the right to read the file.
+/// Checks again, now under the lock, that the link still has the terms that the visitor fulfilled and that
+/// its owner may still read the file.
 async fn is_still_allowed(
     transaction: &mut Transaction<'static, Any>,
     issued: &IssuedTokens,
@@ -198,7 +199,7 @@ async fn is_still_allowed(
     issued.may_issue(transaction, press.owner, press.file).await
 }
 
-/// What the visitor began of this file and may continue.
+/// Returns the visitor's download of this file that may be continued, if any.
 fn continuation(
     rules: &LeaseRules,
     press: &UseRequest<'_>,
@@ -217,11 +218,12 @@ fn continuation(
     })
 }
 
-/// A token for this file that this browser has and that is not known to be redeemed. Its button was pressed
-/// twice, or the answer was lost: the same jti again costs nothing, for it can be redeemed once only.
+/// Returns a token for this file that this browser already has and that is not known to be redeemed. The
+/// button was pressed twice, or the response was lost. Giving out the same jti again costs nothing, because
+/// it can be redeemed only once.
 ///
-/// Invariant: its end stays what it was. A download service keeps a redeemed jti by the end that it saw;
-/// one that ended later would outlive its record there, and be redeemed twice.
+/// Invariant: its expiry stays unchanged. A download service keeps a redeemed jti according to the expiry
+/// that it saw; a token with a later expiry would outlive that record and could be redeemed twice.
 fn find_unredeemed<'b>(
     rules: &LeaseRules,
     press: &UseRequest<'_>,
@@ -236,7 +238,7 @@ fn find_unredeemed<'b>(
     })
 }
 
-/// The use that this visitor goes on with: one of theirs that has no token for this file yet.
+/// Returns a use of this visitor that has no token for this file yet.
 async fn find_open_use(
     transaction: &mut Transaction<'static, Any>,
     press: &UseRequest<'_>,
@@ -258,7 +260,7 @@ async fn find_open_use(
     .await
 }
 
-/// Counts one more use, if there is one left.
+/// Takes one more use and returns true, if one is left.
 async fn take_use(
     transaction: &mut Transaction<'static, Any>,
     press: &UseRequest<'_>,

@@ -1,4 +1,4 @@
-//! Settles what was reserved: it was used, or is released and may be taken again.
+//! Settles reserved uses: they become used, or are released and available again.
 
 use sqlx::{Any, Row, Transaction};
 
@@ -8,12 +8,11 @@ use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::links::use_state::UseState;
 
-/// How many tokens are released between two looks at the database.
+/// How many tokens are released per query.
 const PER_LOOK: i64 = 100;
 
-/// The first byte of this token left: it and its use are used. In the transaction that puts the
-/// receipt down; doing it twice changes nothing. One that was released before counts again, for it
-/// was taken.
+/// Marks the token and its use as used, because its first byte was sent. Runs in the transaction that records
+/// the receipt; repeating it changes nothing. A use that had been released is counted again.
 ///
 /// # Errors
 /// When the database fails.
@@ -36,8 +35,8 @@ pub async fn mark_used(
     Ok(())
 }
 
-/// The delivery of this token is over, and no byte of it left: it is released, and its use with the
-/// last of its tokens. In the transaction that puts the receipt down; doing it twice changes nothing.
+/// Releases a token whose delivery is over without a byte having been sent, and its use if this was the use's
+/// last token. Runs in the transaction that records the receipt; repeating it changes nothing.
 ///
 /// # Errors
 /// When the database fails.
@@ -58,16 +57,17 @@ pub async fn release_unsent(
 pub struct NodeTokens<'a> {
     /// The node's audience.
     pub audience: &'a str,
-    /// Whether those are its too for which no node was put down.
+    /// Whether tokens for which no node was recorded belong to this node too.
     pub unnamed: bool,
 }
 
-/// Releases the tokens of a node that were issued at `since` or later, ended before `before` and of which nothing
-/// was ever told but that they are over and sent nothing. Answers how many that were. Every redemption of them must have been told by now:
-/// `since` is when the download service's record begins, `before` its watermark less twice the leeway.
+/// Releases tokens of a node that were issued at `since` or later, expired before `before`, and were never
+/// reported, or only reported as over with nothing sent. Returns how many. Every redemption of them must have
+/// been reported by now: `since` is when the download service's record begins, and `before` is its watermark
+/// minus twice the leeway.
 ///
 /// # Errors
-/// When the database fails; what was released until then stays released.
+/// When the database fails; tokens that were released before the failure stay released.
 pub async fn release_unredeemed(
     db: &Database,
     of: NodeTokens<'_>,
@@ -95,7 +95,7 @@ pub async fn release_unredeemed(
         for jti in jtis.iter().filter_map(|jti| jti.parse().ok()) {
             released += u64::from(release_if_unredeemed(db, jti, before, now).await?);
         }
-        // Whatever is seen and not released was told of, or given out again, since it was seen.
+        // Tokens that were found but not released have been reported or given out again in the meantime.
         if released == seen {
             return Ok(released);
         }
@@ -127,11 +127,11 @@ async fn release_if_unredeemed(
     Ok(true)
 }
 
-/// Releases the uses whose tokens were for a node that was removed: those that nobody began, once their
-/// token ended before `before`, and those that nobody can finish any more.
+/// Releases the tokens of a node that was removed, and their uses, if they expired before `before` and were
+/// never redeemed or can no longer be finished. Returns how many tokens.
 ///
 /// # Errors
-/// When the database fails; what was released until then stays released.
+/// When the database fails; tokens that were released before the failure stay released.
 pub async fn release_for_removed_node(
     db: &Database,
     audience: &str,
@@ -167,7 +167,8 @@ pub async fn release_for_removed_node(
     }
 }
 
-/// Forgets uses that were released before `before`, and their tokens: nothing can come of them any more.
+/// Deletes uses that were released before `before`, and their tokens, because nobody can redeem them any
+/// more.
 ///
 /// # Errors
 /// When the database fails.
@@ -179,8 +180,8 @@ pub async fn prune_released(db: &Database, before: Timestamp) -> Result<u64, Que
     Ok(gone.rows_affected())
 }
 
-/// Forgets from which addresses tokens were asked for that ended before `before`: nothing can be continued
-/// by them any more.
+/// Deletes the client addresses of tokens that expired before `before`, because they can no longer be used to
+/// continue a download.
 ///
 /// # Errors
 /// When the database fails.
@@ -192,7 +193,7 @@ pub async fn prune_clients(db: &Database, before: Timestamp) -> Result<u64, Quer
     Ok(forgotten.rows_affected())
 }
 
-/// A token as it is, its recipient taken until the end of the transaction.
+/// A token's state. Its recipient is locked until the end of the transaction.
 struct LockedToken {
     recipient: String,
     use_id: String,
@@ -200,7 +201,7 @@ struct LockedToken {
     token_state: UseState,
 }
 
-/// Takes the recipient of a token; `None` where its link is gone.
+/// Locks the recipient of a token and returns the token's state; `None` if its link is gone.
 async fn lock(
     transaction: &mut Transaction<'static, Any>,
     jti: Jti,

@@ -1,4 +1,4 @@
-//! What the sender does with the queue: takes what is due, and records what came of each attempt.
+//! The sender's side of the queue: takes mails that are due, and records the result of each attempt.
 
 use std::time::Duration;
 
@@ -12,28 +12,28 @@ use crate::web::mail::queue::row::{COLUMNS, QueuedMail, from_row};
 use crate::web::mail::queue::store::MailQueue;
 use crate::web::mail::verdict::MailFault;
 
-/// A mail of an unknown kind is looked at again after this time.
+/// How long a mail of an unknown kind is postponed.
 const PASSED_OVER: Duration = Duration::from_secs(60 * 60);
 
-/// Not taken by anybody at the moment in `$2`.
+/// SQL condition: not reserved at the time in `$2`.
 const FREE: &str = "(reserved_until IS NULL OR reserved_until <= $2)";
 
-/// What is wanted of the queue.
+/// Which mails to take from the queue.
 #[derive(Clone, Debug, Default)]
 pub struct DueSelection {
-    /// Urgent mails, or the others.
+    /// Whether to take urgent mails or the others.
     pub is_urgent: bool,
-    /// Recipients that have a mail under way.
+    /// Recipients to skip because a mail to them is being sent.
     pub busy_recipients: Vec<String>,
-    /// Domains that have their share of connections.
+    /// Domains to skip because they already use their share of connections.
     pub busy_domains: Vec<String>,
     /// The maximum number of mails.
     pub limit: u32,
 }
 
 impl MailQueue {
-    /// Takes mails that are due, the oldest first, and reserves each for one attempt until
-    /// `reserved_until`: if this process ends before it says what came of one, it is due again then.
+    /// Takes mails that are due, oldest first, and reserves each for one attempt until `reserved_until`. If
+    /// this process ends before it records the result, the mail is due again then.
     ///
     /// # Errors
     /// When the database fails.
@@ -67,7 +67,7 @@ impl MailQueue {
                 self.postpone(&row.try_get::<String, _>("id")?, now).await?;
                 continue;
             };
-            // Of two processes that saw the same row, one finds it as it saw it.
+            // If two processes read the same row, only one of them finds it unchanged.
             let update = format!(
                 "UPDATE mails SET reserved_until = $1, attempts = attempts + 1 \
                  WHERE id = $3 AND state = 'waiting' AND attempts = $4 AND {FREE}"
@@ -86,7 +86,7 @@ impl MailQueue {
         Ok(taken)
     }
 
-    /// A mail of a kind that only a newer release knows is passed over.
+    /// Postpones a mail of a kind that only a newer release knows.
     async fn postpone(&self, id: &str, now: Timestamp) -> Result<(), QueryError> {
         tracing::warn!(mail = id, "a mail of an unknown kind waits for a newer release");
         sqlx::query("UPDATE mails SET next_at = $1 WHERE id = $2")
@@ -97,7 +97,8 @@ impl MailQueue {
         Ok(())
     }
 
-    /// Keeps a mail reserved while an attempt goes on. Returns false when the attempt has lost it.
+    /// Extends the reservation of a mail while an attempt is running. Returns false if the attempt has lost
+    /// it.
     ///
     /// # Errors
     /// When the database fails.
@@ -113,7 +114,7 @@ impl MailQueue {
         Ok(renewed.rows_affected() == 1)
     }
 
-    /// Gives a mail back that was taken and not tried.
+    /// Returns a mail to the queue that was taken but not sent.
     ///
     /// # Errors
     /// When the database fails.
@@ -129,7 +130,7 @@ impl MailQueue {
         Ok(())
     }
 
-    /// The mail is with the mail server, which said `answer`.
+    /// Marks a mail as accepted by the mail server, which replied `answer`.
     ///
     /// # Errors
     /// When the database fails.
@@ -146,7 +147,7 @@ impl MailQueue {
         Ok(())
     }
 
-    /// The mail is given up.
+    /// Marks a mail as given up.
     ///
     /// # Errors
     /// When the database fails.
@@ -171,7 +172,7 @@ impl MailQueue {
         Ok(())
     }
 
-    /// The mail is tried again at `next_at`, unless a newer one took its place while it was under way.
+    /// Schedules the next attempt for `next_at`, unless a newer mail replaced this one during the attempt.
     ///
     /// # Errors
     /// When the database fails.
@@ -182,7 +183,7 @@ impl MailQueue {
         problem: &str,
         next_at: Timestamp,
     ) -> Result<(), QueryError> {
-        // What was waiting when this one was added made room for it; what waits beside it came later.
+        // Older mails were deleted when this one was added, so any other mail that waits is newer.
         if mail.kind.replaces_older() {
             let replaced = sqlx::query(
                 "DELETE FROM mails WHERE id = $1 AND attempts = $2 AND EXISTS (SELECT 1 FROM mails newer \
@@ -214,7 +215,7 @@ impl MailQueue {
         Ok(())
     }
 
-    /// The server is back: what failed for want of it is due now.
+    /// Makes mails due now that failed because of the server, which works again. Returns how many.
     ///
     /// # Errors
     /// When the database fails.
@@ -229,7 +230,7 @@ impl MailQueue {
         Ok(due.rows_affected())
     }
 
-    /// The next moment at which a mail is due, if any waits.
+    /// Returns when the next mail is due, if any is waiting.
     ///
     /// # Errors
     /// When the database fails.
@@ -242,7 +243,7 @@ impl MailQueue {
         Ok(next.map(from_column))
     }
 
-    /// There is nothing to say any more.
+    /// Deletes a mail that has nothing to say any more.
     ///
     /// # Errors
     /// When the database fails.

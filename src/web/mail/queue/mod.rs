@@ -1,4 +1,5 @@
-//! The queue of mails in the database: what waits, what was sent, what was given up and why.
+//! The queue of mails in the database: mails to send, mails that were sent, and mails that were given up and
+//! why.
 
 mod attempts;
 mod review;

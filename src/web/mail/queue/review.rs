@@ -1,4 +1,4 @@
-//! What administrators see of the queue and do with it, and when ended mails are forgotten.
+//! The administrators' view of the queue and their actions on it, and the deletion of old mails.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use crate::web::db::columns::to_column;
 use crate::web::mail::queue::row::{BOUNCED, COLUMNS, MailState, QueuedMail, from_row};
 use crate::web::mail::queue::store::MailQueue;
 
-/// Sent mails are shown for so long …
+/// How long sent mails are kept …
 const KEEP_SENT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// … and those that were given up.
+/// … and how long failed ones.
 const KEEP_FAILED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl MailQueue {
-    /// An administrator has a mail tried again, now. Answers whether there is such a one.
+    /// Schedules a mail for an immediate attempt, as an administrator requested. Returns whether it was
+    /// found, unsent and not being sent.
     ///
     /// # Errors
     /// When the database fails.
@@ -41,8 +42,8 @@ impl MailQueue {
         Ok(changed.rows_affected() > 0)
     }
 
-    /// An administrator has all mails of a state tried again, now, but for those that have no mailbox.
-    /// Returns how many.
+    /// Schedules all mails in a state for an immediate attempt, except those whose mailbox doesn't exist or
+    /// that bounced. Returns how many.
     ///
     /// # Errors
     /// When the database fails.
@@ -66,7 +67,7 @@ impl MailQueue {
         Ok(changed.rows_affected())
     }
 
-    /// A bounce came back for one of these mails. Returns how many of them are known.
+    /// Records that a bounce came back for one of these mails. Returns how many of them are known as sent.
     ///
     /// # Errors
     /// When the database fails.
@@ -88,7 +89,7 @@ impl MailQueue {
         Ok(known)
     }
 
-    /// An administrator takes a mail out of the queue. Answers whether there was such a one.
+    /// Deletes a mail from the queue, as an administrator requested. Returns whether it existed.
     ///
     /// # Errors
     /// When the database fails.
@@ -104,7 +105,7 @@ impl MailQueue {
         Ok(gone.rows_affected() > 0)
     }
 
-    /// Mails of a state, the newest first.
+    /// Returns mails in a state, newest first.
     ///
     /// # Errors
     /// When the database fails.
@@ -126,7 +127,7 @@ impl MailQueue {
         Ok(rows.iter().map(from_row).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    /// How many mails of a state there are.
+    /// Returns the number of mails in a state.
     ///
     /// # Errors
     /// When the database fails.
@@ -138,13 +139,13 @@ impl MailQueue {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Forgets mails that ended long ago.
+    /// Deletes mails that were sent or given up long ago.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn prune(&self, now: Timestamp) -> Result<(), QueryError> {
         const OVER: &str = "((state = 'sent' AND ended_at <= $1) OR (state = 'failed' AND ended_at <= $2))";
-        // The owner of a link goes on seeing what became of its mails.
+        // The owner of a link continues to see the status of its mails.
         let remember = format!(
             "UPDATE recipients SET mail_state = (SELECT state FROM mails WHERE mails.id = recipients.mail), \
              mail_fault = (SELECT fault FROM mails WHERE mails.id = recipients.mail), \

@@ -1,4 +1,4 @@
-//! A mail in the queue, as its row has it.
+//! A mail in the queue, as stored in its row.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -11,18 +11,18 @@ use crate::web::identity::address::ascii_domain;
 use crate::web::mail::new_mail::{MailDetails, MailKind};
 use crate::words::words;
 
-/// The columns of its row.
+/// The columns that [`from_row`] needs.
 pub(super) const COLUMNS: &str = "id, kind, recipient, jti, details, state, attempts, queued_at, next_at, ended_at, problem, refusals, answer";
 
-/// The word for why a mail failed that was sent and came back.
+/// The stored word for the fault of a mail that was sent and bounced.
 pub const BOUNCED: &str = "bounced";
 
 words! {
-    /// How far a mail has come.
+    /// The state of a mail.
     pub enum MailState {
-        /// It is to be sent.
+        /// It is still to be sent.
         Waiting = "waiting",
-        /// The mail server has it, or the outbox.
+        /// The mail server accepted it, or it is in the outbox.
         Sent = "sent",
         /// It was given up.
         Failed = "failed",
@@ -32,36 +32,36 @@ words! {
 /// A mail in the queue.
 #[derive(Clone, Debug)]
 pub struct QueuedMail {
-    /// Its id, which stands in its `Message-ID`.
+    /// Its id, which is also in its `Message-ID`.
     pub id: MailId,
     /// What it is about.
     pub kind: MailKind,
-    /// To whom it goes.
+    /// The address that it was queued for.
     pub recipient: Email,
-    /// The jti of the link in it, if there will be one.
+    /// The jti of the link in it, if it will contain one.
     pub jti: Jti,
-    /// What else it says.
+    /// Further details.
     pub details: MailDetails,
-    /// How far it has come.
+    /// The state of the mail.
     pub state: MailState,
-    /// How often it was tried.
+    /// How many attempts were begun.
     pub attempts: u32,
     /// When it was queued.
     pub queued_at: Timestamp,
-    /// When it is tried next.
+    /// When the next attempt is due.
     pub next_at: Timestamp,
     /// When it was sent or given up.
     pub ended_at: Option<Timestamp>,
-    /// What went wrong last.
+    /// The error of the last attempt.
     pub problem: Option<String>,
-    /// How often the mail server refused this very mail.
+    /// How often the mail server refused this mail in particular.
     pub refusals: u32,
-    /// What the mail server said when it took the mail.
+    /// What the mail server replied when it accepted the mail.
     pub answer: Option<String>,
 }
 
 impl QueuedMail {
-    /// The domain of its recipient, in ASCII; the share of a domain is counted by it.
+    /// Returns the recipient's domain in ASCII, by which connections are shared out.
     pub fn domain(&self) -> String {
         domain_of(&self.recipient)
     }
@@ -72,7 +72,7 @@ pub(super) fn domain_of(recipient: &Email) -> String {
     ascii_domain(domain).unwrap_or_else(|| domain.to_lowercase())
 }
 
-/// `None` for a mail of which this release does not know the kind: a newer one will send it.
+/// Reads a mail; `None` if this release doesn't know its kind, in which case a newer release will send it.
 pub(super) fn from_row(row: &AnyRow) -> Result<Option<QueuedMail>, sqlx::Error> {
     let (kind, jti): (String, String) = (row.try_get("kind")?, row.try_get("jti")?);
     let (details, state): (String, String) = (row.try_get("details")?, row.try_get("state")?);

@@ -1,4 +1,4 @@
-//! The queue itself: what goes in, and who is woken by it.
+//! The queue itself: adding mails, and waking the sender.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +21,10 @@ pub enum QueueError {
     /// The database failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// No random bytes for its id.
+    /// The operating system gave no random bytes for an id.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// What the mail says can't be written down.
+    /// The mail's details can't be serialized.
     #[error("cannot write down a mail")]
     Details(#[from] serde_json::Error),
 }
@@ -40,20 +40,20 @@ impl From<sqlx::Error> for QueueError {
 pub struct MailQueue {
     pub(super) db: Database,
     waiting: Arc<Notify>,
-    /// Set when an administrator asks for an attempt.
+    /// Set when an administrator requests an attempt.
     pub(super) try_now: Arc<AtomicBool>,
-    /// What needs help, as of the last look.
+    /// The mails that needed attention at the last check.
     stuck: Arc<Mutex<StuckMail>>,
 }
 
 impl MailQueue {
-    /// The queue in `db`.
+    /// Creates the queue in `db`.
     pub fn new(db: Database) -> MailQueue {
         MailQueue { db, waiting: Arc::default(), try_now: Arc::default(), stuck: Arc::default() }
     }
 
-    /// Adds a mail in the transaction of what it tells of: both are there, or neither. Returns its id. Call
-    /// [`MailQueue::wake`] after the commit.
+    /// Adds a mail in the same transaction as the change that it reports, so that both happen or neither.
+    /// Returns the mail's id. Call [`MailQueue::wake`] after the commit.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -66,7 +66,8 @@ impl MailQueue {
         let id = MailId::random()?;
         let mut queued_at = now;
         if mail.kind.replaces_older() {
-            // Only the newest link counts; it takes the place of one that has not left yet.
+            // Only the newest mail matters; it replaces those that were not sent yet, and keeps their time in
+            // the queue.
             let older: Option<i64> = sqlx::query_scalar(
                 "SELECT MIN(queued_at) FROM mails WHERE state = 'waiting' AND kind = $1 AND recipient = $3 \
                  AND (reserved_until IS NULL OR reserved_until <= $2)",
@@ -105,22 +106,23 @@ impl MailQueue {
         Ok(id)
     }
 
-    /// Has what waits looked at now.
+    /// Wakes the sender.
     pub fn wake(&self) {
         self.waiting.notify_one();
     }
 
-    /// Whether somebody asked for an attempt since the last call, however long the server's pause is.
+    /// Whether an attempt was requested since the last call, even if the pause after a server failure isn't
+    /// over.
     pub(crate) fn was_asked_to_try_now(&self) -> bool {
         self.try_now.swap(false, Ordering::Relaxed)
     }
 
-    /// Ends when somebody calls [`MailQueue::wake`].
+    /// Completes when [`MailQueue::wake`] is called.
     pub(crate) async fn woken(&self) {
         self.waiting.notified().await;
     }
 
-    /// Mails that need an administrator now; see [`StuckMail`].
+    /// Counts the mails that need an administrator now; see [`StuckMail`].
     ///
     /// # Errors
     /// When the database fails.
@@ -128,8 +130,8 @@ impl MailQueue {
         stuck::look(&self.db, self.known_stuck().is_server_down, now).await
     }
 
-    /// Looks whether mail is stuck, and keeps what it saw for [`MailQueue::known_stuck`]. `is_server_down` is what
-    /// the sender knows of the server; `None` keeps what it said last.
+    /// Checks whether mail is stuck, and keeps the result for [`MailQueue::known_stuck`]. `is_server_down` is
+    /// what the sender knows about the server; `None` keeps the previous value.
     ///
     /// # Errors
     /// When the database fails.
@@ -145,7 +147,7 @@ impl MailQueue {
         Ok(())
     }
 
-    /// What needed help at the last look. Costs no query, so that every page can say it.
+    /// Returns the result of the last check without a query, so that every page can show it.
     pub fn known_stuck(&self) -> StuckMail {
         *self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
     }
