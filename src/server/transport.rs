@@ -2,10 +2,10 @@
 //!
 //! actix-web limits how long a request may take to arrive, but not how long a response may take to be sent,
 //! and it hides the socket. So the limit is enforced here, below the HTTP dispatcher. This also keeps little
-//! data in the kernel's send buffer, and tells transfers how far their bytes have come: see [`arrival`].
+//! data in the kernel's send buffer, and tells transfers how far their bytes have come: see [`ack_watch`].
 //!
 //! It also limits the size of request heads, because the dispatcher's limit is larger, and adds a length to
-//! posts without one: see [`lengthless`].
+//! posts without one: see [`missing_length`].
 
 use std::io;
 use std::net::Shutdown;

@@ -1,4 +1,4 @@
-//! Verifies tokens: the only place that creates a [`Grant`], an [`Action`] or a [`Command`].
+//! Verifies tokens: the only place that creates a [`Grant`], an [`ActionGrant`] or a [`CommandGrant`].
 //!
 //! The order of the checks is part of the contract: the claims aren't read before the signature is verified,
 //! and a token is called expired only if everything else about it is valid.

@@ -6,7 +6,7 @@
 //! overrides an older one.
 //!
 //! sled's `flush` isn't durable on Linux, so every flush here is followed by an fdatasync of its file. sled
-//! also opens damaged files without an error, so every block has a CRC, and the [`Books`] count blocks and
+//! also opens damaged files without an error, so every block has a CRC, and the [`StoreManifest`] counts blocks and
 //! records, in the same atomic batch as the blocks themselves.
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! [`journal`], which the [`committer`] makes durable together with all waiting entries; and the result. The
 //! [`settler`] moves full journal segments into the [`database`] (sled) in the background, and [`recovery`]
 //! restores everything at start. Together they form an [`engine`]. After the disk was full, another engine
-//! replaces it when there is room ([`revival`]).
+//! replaces it when there is room ([`reopen`]).
 //!
 //! Never here: sled on a worker's thread, a lock across an `.await`, a retried fsync.
 //!

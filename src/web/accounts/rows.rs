@@ -20,7 +20,7 @@ pub enum AddOutcome {
     New(Account),
     /// The address already has an account.
     EmailTaken,
-    /// There already is an administrator; only for [`Accounts::add_first_administrator`].
+    /// There already is an administrator; only for [`add_first_administrator`](crate::web::accounts::store::Accounts::add_first_administrator).
     NotTheFirst,
 }
 

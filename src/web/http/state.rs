@@ -1,4 +1,4 @@
-//! The services and limits that handlers use, built once by [`crate::web::App::open`] and shared by all
+//! The services and limits that handlers use, built once by [`crate::web::WebApp::open`] and shared by all
 //! workers.
 
 use std::sync::Arc;
