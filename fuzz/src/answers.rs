@@ -8,7 +8,7 @@ use oncelink::clock::Timestamp;
 use oncelink::secret::Secret;
 use percent_encoding::percent_decode_str;
 
-use crate::conditions::{Conditions, Part, Precondition, parse_range};
+use crate::conditions::{Conditions, Precondition, RequestedPart, parse_range};
 use crate::content_disposition::attachment;
 use crate::lines;
 
@@ -36,18 +36,18 @@ pub fn range(data: &[u8]) {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let part = conditions.part(Some(&digest), modified, len);
     match text(&RANGE) {
-        None => assert_eq!(part, Part::Whole),
+        None => assert_eq!(part, RequestedPart::Whole),
         Some(field) => {
             let asked = parse_range(field, len);
             assert_within(&asked, len);
             if len <= SMALL {
                 assert_eq!(asked, byte_by_byte(field, len), "{field:?} of {len}");
             }
-            assert!(part == asked || part == Part::Whole);
+            assert!(part == asked || part == RequestedPart::Whole);
             // With any other tag than the file's, there is no partial response.
             let shown = text(&IF_RANGE).or_else(|| text(&IF_MATCH).filter(|tags| tags.trim() != "*"));
             if shown.is_some_and(|tags| !tags.contains(KEY) && !tags.contains("GMT")) {
-                assert_eq!(part, Part::Whole);
+                assert_eq!(part, RequestedPart::Whole);
             }
         }
     }
@@ -58,30 +58,30 @@ pub fn range(data: &[u8]) {
         assert_eq!(key.reveal(), KEY);
     }
     let without = Conditions::of(&headers).without_range();
-    assert_eq!(without.part(Some(&digest), modified, len), Part::Whole);
+    assert_eq!(without.part(Some(&digest), modified, len), RequestedPart::Whole);
 }
 
-fn assert_within(part: &Part, len: u64) {
-    if let Part::Range(range) = part {
+fn assert_within(part: &RequestedPart, len: u64) {
+    if let RequestedPart::Range(range) = part {
         assert!(range.start < range.end && range.end <= len, "{range:?} of {len}");
     }
 }
 
 /// Evaluates a `Range` field as in RFC 9110 section 14.2, by marking each requested byte of a small file.
-fn byte_by_byte(field: &str, len: u64) -> Part {
+fn byte_by_byte(field: &str, len: u64) -> RequestedPart {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    let Some((unit, set)) = field.split_once('=') else { return Part::Unsatisfiable };
+    let Some((unit, set)) = field.split_once('=') else { return RequestedPart::Unsatisfiable };
     if unit.is_empty() || !unit.chars().all(is_token) {
-        return Part::Unsatisfiable;
+        return RequestedPart::Unsatisfiable;
     }
     if !unit.eq_ignore_ascii_case("bytes") {
-        return Part::Whole;
+        return RequestedPart::Whole;
     }
     let specs: Vec<&str> = set.split(',').map(|spec| spec.trim_matches([' ', '\t'])).collect();
     let specs: Vec<&str> = specs.into_iter().filter(|spec| !spec.is_empty()).collect();
     let mut is_asked = vec![false; len as usize];
     for spec in &specs {
-        let Some((first, last)) = spec.split_once('-') else { return Part::Unsatisfiable };
+        let Some((first, last)) = spec.split_once('-') else { return RequestedPart::Unsatisfiable };
         let numbers = [first, last].map(|digits| match digits {
             "" => Some(None),
             _ if digits.chars().all(|c| c.is_ascii_digit()) => {
@@ -100,19 +100,19 @@ fn byte_by_byte(field: &str, len: u64) -> Part {
             };
         }
         match numbers {
-            [None, _] | [_, None] | [Some(None), Some(None)] => return Part::Unsatisfiable,
-            [Some(Some(first)), Some(Some(last))] if last < first => return Part::Unsatisfiable,
+            [None, _] | [_, None] | [Some(None), Some(None)] => return RequestedPart::Unsatisfiable,
+            [Some(Some(first)), Some(Some(last))] if last < first => return RequestedPart::Unsatisfiable,
             _ => {}
         }
     }
     if specs.len() > 64 {
-        return Part::Unsatisfiable;
+        return RequestedPart::Unsatisfiable;
     }
-    let Some(start) = is_asked.iter().position(|asked| *asked) else { return Part::Unsatisfiable };
+    let Some(start) = is_asked.iter().position(|asked| *asked) else { return RequestedPart::Unsatisfiable };
     let end = is_asked.iter().rposition(|asked| *asked).unwrap_or(start) + 1;
     match is_asked[start..end].iter().all(|asked| *asked) {
-        true => Part::Range(start as u64..end as u64),
-        false => Part::Whole,
+        true => RequestedPart::Range(start as u64..end as u64),
+        false => RequestedPart::Whole,
     }
 }
 

@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use oncelink::client_address::ClientAddresses;
 use oncelink::config::ProxyHeader;
-use oncelink::web::shares::name::FileName;
 use oncelink::id::FilePath;
 use oncelink::web::http::local_path::LocalPath;
 use oncelink::web::identity::Email;
 use oncelink::web::identity::address::deliverable;
 use oncelink::web::links::recipients::{self, RECIPIENTS_MAX};
+use oncelink::web::shares::name::FileName;
 use url::Url;
 
 /// Parses any text as a file path, a file name and a path to go to after logging in.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation};
 use oncelink::clock::Timestamp;
 use oncelink::token::{
-    KeyRing, MAX_KEYS, Rules, SharedSecret, inspect, verify_action, verify_command, verify_download,
+    HmacSecret, KeyRing, MAX_KEYS, TokenRules, inspect, verify_action, verify_command, verify_download,
 };
 
 /// The keys of `tests/vectors/tokens.json`.
@@ -22,10 +22,10 @@ const SECRET: &[u8] = b"a shared secret for tests and for nothing else";
 static PUBLISHED: LazyLock<KeyRing> = LazyLock::new(|| KeyRing::from_jwks(JWKS).unwrap());
 
 static SHARED: LazyLock<KeyRing> =
-    LazyLock::new(|| KeyRing::default().with_secret(SharedSecret::new("k", SECRET).unwrap()).unwrap());
+    LazyLock::new(|| KeyRing::default().with_secret(HmacSecret::new("k", SECRET).unwrap()).unwrap());
 
-fn rules() -> Rules {
-    Rules {
+fn rules() -> TokenRules {
+    TokenRules {
         issuer: "https://app.example".to_owned(),
         audience: "https://dl.example".to_owned(),
         leeway: Duration::from_secs(5),

@@ -16,13 +16,13 @@ use futures_util::future::LocalBoxFuture;
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::ShareFolders;
-use oncelink::web::shares::name::FileName;
 use oncelink::secret::Secret;
 use oncelink::web::http::csrf;
 use oncelink::web::http::extract::{OpenForm, StrangerForm};
 use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::passwords::{Asker, Password};
 use oncelink::web::services::Services;
+use oncelink::web::shares::name::FileName;
 use percent_encoding::percent_decode_str;
 use tempfile::TempDir;
 
