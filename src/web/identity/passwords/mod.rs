@@ -177,7 +177,7 @@ impl Passwords {
             let making =
                 passwords.in_turn(Asker::Operator, move |memory| stored_nobody(&nobody, memory).map(|_| ()));
             if let Err(error) = making.await {
-                tracing::warn!("cannot prepare for unknown accounts: {error}");
+                tracing::warn!("cannot create the password hash for unknown accounts: {error}");
             }
         });
     }
