@@ -46,16 +46,16 @@ pub struct Password {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
     /// It has fewer characters than the setting requires.
-    #[error("a password has at least {0} characters")]
+    #[error("a password must have at least {0} characters")]
     Short(usize),
     /// It has more than [`MAX_BYTES`].
-    #[error("a password has at most 256 bytes")]
+    #[error("a password can have at most 256 bytes")]
     Long,
     /// It consists of what others know about the person, or of the product's name.
-    #[error("a password is not what others know of you; take another")]
+    #[error("this password is too easy to guess from your name or address; choose another one")]
     Own,
     /// It is among the first that attackers try.
-    #[error("this password is one of the first that attackers try; take another")]
+    #[error("this password is too common; choose another one")]
     Common,
 }
 
