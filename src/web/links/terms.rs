@@ -181,12 +181,10 @@ impl LinkForm {
             Ok(password) => Some(password),
             Err(weak) => {
                 errors.password = Some(match weak {
-                    WeakPassword::Short(least) => {
-                        format!("A password must have at least {least} characters.")
-                    }
-                    WeakPassword::Long => "A password can have at most 256 bytes.".to_owned(),
+                    WeakPassword::Short(least) => format!("A password has at least {least} characters."),
+                    WeakPassword::Long => "A password has at most 256 bytes.".to_owned(),
                     WeakPassword::Common | WeakPassword::Own => {
-                        "This password is too common; choose another one.".to_owned()
+                        "This password is one of the first that attackers try; take another.".to_owned()
                     }
                 });
                 None

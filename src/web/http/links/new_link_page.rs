@@ -58,7 +58,7 @@ impl NewLinkPage {
                 note: wrong("A note has at most 2,000 characters."),
                 uses: wrong("Write a whole number from 1 to 1,000,000, or nothing for any number."),
                 ends: wrong("This moment is in the past: choose a later one."),
-                password: wrong("A password must have at least 8 characters."),
+                password: wrong("A password has at least 8 characters."),
                 mailed_code: wrong("A code can only be mailed to recipients whom the link names."),
                 recipients: vec!["Line 2: “</textarea><b>nobody” is not a valid email address.".to_owned()],
             },
