@@ -17,7 +17,7 @@ pub struct Jti([u8; 16]);
 
 /// The text is not the 22-character base64url form of 16 bytes.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a jti is 22 characters of base64url")]
+#[error("a jti must be 22 characters of base64url")]
 pub struct InvalidJti;
 
 impl Jti {

@@ -62,7 +62,7 @@ impl fmt::Display for ShareUnavailable {
             ShareUnavailable::Unopened(cause) => write!(f, "its folder cannot be opened: {cause}"),
             ShareUnavailable::Unmounted => f.write_str("its disk is no longer mounted"),
             ShareUnavailable::Emptied => f.write_str(
-                "there is an empty folder in its place; mount the disk again, or restart the service to serve this folder",
+                "an empty folder has taken its place; mount the disk again, or restart the service to serve this folder",
             ),
             ShareUnavailable::Uncached => f.write_str("it is not cached"),
         }

@@ -74,10 +74,10 @@ async fn a_form_with_mistakes_spends_nothing() {
     let path = first_link(&web).await;
     let mut browser = web.browser();
     for (n, value, sentence) in [
-        (0, "no address", "An e-mail address looks like name@example.org."),
+        (0, "no address", "Enter an email address like name@example.org."),
         (0, "Taken@example.org", "There is an account with this address already."),
-        (1, "", "A name has 1 to 100 characters on one line."),
-        (2, "short", "A password has at least 15 characters."),
+        (1, "", "A name must be on one line and have 1 to 100 characters."),
+        (2, "short", "A password must have at least 15 characters."),
         (3, "something else", "The two passwords differ."),
     ] {
         let mut fields = FIELDS;
@@ -238,7 +238,7 @@ async fn accounts_are_managed_while_the_app_runs() {
 async fn mistakes_on_the_command_line_are_named() {
     let web = TestWeb::spawn().await;
     for (arguments, input, code, said) in [
-        (&["user", "add", "nonsense"][..], "", 2, "an e-mail address looks like"),
+        (&["user", "add", "nonsense"][..], "", 2, "enter an email address like"),
         (&["user", "add", "a@b.org", "--group", "everyone"], "", 2, "--group"),
         (&["user", "add", "a@b.org", "--name", ""], "", 2, "--name"),
         (&["user", "add", "a@b.org", "--password-stdin"], "short\n", 2, "at least 15 characters"),

@@ -197,9 +197,14 @@ async fn a_changed_password_ends_every_other_session_and_gives_this_one_a_new_id
     let new = "quite another password";
     for (current, password, again, sentence) in [
         ("a wrong old password", new, new, "This is not your current password."),
-        (PASSWORD, "too short", "too short", "A password has at least 15 characters."),
+        (PASSWORD, "too short", "too short", "A password must have at least 15 characters."),
         (PASSWORD, new, "quite another passwort", "The two passwords differ."),
-        (PASSWORD, "passwordpassword", "passwordpassword", "one of the first that attackers try"),
+        (
+            PASSWORD,
+            "passwordpassword",
+            "passwordpassword",
+            "This password is too common; choose another one.",
+        ),
     ] {
         let fields = [("current_password", current), ("password", password), ("password_again", again)];
         let answer = here.fill("/account", "/account/password", &fields).await;

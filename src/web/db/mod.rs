@@ -84,7 +84,7 @@ enum Engine {
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The setting doesn't name a known engine.
-    #[error("web.database is neither `sqlite` nor a postgres:// address")]
+    #[error("web.database must be `sqlite` or a postgres:// address")]
     Address,
     /// Its folder or file can't be created.
     #[error("cannot create the account database {}; check that data_dir is writable", path.display())]
@@ -97,7 +97,7 @@ pub enum DatabaseError {
     },
     /// The file is not a database, or is damaged.
     #[error(
-        "the account database {} is damaged; put back a backup of it, or move it away (with its -wal and \
+        "the account database {} is damaged; restore a backup, or move it away (with its -wal and \
          -shm files) to start without accounts",
         path.display()
     )]
@@ -110,7 +110,7 @@ pub enum DatabaseError {
     },
     /// The file exists but can't be opened.
     #[error(
-        "cannot open the account database {}; check who owns it and that the disk is not full",
+        "cannot open the account database {}; check its owner and that the disk is not full",
         path.display()
     )]
     Open {
@@ -121,13 +121,15 @@ pub enum DatabaseError {
         source: sqlx::Error,
     },
     /// The server doesn't respond. The address isn't shown, because it may contain a password.
-    #[error("cannot reach the PostgreSQL server that web.database names; check the address and that it runs")]
+    #[error(
+        "cannot reach the PostgreSQL server in web.database; check the address and that the server is running"
+    )]
     Connect(#[source] sqlx::Error),
     /// A newer release has already changed the schema.
-    #[error("the account database was made by a newer release of oncelink (step {0}); start that one")]
+    #[error("the account database was migrated by a newer release of oncelink (step {0}); run that release")]
     Newer(i64),
     /// A migration failed.
-    #[error("cannot bring the account database up to date")]
+    #[error("cannot migrate the account database")]
     Migrate(#[source] MigrateError),
 }
 

@@ -81,7 +81,7 @@ pub struct IdempotencyRecord<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
     /// The same form is still being carried out after a long wait.
-    #[error("the same form is at work")]
+    #[error("the same form is still being processed")]
     Busy,
     /// The database failed.
     #[error(transparent)]

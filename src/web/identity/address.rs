@@ -15,7 +15,7 @@ const ADDRESS_MAX: usize = 254;
 
 /// The text is not an address to which a mail can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is not an address that a mail can be sent to")]
+#[error("mail can't be sent to this address")]
 pub struct Undeliverable;
 
 /// Returns the address for the envelope and the header. Its domain is in ASCII (RFC 5891), so only a local

@@ -19,13 +19,13 @@ pub struct Email {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEmail {
     /// It doesn't have the form of an address.
-    #[error("an e-mail address looks like name@example.org")]
+    #[error("enter an email address like name@example.org")]
     Form,
     /// It contains an invisible character.
-    #[error("there is an invisible character in the address: type it instead of pasting it")]
+    #[error("the address contains an invisible character; type it instead of pasting it")]
     Invisible,
     /// It contains letters that look like others.
-    #[error("there are letters in the address that only look like others: type it instead of pasting it")]
+    #[error("the address contains look-alike letters; type it instead of pasting it")]
     LookAlike,
 }
 

@@ -14,13 +14,13 @@ pub struct PersonName(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// It is empty or too long, or contains line breaks or other control characters.
-    #[error("a name has 1 to 100 characters on one line")]
+    #[error("a name must be on one line and have 1 to 100 characters")]
     Form,
     /// It contains a character that is invisible or changes the direction of text.
-    #[error("there is an invisible character in the name: type it instead of pasting it")]
+    #[error("the name contains an invisible character; type it instead of pasting it")]
     Invisible,
     /// It contains a web address, which mail programs would turn into a link.
-    #[error("a name has no web address in it")]
+    #[error("a name can't contain a web address")]
     WebAddress,
 }
 
@@ -68,8 +68,8 @@ pub struct GroupName(String);
 /// The text is not a valid name of a group.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a group's name has 1 to 64 letters that can be seen and told from others, without spaces and without \
-     `@`, and is not `everyone`"
+    "a group's name can have up to 64 visible characters, without spaces, commas, `@` or look-alike letters, \
+     and can't be `everyone`"
 )]
 pub struct InvalidGroup;
 

@@ -126,7 +126,7 @@ pub struct VerifiedAction {
 #[derive(Debug, thiserror::Error)]
 pub enum ActionLinkError {
     /// It wasn't issued by this web app, or is invalid.
-    #[error("the action link is refused")]
+    #[error("the action link is not valid")]
     Refused(#[from] TokenError),
     /// This release doesn't know its purpose.
     #[error("the action link has an unknown purpose")]

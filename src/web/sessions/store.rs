@@ -155,7 +155,7 @@ impl Sessions {
                 .execute(self.db.writer())
                 .await;
         if let Err(error) = update {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot note the use of a session");
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot record the use of a session");
         }
     }
 

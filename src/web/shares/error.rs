@@ -11,7 +11,7 @@ use crate::web::shares::name::NameError;
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The file or folder doesn't exist, or this account has no right to it.
-    #[error("there is nothing here")]
+    #[error("there is no such file or folder")]
     Missing,
     /// The name is taken.
     #[error("the name is taken")]
@@ -35,62 +35,62 @@ pub enum StorageError {
         max: u64,
     },
     /// The account's quota would be exceeded.
-    #[error("the account's quota is used up")]
+    #[error("the account's quota would be exceeded")]
     AccountQuota {
         /// The remaining space, in bytes.
         left: u64,
     },
     /// The share's quota for uploads would be exceeded.
-    #[error("the share's quota is used up")]
+    #[error("the share's quota would be exceeded")]
     ShareQuota {
         /// The remaining space, in bytes.
         left: u64,
     },
     /// The account has too many unfinished uploads.
-    #[error("too many uploads are unfinished")]
+    #[error("there are too many unfinished uploads")]
     TooMany,
     /// The disk is full.
-    #[error("there is no room on the disk")]
+    #[error("the disk is full")]
     NoRoom,
     /// The service may not write there.
-    #[error("the folder cannot be written")]
+    #[error("the service can't write to the folder")]
     Forbidden(#[source] std::io::Error),
     /// The service may not read the file or folder.
-    #[error("the service may not read it")]
+    #[error("the service can't read the file or folder")]
     Unreadable(#[source] std::io::Error),
     /// The share's folder was removed or unmounted.
-    #[error("the share is gone")]
+    #[error("the share is unavailable")]
     ShareGone,
     /// The destination folder is on another disk than the file.
     #[error("the folder is on another disk")]
     OtherDisk,
     /// A folder can't be moved into itself.
-    #[error("a folder cannot go into itself")]
+    #[error("a folder can't be moved into itself")]
     IntoItself,
     /// Another operation is using it.
-    #[error("it is in use")]
+    #[error("the file or folder is in use")]
     Busy,
     /// The bytes don't start where the received part of the file ends, or the announced size is less than
     /// that.
-    #[error("the bytes do not fit to what is there")]
+    #[error("the upload continues at another offset")]
     Offset {
         /// The number of bytes received so far.
         is: u64,
     },
     /// More bytes were sent than the file was announced to have.
-    #[error("more bytes came than were announced")]
+    #[error("more bytes were sent than announced")]
     Beyond,
     /// The bytes don't match their checksum.
     #[error("the checksum does not match")]
     Checksum,
     /// The request body ended early or stalled.
-    #[error("the body broke off")]
+    #[error("the request body ended early")]
     BrokeOff,
     /// The sender is no longer logged in.
     #[error("the session has ended")]
     SessionEnded,
     /// Some parts of a concatenated upload are missing or incomplete.
-    #[error("not all parts are there")]
+    #[error("parts of the upload are missing")]
     Parts,
     /// The disk failed.
     #[error("the disk failed")]

@@ -127,7 +127,7 @@ pub enum IssueError {
     #[error("cannot sign the token")]
     Signer(#[from] SignerError),
     /// The number of jtis for one command is out of range.
-    #[error("one command revokes 1 to {MAX_REVOKED} tokens")]
+    #[error("one command can revoke 1 to {MAX_REVOKED} tokens")]
     RevokedCount,
 }
 

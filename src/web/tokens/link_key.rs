@@ -32,7 +32,7 @@ pub const ACTION_CODE_ALPHABET: &str = "abcdefghijkmnpqrstuvwxyz23456789";
 #[derive(Debug, thiserror::Error)]
 pub enum LinkKeyError {
     /// Its file can't be read or created.
-    #[error("cannot {action} the key of links {}; check that the keys folder is writable", path.display())]
+    #[error("cannot {action} the link key {}; check that the keys folder is writable", path.display())]
     Io {
         /// The attempted action.
         action: &'static str,
@@ -43,13 +43,17 @@ pub enum LinkKeyError {
         source: io::Error,
     },
     /// Others than the owner may read it.
-    #[error("{} may be read or changed by others than its owner; run `chmod go-rwx` on it", path.display())]
+    #[error("{} is accessible to other users; run `chmod go-rwx` on it", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
     },
     /// The file doesn't contain a valid key.
-    #[error("{} is no key of links; put back a copy of it, or move it away: all links get new addresses then", path.display())]
+    #[error(
+        "{} is not a valid link key; restore it from a backup, or move it away, which gives all links new \
+         addresses",
+        path.display()
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -159,7 +163,7 @@ fn read(path: &Path) -> Result<LinkKey, LinkKeyError> {
 
 fn make(path: &Path) -> Result<(), LinkKeyError> {
     private_file::make(path, Secret::random::<32>()?.reveal().as_bytes()).map_err(|error| match error {
-        Unmade::Io(source) => LinkKeyError::Io { action: "make", path: path.to_owned(), source },
+        Unmade::Io(source) => LinkKeyError::Io { action: "create", path: path.to_owned(), source },
         Unmade::Random(error) => error.into(),
     })
 }

@@ -17,7 +17,7 @@ pub struct Checksum {
 
 /// The header is not a checksum that we can compute.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the checksum is none of {ALGORITHMS}")]
+#[error("the checksum must be one of {ALGORITHMS}, with a digest in base64")]
 pub struct UnknownChecksum;
 
 impl Checksum {

@@ -137,7 +137,7 @@ impl Uploads {
                 Err(StorageError::Query(error)) => return Err(error.into()),
                 Err(error) => {
                     let cause = crate::telemetry::chain(&error);
-                    tracing::warn!(upload = %upload.id, cause, "cannot finish an upload that is whole");
+                    tracing::warn!(upload = %upload.id, cause, "cannot finish a complete upload");
                 }
             }
         }

@@ -16,7 +16,7 @@ pub struct UploadId(Box<str>);
 
 /// The text is not a valid upload id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an upload's id is 22 characters of base64url")]
+#[error("an upload's id must be 22 characters of base64url")]
 pub struct InvalidUploadId;
 
 impl UploadId {

@@ -38,7 +38,7 @@ impl Uploads {
                         upload = %upload.id,
                         share = upload.share,
                         cause = crate::telemetry::chain(&error),
-                        "cannot remove an upload that is over"
+                        "cannot remove an expired upload"
                     );
                 }
             }
@@ -63,7 +63,11 @@ impl Uploads {
                 // A missing folder was already logged when it was first noticed.
                 Err(StorageError::ShareGone) => continue,
                 Err(error) => {
-                    tracing::warn!(share, cause = crate::telemetry::chain(&error), "cannot look for uploads");
+                    tracing::warn!(
+                        share,
+                        cause = crate::telemetry::chain(&error),
+                        "cannot list unfinished uploads"
+                    );
                     continue;
                 }
             };
@@ -87,7 +91,12 @@ impl Uploads {
                     Ok(()) => removed += 1,
                     Err(error) => {
                         let cause = crate::telemetry::chain(&error);
-                        tracing::warn!(share, upload = id, cause, "cannot remove what is left of an upload");
+                        tracing::warn!(
+                            share,
+                            upload = id,
+                            cause,
+                            "cannot remove the file of an orphaned upload"
+                        );
                     }
                 }
             }

@@ -84,10 +84,10 @@ impl ActivatePage {
             name: "\"><script>alert(1)</script>".to_owned(),
             errors: FieldErrors {
                 form: None,
-                email: Some("This is not an email address. It looks like name@example.org.".to_owned()),
-                name: Some("A name has at most 100 characters.".to_owned()),
+                email: Some("Enter an email address like name@example.org.".to_owned()),
+                name: Some("A name must be on one line and have 1 to 100 characters.".to_owned()),
                 current_password: None,
-                password: Some("This password is too short: it needs at least 15 characters.".to_owned()),
+                password: Some("A password must have at least 15 characters.".to_owned()),
                 password_again: Some("The two passwords differ.".to_owned()),
                 groups: None,
             },

@@ -102,7 +102,7 @@ impl ProfilePage {
             errors_for: AccountForm::Password,
             errors: FieldErrors {
                 current_password: Some("This is not your current password.".to_owned()),
-                password: Some("This password is too common: anyone might guess it.".to_owned()),
+                password: Some("This password is too common; choose another one.".to_owned()),
                 ..FieldErrors::default()
             },
         }
@@ -139,7 +139,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         errors_for: AccountForm::Email,
         typed_email: "no address\"><b>".to_owned(),
         errors: FieldErrors {
-            email: Some("An email address looks like name@example.org.".to_owned()),
+            email: Some("Enter an email address like name@example.org.".to_owned()),
             ..account.errors.clone()
         },
         ..calm.clone()

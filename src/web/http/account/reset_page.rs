@@ -68,14 +68,14 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let wrong = ForgotPage {
         email: "x\"><script>".to_owned(),
         errors: FieldErrors {
-            email: Some("An email address looks like name@example.org.".to_owned()),
+            email: Some("Enter an email address like name@example.org.".to_owned()),
             ..FieldErrors::default()
         },
         ..ForgotPage::new("c\"srf")
     };
     let short = ResetPage {
         errors: FieldErrors {
-            password: Some("A password has at least 15 characters.".to_owned()),
+            password: Some("A password must have at least 15 characters.".to_owned()),
             password_again: Some("The two passwords differ.".to_owned()),
             ..FieldErrors::default()
         },

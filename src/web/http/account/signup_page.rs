@@ -53,9 +53,9 @@ impl SignUpPage {
             email: "not an address <script>".to_owned(),
             name: "\"><script>alert(1)</script>".to_owned(),
             errors: FieldErrors {
-                email: Some("An email address looks like name@example.org.".to_owned()),
-                name: Some("A name has 1 to 100 characters on one line.".to_owned()),
-                password: Some("A password has at least 15 characters.".to_owned()),
+                email: Some("Enter an email address like name@example.org.".to_owned()),
+                name: Some("A name must be on one line and have 1 to 100 characters.".to_owned()),
+                password: Some("A password must have at least 15 characters.".to_owned()),
                 password_again: Some("The two passwords differ.".to_owned()),
                 ..FieldErrors::default()
             },

@@ -195,7 +195,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         email: "x\"><script>".to_owned(),
         errors: FieldErrors {
             email: Some("There is an account with this address already.".to_owned()),
-            name: Some("A name has 1 to 100 characters on one line.".to_owned()),
+            name: Some("A name must be on one line and have 1 to 100 characters.".to_owned()),
             groups: Some("A group's name has no spaces.".to_owned()),
             ..FieldErrors::default()
         },

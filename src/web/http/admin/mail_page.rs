@@ -145,7 +145,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let went = MailPage { tested: tested(Ok("250 queued as <b>".to_owned())), ..none.clone() };
     let wrong = MailPage {
         test_address: "nobody\"><b>".to_owned(),
-        test_error: Some("An email address looks like name@example.org.".to_owned()),
+        test_error: Some("Enter an email address like name@example.org.".to_owned()),
         ..none.clone()
     };
     Ok(vec![

@@ -46,16 +46,16 @@ pub struct Password {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
     /// It has fewer characters than the setting requires.
-    #[error("a password has at least {0} characters")]
+    #[error("a password must have at least {0} characters")]
     Short(usize),
     /// It has more than [`MAX_BYTES`].
-    #[error("a password has at most 256 bytes")]
+    #[error("a password can have at most 256 bytes")]
     Long,
     /// It consists of what others know about the person, or of the product's name.
-    #[error("a password is not what others know of you; take another")]
+    #[error("this password is too easy to guess from your name or address; choose another one")]
     Own,
     /// It is among the first that attackers try.
-    #[error("this password is one of the first that attackers try; take another")]
+    #[error("this password is too common; choose another one")]
     Common,
 }
 
@@ -177,7 +177,7 @@ impl Passwords {
             let making =
                 passwords.in_turn(Asker::Operator, move |memory| stored_nobody(&nobody, memory).map(|_| ()));
             if let Err(error) = making.await {
-                tracing::warn!("cannot prepare for unknown accounts: {error}");
+                tracing::warn!("cannot create the password hash for unknown accounts: {error}");
             }
         });
     }

@@ -30,7 +30,7 @@ impl std::fmt::Debug for StoredPassword {
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
     /// Too many requests are already waiting, or this one waited too long.
-    #[error("too many passwords are being checked at once")]
+    #[error("too many passwords are being checked; try again in a moment")]
     Busy,
     /// The operating system provided no random bytes for the salt.
     #[error(transparent)]

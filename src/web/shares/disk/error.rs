@@ -20,25 +20,25 @@ pub enum WriteError {
         by: String,
     },
     /// The disk or its quota is full.
-    #[error("there is no room on the disk")]
+    #[error("the disk is full")]
     NoRoom,
     /// The system doesn't let us write there.
-    #[error("the folder cannot be written")]
+    #[error("the service can't write to the folder")]
     Forbidden(#[source] io::Error),
     /// The share's folder was removed or unmounted since the start.
-    #[error("the share is gone")]
+    #[error("the share is unavailable")]
     ShareGone,
     /// Source and destination are on different file systems.
-    #[error("the two places are on different disks")]
+    #[error("source and destination are on different disks")]
     OtherDisk,
     /// A folder can't be moved into itself.
-    #[error("a folder cannot go into itself")]
+    #[error("a folder can't be moved into itself")]
     IntoItself,
     /// The path would be longer than the system allows.
     #[error("the path would be too long")]
     TooLong,
     /// Someone else is writing to it.
-    #[error("it is in use")]
+    #[error("the file or folder is in use")]
     Busy,
     /// The disk failed.
     #[error("the disk failed")]

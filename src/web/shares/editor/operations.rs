@@ -72,7 +72,11 @@ impl ShareEditor {
                 Err(StorageError::Query(error)) => return Err(error.into()),
                 Err(error) => {
                     let cause = chain(&error);
-                    tracing::warn!(act = intent.event.as_str(), cause, "an act on files waits to be settled");
+                    tracing::warn!(
+                        act = intent.event.as_str(),
+                        cause,
+                        "an interrupted file operation can't be settled yet and will be tried again"
+                    );
                 }
             }
         }

@@ -83,7 +83,7 @@ impl ShareEditor {
                 Err(error) => {
                     let cause = chain(&error);
                     let (trash, share) = (&thrown.id, thrown.share());
-                    tracing::warn!(trash, share, cause, "cannot empty the trash");
+                    tracing::warn!(trash, share, cause, "cannot remove an expired entry from the trash");
                 }
             }
         }
@@ -119,7 +119,7 @@ impl ShareEditor {
                 Ok(thrown) if thrown.is_empty() => continue,
                 Ok(thrown) => thrown,
                 Err(error) => {
-                    tracing::warn!(share, cause = chain(&error), "cannot look into the trash");
+                    tracing::warn!(share, cause = chain(&error), "cannot list the trash");
                     continue;
                 }
             };
@@ -139,7 +139,7 @@ impl ShareEditor {
                     Ok(()) => removed += 1,
                     Err(error) => {
                         let cause = chain(&error);
-                        tracing::warn!(share, trash = name, cause, "cannot remove what is left in the trash");
+                        tracing::warn!(share, trash = name, cause, "cannot remove an orphaned trash entry");
                     }
                 }
             }

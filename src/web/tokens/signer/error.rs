@@ -21,13 +21,16 @@ pub enum SignerError {
         source: io::Error,
     },
     /// Others than the owner may read or change a private key.
-    #[error("{} may be read or changed by others than its owner; run `chmod go-rwx` on it", path.display())]
+    #[error("{} is accessible to other users; run `chmod go-rwx` on it", path.display())]
     Exposed {
         /// The file or folder.
         path: PathBuf,
     },
     /// The content of a file is invalid.
-    #[error("{} {problem}; put back a copy of the keys folder, or move it away to begin with new keys", path.display())]
+    #[error(
+        "{} {problem}; restore the keys folder from a backup, or move it away to start with new keys",
+        path.display()
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -36,26 +39,30 @@ pub enum SignerError {
     },
     /// The JWKS has the maximum number of keys.
     #[error(
-        "there are {MAX_KEYS} keys already, all of which tokens may still rely on; the first is free at {free_at}"
+        "there are already {MAX_KEYS} keys that tokens may still need; the first can be replaced at {free_at}"
     )]
     Full {
         /// When the first retired key is removed.
         free_at: Timestamp,
     },
     /// There are several keys, but no `keys.json` that says which one is active.
-    #[error("{} holds keys but no keys.json; put it back, or move the folder away to begin with new keys", path.display())]
+    #[error(
+        "{} contains keys but no keys.json; restore it from a backup, or move the folder away to start with \
+         new keys",
+        path.display()
+    )]
     NoIndex {
         /// The folder.
         path: PathBuf,
     },
     /// There is no such key.
-    #[error("there is no key {0}; `oncelink keys list` shows which there are")]
+    #[error("there is no key {0}; `oncelink keys list` lists all keys")]
     NoSuchKey(String),
     /// The key library failed to create a key or a signature.
     #[error("cannot {0}")]
     Library(&'static str),
     /// The claims couldn't be serialized as JSON.
-    #[error("cannot write the claims")]
+    #[error("cannot serialize the claims")]
     Claims(#[source] serde_json::Error),
     /// The token would be longer than any verifier accepts.
     #[error("the token would be longer than {} bytes", crate::token::MAX_TOKEN)]

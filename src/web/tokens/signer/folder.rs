@@ -61,7 +61,7 @@ impl KeyFolder {
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(|source| folder.io("make the folder", path, source))?;
+            .map_err(|source| folder.io("create the folder", path, source))?;
         // Anyone who may write here could replace our key by their own.
         let mode = fs::metadata(path).map_err(|source| folder.io("read", path, source))?.mode();
         if mode & 0o022 != 0 {
@@ -102,7 +102,7 @@ impl KeyFolder {
             kid.len() == 43 && kid.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         };
         if !index.keys.iter().all(|key| is_thumbprint(&key.kid)) {
-            return Err(self.damaged_index("has a key id that is no thumbprint"));
+            return Err(self.damaged_index("contains an invalid key id"));
         }
         if index.keys.iter().filter(|key| key.retired_until.is_none()).count() != 1 {
             return Err(self.damaged_index("does not name exactly one active key"));
@@ -132,7 +132,10 @@ impl KeyFolder {
             problem: "is not the PKCS#8 PEM of an Ed25519 or P-256 key",
         })?;
         if key.kid() != kid {
-            return Err(SignerError::Damaged { path, problem: "holds another key than its name says" });
+            return Err(SignerError::Damaged {
+                path,
+                problem: "contains a different key than its name says",
+            });
         }
         Ok(key)
     }

@@ -163,7 +163,7 @@ impl Signer {
             // The keys in memory are valid; signing continues with them.
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "the keys folder changed but cannot be read; signing goes on with the key before"
+                "the keys folder changed but cannot be read; signing continues with the previous key"
             ),
         }
     }

@@ -58,9 +58,9 @@ impl PrivateKey {
             KeyType::Ed25519 => Ed25519KeyPair::generate_pkcs8v1(&random),
             KeyType::P256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
         };
-        let document = document.map_err(|_| SignerError::Library("make a key"))?;
+        let document = document.map_err(|_| SignerError::Library("create a key"))?;
         PrivateKey::from_pkcs8(Zeroizing::new(document.as_ref().to_vec()))
-            .ok_or(SignerError::Library("read the key that was just made"))
+            .ok_or(SignerError::Library("read the key that was just created"))
     }
 
     /// Returns `None` if it is neither an Ed25519 nor a P-256 key.
