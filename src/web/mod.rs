@@ -129,8 +129,7 @@ impl WebApp {
             remember: settings.web.session_remember,
         };
         let nodes = services.nodes.services().iter();
-        let downloads: Vec<String> =
-            nodes.map(|node| csrf::origin_of(&node.public_url).to_owned()).collect();
+        let downloads: Vec<String> = nodes.map(|node| csrf::origin_of(&node.public_url).to_owned()).collect();
         let downloads: Vec<&str> = downloads.iter().map(String::as_str).collect();
         let (db, queue) = (services.db.clone(), services.queue.clone());
         let policy = layout::content_security_policy(&downloads);
