@@ -34,15 +34,15 @@ pub enum InstanceKeysError {
     LinkKey(#[from] LinkKeyError),
     /// The link key is missing.
     #[error(
-        "the key of links {} is lost: links that were given out still work, but their pages and new mails \
-         can't show their addresses; put the file back from a backup, or run `oncelink keys adopt` to go on \
-         with a new one, whereby only links made from then on are shown right",
+        "the link key {} is lost: links that were given out still work, but their pages and new mails can't \
+         show their addresses; restore the file from a backup, or run `oncelink keys adopt` to continue with \
+         a new one; only links created after that show correct addresses",
         .0.display()
     )]
     LinkKeyLost(PathBuf),
     /// The link key is a different one.
     #[error(
-        "the key of links {} is not the one that the links in this database were made with: links that were \
+        "the link key {} is not the one that the links in this database were made with: links that were \
          given out still work, but their pages and new mails would show wrong addresses; all web apps on one \
          database need the same keys folder: copy it here, or, if the other one is lost, run `oncelink keys adopt`",
         .0.display()
@@ -50,7 +50,7 @@ pub enum InstanceKeysError {
     OtherLinkKey(PathBuf),
     /// The signing keys are different ones.
     #[error(
-        "the keys folder {} does not hold the key {kid}, which signs for this database: tokens signed here \
+        "the keys folder {} does not contain the key {kid}, which signs for this database: tokens signed here \
          would be refused elsewhere; all web apps on one database need the same keys folder: copy it here, or, \
          if the other one is lost, run `oncelink keys adopt`",
         folder.display()

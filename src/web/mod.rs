@@ -271,7 +271,7 @@ impl WebApp {
         let services = &self.state.services;
         if let Err(error) = services.issued.revocations.set_http_sinks(&services.issuer) {
             let cause = crate::telemetry::chain(&error);
-            tracing::error!(cause, "cannot tell the download services of revocations");
+            tracing::error!(cause, "cannot send revocations to the download services");
         }
         services.issued.revocations.run(|| services.clock.now()).await;
     }
@@ -299,10 +299,12 @@ impl WebApp {
     /// doesn't respond.
     pub async fn close(&self) {
         if tokio::time::timeout(CLOSE_PATIENCE, self.state.carried.finish()).await.is_err() {
-            tracing::warn!("requests are cut off by the end; what they began is settled at the next start");
+            tracing::warn!(
+                "requests were interrupted by the shutdown; the next start settles what they began"
+            );
         }
         if tokio::time::timeout(CLOSE_PATIENCE, Box::pin(self.close_database())).await.is_err() {
-            tracing::warn!("the account database does not answer, and is left as it is");
+            tracing::warn!("the account database does not respond; closing without it");
         }
     }
 
@@ -310,7 +312,7 @@ impl WebApp {
         Box::pin(self.upkeep.flush_views()).await;
         if let Err(error) = self.state.restore_detector.advance().await {
             let cause = crate::telemetry::chain(&error);
-            tracing::warn!(cause, "the account database did not say where it stands at last");
+            tracing::warn!(cause, "cannot read the standing of the account database");
         }
         self.state.services.db.close().await;
     }

@@ -53,13 +53,13 @@ pub enum WebOpenError {
     #[error(transparent)]
     Restored(#[from] RestoreDetectionError),
     /// The store of used action links can't be used.
-    #[error("the account database can't keep used action links")]
+    #[error("the account database cannot record used action links")]
     UsedTokens(#[from] StoreError),
     /// Mails can't be sent.
     #[error(transparent)]
     Mail(#[from] TransportError),
     /// The sender of mails is not valid.
-    #[error("`mail.from` is no sender; write it as in `Oncelink <noreply@example.org>`")]
+    #[error("`mail.from` is not a valid sender; write it as in `Oncelink <noreply@example.org>`")]
     Sender(#[source] lettre::address::AddressError),
     /// An address in the settings can't be used in a header.
     #[error("download.public_url has characters that an address can't have")]
@@ -196,7 +196,7 @@ impl Services {
     pub async fn revoke_now(&self) -> bool {
         let delivering = self.issued.revocations.deliver(false, self.clock.now());
         let Ok(delivered) = tokio::time::timeout(REVOKING, delivering).await else {
-            tracing::warn!("a download service is slow; tokens wait to be revoked");
+            tracing::warn!("a download service is slow; revocations are waiting");
             return false;
         };
         let mut all = true;
@@ -210,7 +210,7 @@ impl Services {
                     tracing::warn!(
                         node = node.node,
                         cause = crate::telemetry::chain(&error),
-                        "tokens wait to be revoked"
+                        "revocations are waiting"
                     );
                 }
             }

@@ -77,7 +77,7 @@ impl Upkeep {
             match self.look_at_mail().await {
                 Err(error) if !failing => {
                     let cause = chain(&error);
-                    tracing::warn!(cause, "cannot look whether mail is stuck");
+                    tracing::warn!(cause, "cannot check for stuck mail");
                     failing = true;
                 }
                 Err(_) => {}
@@ -104,7 +104,7 @@ impl Upkeep {
             match self.restore_detector.advance().await {
                 Err(error) if !failing => {
                     let cause = chain(&error);
-                    tracing::warn!(cause, "the account database does not say where it stands");
+                    tracing::warn!(cause, "cannot read the standing of the account database");
                     failing = true;
                 }
                 Err(_) => {}
@@ -129,7 +129,7 @@ impl Upkeep {
         for round in 1_u64.. {
             tokio::time::sleep(KEEP_TIME_EVERY).await;
             let now = self.services.clock.now();
-            warn(self.services.actions.keep_time(now).await, "cannot keep the time on disk");
+            warn(self.services.actions.keep_time(now).await, "cannot record the time on disk");
             keys_differ = self.look_at_keys(keys_differ, now).await;
             if round.is_multiple_of(SWEEP_EACH) {
                 self.sweep_uploads().await;
@@ -167,40 +167,42 @@ impl Upkeep {
     /// Deletes what has expired, such as sessions, counted attempts and accounts that were never activated.
     pub async fn prune(&self) {
         let now = self.services.clock.now();
-        warn(self.services.queue.prune(now).await, "cannot forget old mails");
+        warn(self.services.queue.prune(now).await, "cannot delete old mails");
         let released = now.minus(KEEP_RELEASED);
-        warn(uses::prune_released(&self.services.db, released).await, "cannot forget released uses of links");
+        warn(uses::prune_released(&self.services.db, released).await, "cannot delete released uses of links");
         let links = &self.services.links;
         let over = now.minus(links.lease.lease_max).minus(KEEP_CLIENTS);
-        warn(uses::prune_clients(&links.db, over).await, "cannot forget clients of links");
+        warn(uses::prune_clients(&links.db, over).await, "cannot delete clients of links");
         if let Some(released @ 1..) = warn(
             self.deliveries.release_of_removed(&self.services.nodes, now).await,
             "cannot release uses of removed nodes",
         ) {
-            tracing::info!(released, "uses of links are free again: their node was removed");
+            tracing::info!(released, "released link uses: their node was removed");
         }
-        warn(self.services.issued.prune(now).await, "cannot forget old tokens");
-        warn(self.sent_forms.prune(now).await, "cannot forget forms that were sent");
-        warn(self.services.account_changes.prune().await, "cannot forget old changes");
-        if let Some(gone @ 1..) =
-            warn(self.services.self_service.forget_unactivated(now).await, "cannot forget accounts")
-        {
-            tracing::info!(gone, "forgot accounts that nobody activated");
+        warn(self.services.issued.prune(now).await, "cannot delete old tokens");
+        warn(self.sent_forms.prune(now).await, "cannot delete forms that were sent");
+        warn(self.services.account_changes.prune().await, "cannot delete old changes");
+        if let Some(gone @ 1..) = warn(
+            self.services.self_service.forget_unactivated(now).await,
+            "cannot delete accounts that nobody activated",
+        ) {
+            tracing::info!(gone, "deleted accounts that nobody activated");
         }
         self.prune_files(now).await;
         self.throttle.prune(now);
-        warn(self.services.actions.prune(now).await, "cannot forget old action links");
-        if let Some(ended @ 1..) = warn(self.sessions.prune(now).await, "cannot forget ended sessions") {
-            tracing::debug!(ended, "forgot sessions that had ended");
+        warn(self.services.actions.prune(now).await, "cannot delete old action links");
+        if let Some(ended @ 1..) = warn(self.sessions.prune(now).await, "cannot delete ended sessions") {
+            tracing::debug!(ended, "deleted sessions that had ended");
         }
     }
 
     /// Removes leftovers of uploads that are no longer in the database.
     pub async fn sweep_uploads(&self) {
-        if let Some(removed @ 1..) =
-            warn(self.uploads.remove_orphans(self.services.clock.now()).await, "cannot look for left uploads")
-        {
-            tracing::info!(removed, "removed what was left of uploads");
+        if let Some(removed @ 1..) = warn(
+            self.uploads.remove_orphans(self.services.clock.now()).await,
+            "cannot remove leftover uploads",
+        ) {
+            tracing::info!(removed, "removed leftover uploads");
         }
     }
 
@@ -208,30 +210,32 @@ impl Upkeep {
     pub(super) async fn settle(&self, now: Timestamp) {
         match self.editor.settle(now).await {
             Ok(0) => {}
-            Ok(settled) => tracing::info!(settled, "settled acts on files that were cut off"),
+            Ok(settled) => tracing::info!(settled, "settled interrupted file changes"),
             Err(error) => {
-                tracing::warn!(cause = chain(&error), "cannot settle acts on files");
+                tracing::warn!(cause = chain(&error), "cannot settle interrupted file changes");
             }
         }
         match self.uploads.finish_left(now).await {
             Ok(0) => {}
-            Ok(finished) => tracing::info!(finished, "finished uploads that were whole"),
+            Ok(finished) => tracing::info!(finished, "finished complete uploads"),
             Err(error) => {
-                tracing::warn!(cause = chain(&error), "cannot finish uploads");
+                tracing::warn!(cause = chain(&error), "cannot finish complete uploads");
             }
         }
     }
 
     async fn prune_files(&self, now: Timestamp) {
         Box::pin(self.settle(now)).await;
-        if let Some(gone @ 1..) = warn(self.uploads.forget_expired(now).await, "cannot forget uploads") {
-            tracing::info!(gone, "forgot uploads with which nobody went on");
+        if let Some(gone @ 1..) =
+            warn(self.uploads.forget_expired(now).await, "cannot delete abandoned uploads")
+        {
+            tracing::info!(gone, "deleted abandoned uploads");
         }
         if let Some(gone @ 1..) = warn(self.editor.purge_expired(now).await, "cannot empty the trash") {
-            tracing::info!(gone, "removed for good what was thrown away long ago");
+            tracing::info!(gone, "purged expired files from the trash");
         }
         if let Some(removed @ 1..) = warn(self.editor.sweep_trash(now).await, "cannot sweep the trash") {
-            tracing::info!(removed, "removed what lay in the trash unknown to the database");
+            tracing::info!(removed, "removed files in the trash that are not in the database");
         }
     }
 }

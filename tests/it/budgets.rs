@@ -171,10 +171,10 @@ async fn a_pasted_list_reaches_everybody_or_names_who_can_t_be_read() {
     to.sort();
     assert_eq!(to, ["a@example.org", "b@example.org", "c@example.org", "d@example.org"]);
     for (list, named) in [
-        ("Ann <a@example.org>, Bob", "“Bob” is not a valid e-mail address."),
+        ("Ann <a@example.org>, Bob", "“Bob” is not a valid email address."),
         ("a@example.org, bo\u{200b}b@example.org", "invisible character"),
         // Exports of whole address books.
-        ("Name,E-mail\r\nAnn,a@example.org\r\n", "Line 2: “Ann” is not a valid e-mail address."),
+        ("Name,E-mail\r\nAnn,a@example.org\r\n", "Line 2: “Ann” is not a valid email address."),
         ("BEGIN:VCARD\r\nFN:Ann\r\nEMAIL:a@example.org\r\nEND:VCARD\r\n", "Line 1: “BEGIN:VCARD”"),
     ] {
         let refused = send(&mut browser, &[("recipients", list), ("mail", "yes")]).await;

@@ -53,7 +53,10 @@ async fn check_says_whether_the_mail_server_takes_mail() {
     let address = format!("smtp://127.0.0.1:{}", smtp.port);
     let web = web(&address).await;
     let line = checked(&web).await;
-    assert!(line.contains(&format!("ok       mail: 127.0.0.1:{} answers without TLS", smtp.port)), "{line}");
+    assert!(
+        line.contains(&format!("ok       mail: Connected to 127.0.0.1:{} without TLS", smtp.port)),
+        "{line}"
+    );
     for (does, word) in [(Does::says("554 go away"), "go away"), (Does::Closes, "connecting")] {
         smtp.follow(move |at, _| (at == At::Greeting).then(|| does.clone()));
         let line = checked(&web).await;

@@ -142,7 +142,7 @@ async fn a_node_without_a_key_gets_no_tokens_and_where_no_node_has_one_nothing_i
     let mut browser = site.browser().await;
     let refused = browser.fill("/files/files", "/download", &[("file", "/files/a.bin")]).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
-    assert!(site.readyz().await.contains("no download service may be given tokens"));
+    assert!(site.readyz().await.contains("no download service can accept new downloads"));
     let issued: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM issued_tokens")
         .fetch_one(site.desk.db.db.reader())
         .await
@@ -188,7 +188,7 @@ async fn the_web_app_tells_which_node_is_not_the_one_it_should_be() {
     // The node's file holds another key, so its reports would be refused.
     let right = std::fs::read(site.key_file(0)).unwrap();
     std::fs::write(site.key_file(0), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
-    let told = "the download service `one` does not show its node key";
+    let told = "the download service `one` did not prove its node key";
     eventually("the wrong key is reported", async || site.readyz().await.contains(told)).await;
     std::fs::write(site.key_file(0), right).unwrap();
     // The first node answers at the second's address: it must not pass for the second.

@@ -121,7 +121,7 @@ async fn a_restore_onto_a_new_machine_is_noticed_too() {
     for link in &made {
         assert_eq!(serving.press(&link.public[0]).await.status, 403);
     }
-    assert!(serving.log().contains("was put back from a backup"), "{}", serving.log());
+    assert!(serving.log().contains("the account database was restored from a backup"), "{}", serving.log());
     drop(node);
 }
 

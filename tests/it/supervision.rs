@@ -230,7 +230,7 @@ async fn a_stop_that_cuts_requests_off_panics_nowhere_and_waits_for_no_database(
     wait_for("the end", || app.ended().is_some());
     drop(waiting);
     let log = site.log();
-    assert!(log.contains("the account database does not answer, and is left as it is"), "{log}");
+    assert!(log.contains("the account database does not respond; closing without it"), "{log}");
     assert!(!log.contains("panicked"), "{log}");
     assert_eq!(app.ended().unwrap().code(), Some(0), "{log}");
     lock.close().await.unwrap();

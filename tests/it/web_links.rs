@@ -78,18 +78,18 @@ async fn what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept_but_f
     let long = "x".repeat(100 << 10);
     let past = "2027-01-15T07:59";
     for (field, value, sentence) in [
-        ("title", "two\nlines", "A title has at most 200 characters on one line."),
-        ("note", &"n".repeat(2_001), "A note has at most 2,000 characters."),
-        ("uses", "0", "Write a whole number from 1 to 1,000,000"),
-        ("uses", "-3", "Write a whole number from 1 to 1,000,000"),
+        ("title", "two\nlines", "Use at most 200 characters on one line."),
+        ("note", &"n".repeat(2_001), "Use at most 2,000 characters."),
+        ("uses", "0", "Enter a whole number from 1 to 1,000,000"),
+        ("uses", "-3", "Enter a whole number from 1 to 1,000,000"),
         ("ends", past, "Choose a time in the future."),
-        ("ends", "tomorrow", "Write date and time as in"),
-        ("password", "short", "A password has at least 8 characters."),
-        ("password", "password", "one of the first that attackers try"),
-        ("password", &long, "A password has at most 256 bytes."),
-        ("mailed_code", "yes", "A code can only be mailed to recipients whom the link names."),
-        ("recipients", "nobody", "Line 1: “nobody” is not a valid e-mail address."),
-        ("notify", "often", "Choose when you want a mail."),
+        ("ends", "tomorrow", "Enter a date and time like"),
+        ("password", "short", "Use at least 8 characters."),
+        ("password", "password", "This password is too common. Choose another one."),
+        ("password", &long, "Use at most 256 bytes."),
+        ("mailed_code", "yes", "To use email codes, add at least one recipient."),
+        ("recipients", "nobody", "Line 1: “nobody” is not a valid email address."),
+        ("notify", "often", "Choose when to get an email."),
     ] {
         let kept = if field == "note" { "title" } else { "note" };
         let answer = send(&mut browser, &[(kept, "kept as typed"), (field, value)]).await;

@@ -31,7 +31,7 @@ pub enum IntakeError {
     #[error(transparent)]
     Restored(#[from] RestoreDetectionError),
     /// The report names a different node than the one that sent it, or a node that was removed.
-    #[error("the report is another node's, or that of a node that was removed")]
+    #[error("the report is from a different node, or from a node that was removed")]
     Foreign,
 }
 
@@ -94,7 +94,7 @@ impl DeliveryStore {
                 tracing::warn!(
                     node = report.node,
                     count = foreign,
-                    "receipts of tokens that are not this node's"
+                    "ignored receipts for tokens of another node"
                 );
             }
             if mailed {

@@ -52,7 +52,7 @@ impl DeliveryStore {
         if self.is_waited_for(of, since, Timestamp::EPOCH..before).await? {
             let released = uses::release_unredeemed(&self.db, of, since, before, now).await?;
             if released > 0 {
-                tracing::info!(released, "uses of links are free again: nobody redeemed their tokens");
+                tracing::info!(released, "released link uses: nobody redeemed their tokens");
             }
         }
         Ok(())

@@ -48,7 +48,7 @@ pub fn parse(list: &str) -> Result<Vec<Email>, Vec<String>> {
                 let shown: String = entry.text.trim().chars().map(seen).take(SHOWN).collect();
                 bad.push(match wrong {
                     InvalidEmail::Form => {
-                        format!("Line {}: “{shown}” is not a valid e-mail address.", entry.line)
+                        format!("Line {}: “{shown}” is not a valid email address.", entry.line)
                     }
                     wrong => format!("Line {}: “{shown}”: {wrong}.", entry.line),
                 });
@@ -56,7 +56,7 @@ pub fn parse(list: &str) -> Result<Vec<Email>, Vec<String>> {
         }
     }
     if bad.is_empty() && emails.len() > RECIPIENTS_MAX {
-        return Err(vec![format!("These are {} recipients; a link has at most 1,000.", emails.len())]);
+        return Err(vec![format!("You entered {} recipients. A link can have at most 1,000.", emails.len())]);
     }
     if bad.is_empty() {
         return Ok(emails);
@@ -64,7 +64,7 @@ pub fn parse(list: &str) -> Result<Vec<Email>, Vec<String>> {
     let more = bad.len().saturating_sub(NAMED);
     bad.truncate(NAMED);
     if more > 0 {
-        bad.push(format!("{more} more entries are wrong."));
+        bad.push(format!("{more} more entries aren’t valid."));
     }
     Err(bad)
 }

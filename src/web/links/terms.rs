@@ -102,13 +102,13 @@ impl LinkForm {
         let mut errors = LinkFormErrors::default();
         let title = self.title.trim();
         if title.chars().count() > MAX_TITLE || title.contains(char::is_control) {
-            errors.title = Some(format!("A title has at most {MAX_TITLE} characters on one line."));
+            errors.title = Some(format!("Use at most {MAX_TITLE} characters on one line."));
         }
         // Forms send line breaks as two characters.
         let note = self.note.trim().replace("\r\n", "\n").replace('\t', " ");
         let strange = |c: char| c.is_control() && c != '\n';
         if note.chars().count() > MAX_NOTE || note.contains(strange) {
-            errors.note = Some("A note has at most 2,000 characters.".to_owned());
+            errors.note = Some("Use at most 2,000 characters.".to_owned());
         }
         // Replaces characters that change the direction of text, which could make it look like someone else's
         // words.
@@ -120,7 +120,8 @@ impl LinkForm {
                 Ok(uses) if (1..=MAX_USES).contains(&uses) => Some(uses),
                 _ => {
                     errors.uses = Some(
-                        "Write a whole number from 1 to 1,000,000, or nothing for any number.".to_owned(),
+                        "Enter a whole number from 1 to 1,000,000, or leave this empty for no limit."
+                            .to_owned(),
                     );
                     None
                 }
@@ -135,8 +136,10 @@ impl LinkForm {
                     None
                 }
                 None => {
-                    errors.ends =
-                        Some("Write date and time as in 2026-12-24T18:00, or nothing for never.".to_owned());
+                    errors.ends = Some(
+                        "Enter a date and time like 2026-12-24T18:00, or leave this empty for no expiry."
+                            .to_owned(),
+                    );
                     None
                 }
             },
@@ -151,11 +154,11 @@ impl LinkForm {
         };
         let nobody_is_named = !named.unwrap_or(!recipients.is_empty());
         if self.mailed_code && nobody_is_named && errors.recipients.is_empty() {
-            let sentence = "A code can only be mailed to recipients whom the link names.";
+            let sentence = "To use email codes, add at least one recipient.";
             errors.mailed_code = Some(sentence.to_owned());
         }
         let Ok(notify) = self.notify.parse() else {
-            errors.form = Some("Choose when you want a mail.".to_owned());
+            errors.form = Some("Choose when to get an email.".to_owned());
             return Err(Box::new(errors));
         };
         if errors.any() {
@@ -181,10 +184,10 @@ impl LinkForm {
             Ok(password) => Some(password),
             Err(weak) => {
                 errors.password = Some(match weak {
-                    WeakPassword::Short(least) => format!("A password has at least {least} characters."),
-                    WeakPassword::Long => "A password has at most 256 bytes.".to_owned(),
+                    WeakPassword::Short(least) => format!("Use at least {least} characters."),
+                    WeakPassword::Long => "Use at most 256 bytes.".to_owned(),
                     WeakPassword::Common | WeakPassword::Own => {
-                        "This password is one of the first that attackers try; take another.".to_owned()
+                        "This password is too common. Choose another one.".to_owned()
                     }
                 });
                 None

@@ -47,7 +47,7 @@ impl Attempts {
             Ok(Some(message)) => message,
             Ok(None) => {
                 self.breaker.undecided();
-                tracing::info!(jti = %mail.jti, kind = mail.kind.as_str(), "a mail has nothing to say any more");
+                tracing::info!(jti = %mail.jti, kind = mail.kind.as_str(), "dropped an email that is no longer needed");
                 return self.queue.forget(&mail.id).await;
             }
             Err((fault, problem)) => {
@@ -64,7 +64,7 @@ impl Attempts {
                 self.record(&mail, &answer, now).await?;
                 if let Err(error) = self.compose.accepted(&mail, now).await {
                     let cause = crate::telemetry::chain(&error);
-                    tracing::warn!(jti = %mail.jti, cause, "cannot start the time of what a mail brings");
+                    tracing::warn!(jti = %mail.jti, cause, "cannot start the lifetime of the link or code in an email");
                 }
                 self.server_works().await
             }
@@ -102,7 +102,7 @@ impl Attempts {
             let was_open = self.breaker.is_open();
             let next_at = self.breaker.failed(error.fault(), self.clock.now());
             if !was_open {
-                tracing::error!("mails wait for the mail server: {problem}");
+                tracing::error!("the mail server is failing; emails are waiting: {problem}");
             }
             let is_too_old = self.clock.now() >= mail.queued_at.plus(GIVE_UP);
             return match is_too_old {
@@ -118,7 +118,7 @@ impl Attempts {
     async fn message(&self, mail: &QueuedMail) -> Result<Option<Message>, (MailFault, String)> {
         let now = self.clock.now();
         let addressed = self.compose.compose(mail, now).await.map_err(|error| {
-            tracing::warn!(jti = %mail.jti, cause = crate::telemetry::chain(&error), "cannot write a letter");
+            tracing::warn!(jti = %mail.jti, cause = crate::telemetry::chain(&error), "cannot compose the email");
             (MailFault::Later, "the letter could not be written".to_owned())
         })?;
         let Some(AddressedLetter { to, letter, headers }) = addressed else { return Ok(None) };
@@ -154,7 +154,7 @@ impl Attempts {
 
     async fn give_up(&self, mail: &QueuedMail, fault: MailFault, problem: &str) -> Result<(), QueryError> {
         let (kind, domain) = (mail.kind.as_str(), mail.domain());
-        tracing::error!(jti = %mail.jti, kind, domain, "a mail was given up: {problem}");
+        tracing::error!(jti = %mail.jti, kind, domain, "gave up sending an email: {problem}");
         self.queue.failed(mail, fault, problem, self.clock.now()).await
     }
 }

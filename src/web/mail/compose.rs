@@ -10,7 +10,7 @@ use crate::web::mail::queue::QueuedMail;
 
 /// A mail could not be composed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write a letter")]
+#[error("cannot compose the email")]
 pub struct ComposeError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 impl ComposeError {

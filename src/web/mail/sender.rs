@@ -85,7 +85,7 @@ impl MailSender {
         while !*stopping.borrow_and_update() {
             if let Err(error) = self.send_due(Some(&mut stopping)).await {
                 let cause = crate::telemetry::chain(&error);
-                tracing::warn!(cause, "cannot look into the mail queue");
+                tracing::warn!(cause, "cannot read the mail queue");
             }
             self.attempts.transport.close_idle();
             let rest = self.until_next().await;
@@ -258,7 +258,7 @@ impl MailSender {
             outcome = self.attempts.deliver(mail.clone()) => outcome,
             () = self.until_reservation_lost(&mail) => {
                 self.attempts.breaker.undecided();
-                tracing::warn!(mail = %mail.id, "an attempt lost its mail, and was given up");
+                tracing::warn!(mail = %mail.id, "an attempt lost its reservation and was aborted");
                 Ok(())
             }
             () = self.out_of_time() => {

@@ -54,7 +54,7 @@ impl TestMailer {
         match tokio::time::timeout(PATIENCE, send(MailRules::clone(&self.0), to, now)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(crate::telemetry::chain(&error).to_string()),
-            Err(_) => Err(format!("the mail server gave no answer within {} seconds", PATIENCE.as_secs())),
+            Err(_) => Err(format!("the mail server did not respond within {} seconds", PATIENCE.as_secs())),
         }
     }
 }

@@ -183,7 +183,7 @@ impl MailTransport {
                 let (shown, folder, bytes) = (path.clone(), folder.clone(), message.formatted());
                 let writing = tokio::task::spawn_blocking(move || write(&folder, &path, &bytes));
                 writing.await.map_err(io::Error::other)??;
-                tracing::info!("a mail is in the outbox: {}", shown.display());
+                tracing::info!("wrote an email to the outbox: {}", shown.display());
                 Ok("written to the outbox".to_owned())
             }
             MailTransport::Smtp(server) => server.send(message).await,
@@ -201,9 +201,9 @@ impl MailTransport {
             MailTransport::Smtp(server) => {
                 let dialogue = server.connect().await?;
                 let tls = if dialogue.is_encrypted() { "with TLS" } else { "without TLS" };
-                let log_in = if server.credentials.as_os_str().is_empty() { "" } else { ", logged in" };
+                let log_in = if server.credentials.as_os_str().is_empty() { "" } else { ", and logged in" };
                 dialogue.quit().await;
-                Ok(format!("{} answers {tls}{log_in}", server.name()))
+                Ok(format!("Connected to {} {tls}{log_in}", server.name()))
             }
         }
     }

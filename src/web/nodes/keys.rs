@@ -23,13 +23,13 @@ pub enum NodeError {
     #[error("the settings have no `[[node]]` with the name `{0}`")]
     Unknown(String),
     /// The node already has a key.
-    #[error("the node `{0}` has a key already; `oncelink nodes rekey {0}` gives it another")]
+    #[error("the node `{0}` already has a key; run `oncelink nodes rekey {0}` to replace it")]
     HasKey(String),
     /// The node has no key.
-    #[error("the node `{0}` has no key; `oncelink nodes add {0}` makes one")]
+    #[error("the node `{0}` has no key; run `oncelink nodes add {0}` to create one")]
     HasNoKey(String),
     /// There is no such node to remove.
-    #[error("there is no node `{0}`; `oncelink nodes list` shows which there are")]
+    #[error("there is no node `{0}`; run `oncelink nodes list` to see all nodes")]
     NotThere(String),
 }
 

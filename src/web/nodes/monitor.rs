@@ -48,13 +48,13 @@ impl NodeMonitor {
                 tracing::debug!(
                     node = node.name,
                     cause = crate::telemetry::chain(&trouble),
-                    "a node has trouble"
+                    "a node has a problem"
                 );
                 troubles.push(format!("the download service `{}` {}", node.name, trouble.sentence()));
             }
         }
         if nodes.choose().await?.is_none() {
-            troubles.push("no download service may be given tokens".to_owned());
+            troubles.push("no download service can accept new downloads".to_owned());
         }
         let last = Some((Instant::now(), troubles.clone()));
         *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = last;

@@ -29,12 +29,12 @@ pub enum NodeKeyError {
     },
     /// Others than the owner may read the file.
     #[error(
-        "others than its owner may read the node key {}; run `chmod 600` on it, or delete it to get a new one",
+        "other users can read the node key {}; run `chmod 600` on it, or delete it to get a new one",
         .0.display()
     )]
     Exposed(PathBuf),
     /// It is too short or has invalid characters.
-    #[error("the node key {} is no key; delete it to get a new one", .0.display())]
+    #[error("the node key {} is not a valid key; delete it to get a new one", .0.display())]
     Damaged(PathBuf),
     /// The operating system gave no random bytes.
     #[error(transparent)]
@@ -56,7 +56,7 @@ impl NodeKey {
         }
         let key = Secret::random::<32>()?;
         private_file::make(path, format!("{}\n", key.reveal()).as_bytes()).map_err(|error| match error {
-            Unmade::Io(source) => NodeKeyError::Io { action: "make", path: path.to_owned(), source },
+            Unmade::Io(source) => NodeKeyError::Io { action: "create", path: path.to_owned(), source },
             Unmade::Random(error) => error.into(),
         })?;
         read(path)

@@ -39,18 +39,16 @@ pub enum NodeTrouble {
     #[error("cannot be reached")]
     Unreachable(#[source] HttpError),
     /// It doesn't accept our commands.
-    #[error("refuses our commands: it holds other public keys than ours, or it is another node")]
+    #[error("refuses our commands: it has different public keys, or is a different node")]
     Refuses,
     /// The response doesn't prove that it has the node's key.
-    #[error(
-        "does not show its node key: another key lies in its `download.node_key`, or something else answers"
-    )]
+    #[error("did not prove its node key: its `download.node_key` differs, or another server responded")]
     WrongKey,
     /// It is the right node, but can't serve now.
     #[error("is not ready")]
     NotReady,
     /// The response is not one of a download service.
-    #[error("answers {0}, as no download service does")]
+    #[error("responded with unexpected status {0}")]
     Answer(u16),
     /// The question could not be signed.
     #[error("could not be asked")]
@@ -63,9 +61,9 @@ impl NodeTrouble {
         match self {
             NodeTrouble::Unreachable(_) => "cannot be reached",
             NodeTrouble::Refuses => "refuses our commands",
-            NodeTrouble::WrongKey => "does not show its node key",
+            NodeTrouble::WrongKey => "did not prove its node key",
             NodeTrouble::NotReady => "is not ready",
-            NodeTrouble::Answer(_) => "does not answer as a download service",
+            NodeTrouble::Answer(_) => "did not respond like a download service",
             NodeTrouble::Issue(_) => "could not be asked",
         }
     }

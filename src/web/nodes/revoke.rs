@@ -18,13 +18,13 @@ pub enum RevokeError {
     #[error("cannot reach the download service")]
     Unreachable(#[from] HttpError),
     /// The download service responded with another status than success.
-    #[error("the download service answered {0}")]
+    #[error("the download service responded with status {0}")]
     Answer(u16),
     /// The download service's used-token store failed.
-    #[error("the download service could not put it on record")]
+    #[error("the download service could not record the revocation")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The previous delivery failed; this one is tried later.
-    #[error("the download service did not take the ones before")]
+    #[error("the download service failed the previous revocations")]
     Waiting,
     /// The database failed.
     #[error(transparent)]

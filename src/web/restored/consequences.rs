@@ -63,12 +63,12 @@ impl RestoreDetector {
         tracing::error!(
             sessions,
             links,
-            "the account database was put back from a backup: it is as of {back_to}, and what was done since is \
-             undone. Everybody is logged out; links with a limited number of downloads wait until their owners \
-             resume them, or `oncelink links resume --restored`, for their downloads since are not counted. \
-             Accounts that were disabled or deleted since, passwords that were changed, rights that were taken \
-             and links that were stopped are as they were then: look through `oncelink user list` and the log \
-             lines of `oncelink::audit`"
+            "the account database was restored from a backup as of {back_to}, and every change after that is \
+             lost. Everyone is logged out. Links with a limited number of downloads are paused until their \
+             owners or `oncelink links resume --restored` resume them, because their downloads since then are \
+             not counted. Accounts that were disabled or deleted since then, passwords that were changed, and \
+             rights and links that were revoked are as they were before: go through `oncelink user list` and \
+             the log lines of `oncelink::audit`"
         );
         Ok(true)
     }

@@ -26,13 +26,13 @@ pub enum RestoreDetectionError {
     #[error(transparent)]
     Query(#[from] QueryError),
     /// The store of used action links failed.
-    #[error("the account database can't keep used action links")]
+    #[error("the account database cannot record used action links")]
     Store(#[from] StoreError),
     /// The operating system gave no random bytes for an id.
     #[error(transparent)]
     Random(#[from] RandomError),
     /// The mark file of a restore can't be read or removed.
-    #[error("cannot take note of the restore that {} tells of; mend its permissions", path.display())]
+    #[error("cannot process the restore marker {}; check its permissions", path.display())]
     Mark {
         /// The mark file.
         path: PathBuf,
@@ -115,7 +115,7 @@ impl RestoreDetector {
             }
             Err(error) => {
                 let (cause, path) = (chain(&error), standings.witness.display());
-                tracing::warn!(cause, %path, "what is remembered of the account database can't be read; begun again");
+                tracing::warn!(cause, %path, "cannot read the remembered standing of the account database; starting over");
             }
         }
         standings.begin_branch().await?;
@@ -174,7 +174,7 @@ impl RestoreDetector {
             Some(remembered) => self.compare_with(&remembered).await.map(|_| ()),
             None => {
                 tracing::warn!(
-                    "a download service remembers what this web app never said; was a key replaced?"
+                    "a download service sent a standing that this web app did not sign; was a key replaced?"
                 );
                 Ok(())
             }
@@ -302,7 +302,7 @@ impl RestoreDetector {
             Ok(Ok(())) => self.known().witnessed = Some(latest),
             Ok(Err(error)) => {
                 let cause = chain(&error);
-                tracing::error!(cause, "cannot remember where the account database stands: mend the disk");
+                tracing::error!(cause, "cannot write the standing of the account database; check the disk");
             }
             // The runtime is shutting down; the next start writes it.
             Err(_) => {}

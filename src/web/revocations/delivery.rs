@@ -179,8 +179,8 @@ impl Revocations {
         let cause =
             "the settings have no download service with this address; `oncelink nodes remove` if it is gone";
         match first {
-            true => tracing::warn!(count, node = audience, cause, "tokens wait to be revoked"),
-            false => tracing::error!(count, node = audience, cause, "tokens wait to be revoked"),
+            true => tracing::warn!(count, node = audience, cause, "revocations are waiting"),
+            false => tracing::error!(count, node = audience, cause, "revocations are waiting"),
         }
     }
 

@@ -156,9 +156,9 @@ impl NodeLane {
         let (node, cause) = (&self.node.name, chain(error));
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         match *failing {
-            None => tracing::warn!(count, node, cause, "tokens wait to be revoked; trying on"),
+            None => tracing::warn!(count, node, cause, "revocations are waiting; retrying"),
             Some(said) if now.since(said) >= REMIND_EVERY => {
-                tracing::error!(count, node, cause, "tokens still wait to be revoked; trying on");
+                tracing::error!(count, node, cause, "revocations are still waiting; retrying");
             }
             Some(_) => return,
         }
@@ -213,6 +213,6 @@ mod tests {
         let levels: Vec<&str> = text.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
         assert_eq!(levels, ["WARN", "ERROR", "ERROR", "INFO", "WARN"], "{text}");
         assert!(text.lines().next().unwrap().contains("count=2") && text.contains("eu"), "{text}");
-        assert!(text.contains("the download service answered 503"), "{text}");
+        assert!(text.contains("the download service responded with status 503"), "{text}");
     }
 }

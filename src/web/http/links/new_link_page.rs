@@ -54,12 +54,12 @@ impl NewLinkPage {
             notices_off: true,
             errors: LinkFormErrors {
                 form: wrong("There is no such file any more."),
-                title: wrong("A title has at most 200 characters on one line."),
-                note: wrong("A note has at most 2,000 characters."),
-                uses: wrong("Write a whole number from 1 to 1,000,000, or nothing for any number."),
+                title: wrong("Use at most 200 characters on one line."),
+                note: wrong("Use at most 2,000 characters."),
+                uses: wrong("Enter a whole number from 1 to 1,000,000, or leave this empty for no limit."),
                 ends: wrong("This moment is in the past: choose a later one."),
-                password: wrong("A password has at least 8 characters."),
-                mailed_code: wrong("A code can only be mailed to recipients whom the link names."),
+                password: wrong("Use at least 8 characters."),
+                mailed_code: wrong("To use email codes, add at least one recipient."),
                 recipients: vec!["Line 2: “</textarea><b>nobody” is not a valid email address.".to_owned()],
             },
         }

@@ -25,7 +25,7 @@ pub enum QueueError {
     #[error(transparent)]
     Random(#[from] RandomError),
     /// The mail's details can't be serialized.
-    #[error("cannot write down a mail")]
+    #[error("cannot serialize the email")]
     Details(#[from] serde_json::Error),
 }
 
