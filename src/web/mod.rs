@@ -154,7 +154,7 @@ impl WebApp {
                 services.account_changes.clone(),
                 ends,
             ),
-            services: services,
+            services,
             throttle: Throttle::new(&settings.links),
             sent_forms: IdempotencyStore::new(db.clone()),
             rights: Rights::new(&settings.shares),

@@ -54,7 +54,7 @@ async fn check_says_whether_the_mail_server_takes_mail() {
     let web = web(&address).await;
     let line = checked(&web).await;
     assert!(
-        line.contains(&format!("ok       mail: Connected to 127.0.0.1:{} without TLS", smtp.port)),
+        line.contains(&format!("ok       mail: connected to 127.0.0.1:{} without TLS", smtp.port)),
         "{line}"
     );
     for (does, word) in [(Does::says("554 go away"), "go away"), (Does::Closes, "connecting")] {

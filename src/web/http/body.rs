@@ -57,7 +57,7 @@ pub(crate) async fn read_in_time(
 async fn read(mut payload: Payload, likely: usize, max: usize) -> Result<Bytes, WebError> {
     let mut body = BytesMut::with_capacity(likely);
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| WebError::Invalid("the body broke off"))?;
+        let chunk = chunk.map_err(|_| WebError::Invalid("the request body ended early"))?;
         if body.len() + chunk.len() > max {
             return Err(WebError::TooLarge(max));
         }

@@ -92,10 +92,10 @@ pub enum WebError {
     #[error("the node key does not fit")]
     NodeKeyUnknown,
     /// No download service can get a token now.
-    #[error("no download service may be given tokens")]
+    #[error("no download service can accept new downloads")]
     NoNode,
     /// A backend is unavailable.
-    #[error("something that is needed does not answer")]
+    #[error("a backend is unavailable")]
     Unavailable(#[source] Cause),
     /// An internal error.
     #[error("a fault of ours")]

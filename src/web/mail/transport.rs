@@ -203,7 +203,7 @@ impl MailTransport {
                 let tls = if dialogue.is_encrypted() { "with TLS" } else { "without TLS" };
                 let log_in = if server.credentials.as_os_str().is_empty() { "" } else { ", and logged in" };
                 dialogue.quit().await;
-                Ok(format!("Connected to {} {tls}{log_in}", server.name()))
+                Ok(format!("connected to {} {tls}{log_in}", server.name()))
             }
         }
     }

@@ -238,7 +238,7 @@ async fn expect(form: &mut Multipart, name: &str) -> Result<Option<String>, WebE
     }
     let reading = tokio::time::timeout(TEXT_TIMEOUT, field.bytes(MAX_TEXT));
     let bytes = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MAX_TEXT))?;
-    let bytes = bytes.map_err(|_| WebError::Invalid("the form broke off"))?;
+    let bytes = bytes.map_err(|_| WebError::Invalid("the request body ended early"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
     Ok(Some(text.to_owned()))
 }

@@ -32,7 +32,7 @@ pub(crate) async fn take(
     let node = app.services.nodes.of_key(presented).await?.ok_or(WebError::NodeKeyUnknown)?;
     let reading = tokio::time::timeout(REPORT_TIMEOUT, body.to_bytes_limited(MAX_REPORT));
     let body = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MAX_REPORT))?;
-    let body = body.map_err(|_| WebError::Invalid("the body broke off"))?;
+    let body = body.map_err(|_| WebError::Invalid("the request body ended early"))?;
     let report: Report =
         serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;
     let taken = app.deliveries.accept_report(&report, &node.public_url).await?;
