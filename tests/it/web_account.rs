@@ -13,7 +13,11 @@ async fn a_name_is_changed_or_the_mistake_is_said_beside_it() {
     let page = ada.get("/account").await.body;
     assert!(page.contains("Ada L.") && page.contains("Your name is changed"));
     let refused = ada.fill("/account", "/account/name", &[("name", "  ")]).await;
-    assert!(refused.status == 422 && refused.body.contains("A name has 1 to 100"), "{}", refused.body);
+    assert!(
+        refused.status == 422 && refused.body.contains("A name must be on one line and have 1 to 100"),
+        "{}",
+        refused.body
+    );
     web.stop().await;
 }
 
