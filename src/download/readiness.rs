@@ -62,7 +62,7 @@ async fn proof(state: &DownloadState, about: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&Secret::presented(&key).digest().prove(about)).ok()
 }
 
-/// Answers a question about the state of the service.
+/// Responds to a question about the state of the service.
 pub(super) fn probe(
     request: &HttpRequest,
     verdict: Result<(), String>,
@@ -76,7 +76,7 @@ pub(super) fn probe(
     }
 }
 
-/// Answers with a text.
+/// Responds with plain text.
 pub(super) fn plain(status: StatusCode, text: impl MessageBody + 'static) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response::harden(&mut response);

@@ -23,7 +23,7 @@ pub struct RunningServices {
     pub web: Option<SocketAddr>,
     /// The address of the download service's listener.
     pub download: Option<SocketAddr>,
-    /// The one-time link for creating the first administrator, if there is none yet. A secret.
+    /// The one-time link for creating the first administrator, or `None` if there is one already. It is a secret.
     pub first_admin_link: Option<String>,
     /// The settings with free ports filled in.
     pub settings: Settings,

@@ -14,7 +14,7 @@ pub(crate) fn tag_of(content: &[u8]) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest.as_ref()))
 }
 
-/// Answers 304 if the client has the content with this tag.
+/// Responds with 304 if the client has the content with this tag.
 pub(crate) fn unchanged(request: &HttpRequest, tag: &str) -> Result<Option<HttpResponse>, WebError> {
     let known = request.headers().get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
     let has_it = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));

@@ -24,17 +24,17 @@ pub(crate) fn get_or_head() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// Answers with a page.
+/// Responds with a page.
 pub(crate) fn html(page: &impl Template) -> Result<HttpResponse, WebError> {
     rerender(StatusCode::OK, page)
 }
 
-/// Answers with a page that loads a script of ours.
+/// Responds with a page that loads a script of ours.
 pub(crate) fn html_with_script(app: &AppState, page: &impl Template) -> Result<HttpResponse, WebError> {
     Ok(allow_script(app, html(page)?))
 }
 
-/// Answers with a page that shows the flash message which the browser brings, if any, for the last time.
+/// Responds with a page that shows the flash message which the browser brings, if any, for the last time.
 pub(crate) fn html_with_flash<P: Template>(
     app: &AppState,
     request: &HttpRequest,
@@ -62,13 +62,13 @@ pub(crate) fn without_flash(
     Ok(answer)
 }
 
-/// Answers with a page of that status, such as a form shown again with what was typed and what is wrong with
+/// Responds with a page of that status, such as a form shown again with what was typed and what is wrong with
 /// it.
 pub(crate) fn rerender(status: StatusCode, page: &impl Template) -> Result<HttpResponse, WebError> {
     Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(page.render()?))
 }
 
-/// Answers with a form shown again because a field is not valid.
+/// Responds with a form shown again because a field is not valid.
 pub(crate) fn unprocessable(page: &impl Template) -> Result<HttpResponse, WebError> {
     rerender(StatusCode::UNPROCESSABLE_ENTITY, page)
 }
@@ -104,7 +104,7 @@ pub(crate) fn redirect_to_download(address: &str) -> HttpResponse {
     answer
 }
 
-/// Answers with a page whose form a person sends who need not be logged in, and gives the browser the secret
+/// Responds with a page whose form a person sends who need not be logged in, and gives the browser the secret
 /// behind the form. The page's address may contain a link, so no other site is told it.
 pub(crate) fn with_form<P: Template>(
     request: &HttpRequest,

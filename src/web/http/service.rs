@@ -42,12 +42,12 @@ pub(crate) async fn change_password() -> HttpResponse {
     see_other("/account")
 }
 
-/// Answers that the process is up.
+/// Responds that the process is up.
 pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-/// Answers whether the app can do its work, in plain text for programs. Problems of download services are
+/// Responds whether the app can do its work, in plain text for programs. Problems of download services are
 /// only named in the text: pages work without them, so a web app is not taken out of service for them.
 pub(crate) async fn readyz(app: AppData) -> HttpResponse {
     let (mut answer, text) = match readiness(&app).await {
@@ -87,7 +87,7 @@ async fn readiness(app: &AppData) -> Result<String, String> {
     Ok(text)
 }
 
-/// Answers with the public keys. They may be cached for twenty seconds: a removed key must be refused
+/// Responds with the public keys. They may be cached for twenty seconds: a removed key must be refused
 /// everywhere within a minute, and download services ask every twenty seconds.
 pub(crate) async fn jwks(app: AppData) -> HttpResponse {
     let services = &app.services;

@@ -49,7 +49,7 @@ pub(super) fn admit(
     Ok(stream)
 }
 
-/// A lease as the store has it, of which so much is reserved.
+/// Returns the lease that the store has, with `reserved` bytes reserved.
 pub(super) fn lease(delivery: &Delivery, reserved: u64) -> Lease {
     Lease {
         resume_key: *delivery.resume_digest(),

@@ -64,7 +64,7 @@ async fn a_break_in_one_part_is_not_healed_by_the_end_of_another() {
     second.finish();
     drop(second);
     assert_eq!(sending.tally().state, DeliveryState::Broken, "the ledger would call that whole");
-    // Since the ledger does, it opens the file anew for whoever shows the key.
+    // The ledger would, so it must open the file again for a client that presents the key.
     let (before, sending) = (sending.tally(), Sending::restarted(100));
     let mut again = sending.resume(40..50).await;
     take(&mut again, 10);

@@ -146,7 +146,7 @@ async fn the_watermark_never_passes_a_redemption_that_is_not_told() {
     claim.intend().await.unwrap();
     receipts.report(None).await.unwrap();
     assert_eq!(desk.web.told_until(), T0);
-    // Redeemed, and not put down how it stands yet.
+    // The token is redeemed, but the state of its delivery is not recorded yet.
     let (sending, stream) = Sending::redeemed(10, 0..10);
     let delivery = Arc::new(Delivery::recorded(jti(1), &lease_on(10), Some(Secret::presented("key")), T0));
     drop((sending, stream));

@@ -23,7 +23,7 @@ pub(super) const LEASE: Duration = Duration::from_secs(3600);
 pub(super) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 pub(super) const KIB: u64 = 1024;
 
-/// A file of which some bytes left, seen as a receipt sees it.
+/// A download in progress, with the receipt that would be written for it.
 pub(super) struct Sending {
     pub(super) ledger: Arc<Ledger>,
     pub(super) delivery: Arc<Delivery>,

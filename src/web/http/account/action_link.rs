@@ -127,7 +127,7 @@ async fn status(app: &AppState, link: &VerifiedAction) -> Result<ActionLinkStatu
     })
 }
 
-/// Answers with the page for a link that has done its work.
+/// Responds with the page for a link that has done its work.
 pub(crate) fn done_page(action: CompletedAction) -> Result<HttpResponse, WebError> {
     html(&ActionDonePage::new(action))
 }

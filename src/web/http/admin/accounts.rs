@@ -132,7 +132,7 @@ async fn rerender_account(
     unprocessable(&page)
 }
 
-/// Answers with the outcome of a change.
+/// Responds with the outcome of a change.
 async fn into_response<T>(
     app: &AppData,
     form: &AdminForm<T>,

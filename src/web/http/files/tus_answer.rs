@@ -14,7 +14,7 @@ use crate::web::uploads::{Joining, Upload, UploadStage};
 const EXTENSIONS: &str =
     "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation";
 
-/// Answers what we support of the protocol.
+/// Responds with what we support of the protocol.
 pub(crate) fn capabilities(app: &AppData) -> HttpResponse {
     let mut answer = HttpResponse::NoContent();
     answer.insert_header(("tus-version", VERSION)).insert_header(("tus-extension", EXTENSIONS));
@@ -25,7 +25,7 @@ pub(crate) fn capabilities(app: &AppData) -> HttpResponse {
     answer.finish()
 }
 
-/// Answers that an upload was created, perhaps with its first bytes.
+/// Responds that an upload was created, perhaps with its first bytes.
 pub(crate) fn created(upload: &Upload, with_bytes: bool) -> HttpResponse {
     let mut answer = HttpResponse::Created();
     answer.insert_header((LOCATION, format!("/uploads/{}", upload.id)));
@@ -37,7 +37,7 @@ pub(crate) fn created(upload: &Upload, with_bytes: bool) -> HttpResponse {
     answer.finish()
 }
 
-/// Answers how far an upload is, and what the client said about it.
+/// Responds with how far an upload is, and what the client said about it.
 pub(crate) fn state(upload: &Upload) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     progress(&mut answer, upload);

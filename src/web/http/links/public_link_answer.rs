@@ -52,7 +52,7 @@ impl PageOptions {
     }
 }
 
-/// Answers with the page or, to a program, the facts.
+/// Responds with the page or, to a program, the facts.
 ///
 /// # Errors
 /// When nothing can be downloaded with the link, and for a program when its press was refused.

@@ -13,17 +13,17 @@ use crate::web::http::problem::signup_closed_page::SignUpClosedPage;
 use crate::web::http::tus_error::{TusError, VERSION};
 use crate::web::shares::error::StorageError;
 
-/// Answers with the page about a refusal.
+/// Responds with the page about a refusal.
 pub(crate) fn page(status: StatusCode, wait: Option<u64>, page: &RefusalPage) -> HttpResponse {
     html(builder(status, wait), page, &page.headline)
 }
 
-/// Answers with the same as a problem document.
+/// Responds with the same as a problem document.
 pub(crate) fn json(status: StatusCode, slug: &str, wait: Option<u64>, page: &RefusalPage) -> HttpResponse {
     problem(builder(status, wait), status, slug, &page.headline, &page.what)
 }
 
-/// Answers that nothing can be downloaded with a link.
+/// Responds that nothing can be downloaded with a link.
 pub(crate) fn closed_link(why: ClosedReason, as_json: bool) -> HttpResponse {
     let answer = builder(why.status(), why.wait());
     match as_json {
@@ -32,19 +32,19 @@ pub(crate) fn closed_link(why: ClosedReason, as_json: bool) -> HttpResponse {
     }
 }
 
-/// Answers a program that a press lacks something.
+/// Tells a program that a press lacks something.
 pub(crate) fn press(error: PressError) -> HttpResponse {
     let status = error.status();
     problem(HttpResponse::build(status), status, error.slug(), reason(status), error.sentence())
 }
 
-/// Answers that not everyone may sign up.
+/// Responds that not everyone may sign up.
 pub(crate) fn signup_closed(by_invitation: bool) -> HttpResponse {
     let page = SignUpClosedPage::new(by_invitation);
     html(HttpResponse::Forbidden(), &page, &page.chrome.title)
 }
 
-/// Answers a download service whose node key is missing or does not fit.
+/// Responds to a download service whose node key is missing or does not fit.
 pub(crate) fn node_key(status: StatusCode) -> HttpResponse {
     let mut answer = HttpResponse::build(status);
     if status == StatusCode::UNAUTHORIZED {
@@ -53,7 +53,7 @@ pub(crate) fn node_key(status: StatusCode) -> HttpResponse {
     answer.content_type("text/plain; charset=utf-8").body("this is no node key\n")
 }
 
-/// Answers a client of the upload protocol.
+/// Responds to a client of the upload protocol.
 pub(crate) fn tus(error: &TusError) -> HttpResponse {
     let (status, sentence) = (error.status(), error.sentence());
     let mut answer = builder(status, error.wait());
