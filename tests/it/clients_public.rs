@@ -10,7 +10,7 @@ use crate::support::client::{Client, Partial};
 use crate::support::pattern;
 use crate::support::proxy::{Line, Proxy};
 use crate::support::web::{Browser as Program, PASSWORD};
-use crate::web_link_taken::Stage;
+use crate::web_link_downloads::Stage;
 
 const MIB: usize = 1024 * 1024;
 const SIZE: usize = 24 * MIB;

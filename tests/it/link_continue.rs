@@ -15,7 +15,7 @@ use crate::support::pattern;
 use crate::support::programs::run;
 use crate::support::proxy::{Line, Proxy};
 use crate::support::web::{Answer, Browser};
-use crate::web_link_taken::Stage;
+use crate::web_link_downloads::Stage;
 
 const MIB: usize = 1024 * 1024;
 const SIZE: usize = 24 * MIB;

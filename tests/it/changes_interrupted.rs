@@ -2,7 +2,7 @@
 //! what was done is in the audit log, and what is in the audit log was done.
 //!
 //! The short loop runs with all other tests. The long one:
-//! `ONCELINK_TEST_HANG_UPS=1000 ONCELINK_TEST_KILLS=100 cargo test --release deeds_cut_off`.
+//! `ONCELINK_TEST_HANG_UPS=1000 ONCELINK_TEST_KILLS=100 cargo test --release changes_interrupted`.
 
 use std::collections::BTreeSet;
 use std::fs;
