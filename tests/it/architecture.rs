@@ -310,7 +310,7 @@ fn only_the_web_app_and_the_command_line_name_the_private_key() {
 }
 
 #[test]
-fn services_are_told_plain_values_and_not_all_settings() {
+fn services_get_plain_values_and_not_all_settings() {
     // The web app's rooms are still to follow.
     let homes: &[&str] = &["src/config/", "src/server/", "src/cli/", "src/web/"];
     only_homes_name(&[("Settings", homes)]);

@@ -297,13 +297,13 @@ fn every_folder_has_a_row() {
 }
 
 #[test]
-fn rooms_form_no_ring() {
+fn rooms_form_no_cycle() {
     let mut settled: BTreeSet<&str> = BTreeSet::new();
     while settled.len() < TABLE.len() {
         let next = TABLE.iter().find(|(room, imports)| {
             !settled.contains(room) && imports.iter().all(|import| settled.contains(import))
         });
-        settled.insert(next.expect("a ring of rooms in the table").0);
+        settled.insert(next.expect("a cycle of rooms in the table").0);
     }
 }
 

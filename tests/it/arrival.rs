@@ -29,7 +29,7 @@ async fn a_download_is_complete_while_its_connection_stays_open() {
 }
 
 #[actix_web::test]
-async fn what_lies_unread_on_the_way_is_not_complete_and_not_counted_when_it_is_lost() {
+async fn bytes_still_in_transit_are_not_complete_and_not_counted_when_lost() {
     let services = BothServices::start().await;
     let content = pattern(6 * MIB);
     services.put("a.bin", &content);

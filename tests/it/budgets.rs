@@ -46,7 +46,7 @@ async fn count(web: &TestWeb, table: &'static str) -> i64 {
 }
 
 #[actix_web::test]
-async fn presses_of_one_link_from_one_address_are_bounded_and_others_go_on() {
+async fn presses_of_one_link_from_one_address_are_limited_and_others_are_not() {
     let (web, mut browser) = ada_with(|settings| {
         behind_a_proxy(settings);
         settings.links.presses = 5;
@@ -73,7 +73,7 @@ async fn presses_of_one_link_from_one_address_are_bounded_and_others_go_on() {
 }
 
 #[actix_web::test]
-async fn one_account_fills_no_mailbox_and_who_is_not_mailed_is_named() {
+async fn one_account_can_t_fill_a_mailbox_and_recipients_not_mailed_are_named() {
     let (web, mut browser) = ada_with(|_| {}).await;
     let with_mail = |recipients| [("recipients", recipients), ("mail", "yes")];
     for _ in 0..3 {
@@ -94,7 +94,7 @@ async fn one_account_fills_no_mailbox_and_who_is_not_mailed_is_named() {
 }
 
 #[actix_web::test]
-async fn a_form_that_is_sent_twice_makes_one_thing() {
+async fn a_form_that_is_sent_twice_takes_effect_once() {
     let (web, mut browser) = ada_with(|_| {}).await;
     let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
     let wish = fields(&[("recipients", "r@example.org"), ("mail", "yes"), ("csrf", &csrf)]);
@@ -147,7 +147,7 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
 }
 
 #[actix_web::test]
-async fn two_processes_make_one_link_of_a_form_that_is_sent_to_both() {
+async fn two_processes_create_one_link_for_a_form_sent_to_both() {
     let (mut web, mut browser) = ada_with(|_| {}).await;
     let twin = web.twin().await;
     let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
@@ -161,7 +161,7 @@ async fn two_processes_make_one_link_of_a_form_that_is_sent_to_both() {
 }
 
 #[actix_web::test]
-async fn a_pasted_list_reaches_everybody_or_names_who_can_t_be_read() {
+async fn a_pasted_list_reaches_everybody_or_names_the_entries_that_can_t_be_read() {
     let (web, mut browser) = ada_with(|_| {}).await;
     let list =
         "Ann <a@example.org>, \"Lee, Bob\" <b@example.org>;\tc@example.org\r\nmailto:d@example.org,;\n";
@@ -210,7 +210,7 @@ async fn no_mailbox_gets_the_words_of_a_stranger() {
 }
 
 #[actix_web::test]
-async fn strangers_who_sign_up_for_somebody_don_t_keep_them_from_a_reset() {
+async fn strangers_who_sign_up_for_somebody_can_t_prevent_their_reset() {
     let web = TestWeb::spawn_with(behind_a_proxy).await;
     web.account("ada@example.org", &[]).await;
     for n in 0..9 {
@@ -243,7 +243,7 @@ async fn strangers_who_sign_up_for_somebody_don_t_keep_them_from_a_reset() {
 }
 
 #[actix_web::test]
-async fn a_wrong_password_counts_for_the_link_and_not_only_for_one_of_its_recipients() {
+async fn a_wrong_password_counts_for_the_link_and_not_only_for_one_recipient() {
     let (web, mut browser) = ada_with(|settings| {
         behind_a_proxy(settings);
         settings.links.password_guesses = 10;
@@ -273,7 +273,7 @@ async fn a_wrong_password_counts_for_the_link_and_not_only_for_one_of_its_recipi
 }
 
 #[actix_web::test]
-async fn a_network_of_many_neighbourhoods_is_slowed_down_too() {
+async fn a_network_of_many_neighborhoods_is_slowed_down_too() {
     let web = TestWeb::spawn_with(behind_a_proxy).await;
     let mut statuses = Vec::new();
     for net in 0..100 {
@@ -428,7 +428,7 @@ async fn looking_at_an_upload_changes_nothing() {
 }
 
 #[actix_web::test]
-async fn what_people_put_in_stands_in_the_audit_log() {
+async fn new_folders_and_uploads_are_in_the_audit_log() {
     let (web, mut browser) = ada_with(|_| {}).await;
     browser.fill("/account", "/manage/make-folder", &[("folder", "/open"), ("name", "new")]).await;
     let ada = Uploader::of(browser.clone()).await;
@@ -442,7 +442,7 @@ async fn what_people_put_in_stands_in_the_audit_log() {
 }
 
 #[actix_web::test]
-async fn making_the_first_administrator_is_the_first_line_of_the_audit_log() {
+async fn creating_the_first_administrator_is_the_first_line_of_the_audit_log() {
     let web = TestWeb::spawn().await;
     let link = web.app.first_admin_link().await.unwrap().unwrap();
     let path = link.strip_prefix(&web.base).unwrap().to_owned();
@@ -464,7 +464,7 @@ async fn making_the_first_administrator_is_the_first_line_of_the_audit_log() {
 }
 
 #[actix_web::test]
-async fn what_only_looks_or_is_refused_does_not_wait_for_the_database() {
+async fn views_and_refused_requests_do_not_wait_for_a_write_transaction() {
     let (web, mut browser) = ada_with(|settings| settings.web.account_quota = 1000).await;
     let ada = Uploader::of(browser.clone()).await;
     let begun = ada.begin("/open", "begun.bin", 400).await;

@@ -155,7 +155,7 @@ impl Cut {
 }
 
 #[actix_web::test]
-async fn what_was_cut_off_is_finished_or_undone_by_the_next_start() {
+async fn an_interrupted_change_is_finished_or_undone_by_the_next_start() {
     for act in &ACTS {
         for is_done in [false, true] {
             let case = format!("{}, {is_done}", act.deed);
@@ -200,7 +200,7 @@ async fn what_was_cut_off_is_finished_or_undone_by_the_next_start() {
 }
 
 #[actix_web::test]
-async fn an_act_in_a_share_that_is_not_there_waits_for_it() {
+async fn a_change_in_an_unavailable_share_waits_for_it() {
     let act = &ACTS[0];
     let mut cut = Cut::at(act, true).await;
     let aside = cut.share.with_extension("aside");
@@ -218,7 +218,7 @@ async fn an_act_in_a_share_that_is_not_there_waits_for_it() {
 }
 
 #[actix_web::test]
-async fn the_trash_is_swept_of_what_has_no_row_but_not_before_its_time() {
+async fn trash_entries_without_a_row_are_removed_but_not_before_their_time() {
     // The entry was deleted at true time, and the tests' clock is ahead.
     let real = oncelink::clock::Clock::wall().now();
     let web = TestWeb::spawn_with(|settings| {

@@ -10,7 +10,7 @@ use crate::support::web::PASSWORD;
 const MIB: usize = 1024 * 1024;
 
 #[actix_web::test]
-async fn an_owner_watches_a_download_come_break_and_end() {
+async fn an_owner_watches_a_download_start_break_off_and_end() {
     let Some(browser) = Browser::start().await else { return };
     let services = BothServices::start().await;
     services.put("我这一辈子 & a long name.bin", &pattern(20 * MIB));

@@ -88,7 +88,7 @@ fn after_a_write_that_failed_nothing_is_served_until_the_next_start() {
 }
 
 #[test]
-fn after_a_write_that_found_the_disk_full_the_service_goes_on_once_there_is_room() {
+fn after_a_write_on_a_full_disk_the_service_continues_once_there_is_room() {
     if !has_program("strace") {
         return;
     }
@@ -228,7 +228,7 @@ fn a_full_disk_stops_the_service_until_there_is_room_and_loses_nothing() {
 }
 
 #[test]
-fn a_start_on_a_full_disk_says_why_not_and_loses_nothing() {
+fn a_start_on_a_full_disk_works_or_says_why_not_and_loses_nothing() {
     if !can_mount() {
         return;
     }

@@ -236,7 +236,7 @@ impl Model<'_> {
 }
 
 #[test]
-fn whatever_happens_only_who_began_continues_and_it_never_counts() {
+fn whatever_happens_only_the_visitor_who_began_continues_and_that_never_counts() {
     static RECIPIENTS: AtomicU32 = AtomicU32::new(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for desk in runtime.block_on(Desk::all(Some(2))) {
@@ -366,7 +366,7 @@ async fn a_file_that_was_replaced_is_another_download() {
 }
 
 #[actix_web::test]
-async fn addresses_are_forgotten_when_nothing_can_be_continued_by_them() {
+async fn addresses_are_deleted_when_they_can_no_longer_continue_anything() {
     for desk in Desk::all(Some(2)).await {
         begin(&desk, false, (Some(1), Some(1)), 0, Event::Broken).await;
         let db = &desk.desks[0].db;

@@ -178,7 +178,7 @@ async fn a_press_right_after_the_break_waits_for_the_news_of_it() {
 }
 
 #[actix_web::test]
-async fn a_restart_loses_nothing_and_while_the_download_service_is_away_the_use_is_kept() {
+async fn a_restart_loses_nothing_and_the_use_is_kept_while_the_download_service_is_down() {
     let mut stage = start().await;
     let made = stage.make(&BIG).await;
     let first = program_presses(&stage, "192.0.2.1", &made).await;
@@ -295,7 +295,7 @@ async fn where_the_address_proves_nothing_only_the_cookie_continues() {
 }
 
 #[actix_web::test]
-async fn whom_an_unknown_proxy_forwards_is_not_known_by_an_address() {
+async fn a_client_of_an_untrusted_proxy_is_not_recognized_by_an_address() {
     let mut stage = Stage::start_with(|_| {}).await;
     let made = stage.make(&[("uses", "3"), BIG[0]]).await;
     let mut browser = Browser::at(&stage.base);

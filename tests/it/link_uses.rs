@@ -175,7 +175,7 @@ async fn the_last_use_works_and_an_unlimited_link_never_ends() {
 }
 
 #[actix_web::test]
-async fn what_was_not_redeemed_is_released_and_what_was_is_not() {
+async fn unredeemed_uses_are_released_and_redeemed_ones_are_not() {
     for desk in Desk::all(Some(3)).await {
         let unredeemed = desk.take(None, "/books/a.txt").await;
         let sent = desk.take(None, "/books/a.txt").await;
@@ -219,7 +219,7 @@ async fn a_delivery_that_sent_nothing_gives_its_use_back_once() {
 }
 
 #[actix_web::test]
-async fn a_browser_takes_each_file_once_per_use() {
+async fn a_browser_gets_each_file_once_per_use() {
     for desk in Desk::all(Some(2)).await {
         let a = desk.take(Some("mark"), "/books/a.txt").await;
         let b = desk.take(Some("mark"), "/books/b.txt").await;
@@ -285,7 +285,7 @@ async fn a_link_that_is_closed_gives_nothing() {
 }
 
 #[actix_web::test]
-async fn presses_and_receipts_at_once_stay_exact_and_never_wait_in_a_ring() {
+async fn presses_and_receipts_at_once_stay_exact_and_never_deadlock() {
     for desk in Desk::all(Some(1_000)).await {
         let mut tokens = Vec::new();
         for n in 0..40 {
@@ -311,7 +311,7 @@ async fn presses_and_receipts_at_once_stay_exact_and_never_wait_in_a_ring() {
 }
 
 #[actix_web::test]
-async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() {
+async fn a_token_that_is_issued_again_keeps_its_end_and_is_not_issued_after_it() {
     for desk in Desk::all(Some(1)).await {
         let jti = desk.take(Some("mark"), "/books/a.txt").await;
         let pressed_at = async |seconds: u64| {

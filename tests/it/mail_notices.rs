@@ -58,7 +58,7 @@ fn address(notice: &Mail) -> String {
 }
 
 #[actix_web::test]
-async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
+async fn a_notice_is_turned_off_by_one_click_without_a_login_or_a_cookie() {
     for services in stages().await {
         download(&services).await;
         let mails = || outbox(&services.settings.outbox_dir());
@@ -165,7 +165,7 @@ async fn an_account_shows_and_changes_whether_it_gets_notices() {
 }
 
 #[actix_web::test]
-async fn links_codes_and_what_concerns_the_safety_of_an_account_can_t_be_turned_off() {
+async fn links_codes_and_mails_about_account_security_can_t_be_turned_off() {
     let web = TestWeb::spawn_with(|settings| settings.web.public_url = public()).await;
     let ada = web.account("ada@example.org", &[]).await;
     let now = web.clock.now();

@@ -181,7 +181,7 @@ async fn a_revocation_reaches_each_tokens_node_and_one_that_is_down_delays_nobod
 }
 
 #[actix_web::test]
-async fn the_web_app_tells_which_node_is_not_the_one_it_should_be() {
+async fn the_web_app_reports_a_node_that_is_not_the_one_it_should_be() {
     let mut site = Site::start().await;
     site.add(0).await;
     eventually("the web app is ready again", async || site.readyz().await == "ready\n").await;
@@ -206,7 +206,7 @@ async fn the_web_app_tells_which_node_is_not_the_one_it_should_be() {
 }
 
 #[actix_web::test]
-async fn a_question_without_our_signature_learns_only_whether_the_node_is_ready() {
+async fn an_unsigned_question_learns_only_whether_the_node_is_ready() {
     let mut site = Site::start().await;
     site.add(0).await;
     let url = format!("{}/readyz", site.settings.nodes[0].inner_url);
@@ -261,7 +261,7 @@ async fn tell(site: &Site, key: &str, report: &Report) -> u16 {
 }
 
 #[actix_web::test]
-async fn a_node_is_heard_only_about_its_own_tokens_and_no_more_once_it_is_removed() {
+async fn a_node_may_report_only_its_own_tokens_and_nothing_once_it_is_removed() {
     let site = Site::start().await;
     let one = site.desk.db.nodes.add("one", T0).await.unwrap();
     let two = site.desk.db.nodes.add("two", T0).await.unwrap();
@@ -286,7 +286,7 @@ async fn a_node_is_heard_only_about_its_own_tokens_and_no_more_once_it_is_remove
 }
 
 #[actix_web::test]
-async fn a_use_is_not_freed_by_saying_that_it_is_over_before_its_token_has_ended() {
+async fn a_use_is_not_released_by_a_report_that_it_is_over_before_its_token_has_expired() {
     let site = Site::start().await;
     let key = site.desk.db.nodes.add("one", T0).await.unwrap();
     let (jti, _) = site.desk.token("a.bin", T0).await;
@@ -314,7 +314,7 @@ async fn a_use_is_not_freed_by_saying_that_it_is_over_before_its_token_has_ended
 }
 
 #[actix_web::test]
-async fn an_unstarted_delivery_that_is_over_frees_its_use_once_its_token_has_ended() {
+async fn an_unstarted_delivery_that_is_over_releases_its_use_once_its_token_has_expired() {
     let site = Site::start().await;
     let key = site.desk.db.nodes.add("one", T0).await.unwrap();
     let (jti, _) = site.desk.token("a.bin", T0).await;
@@ -350,7 +350,7 @@ async fn a_process_that_is_gone_for_good_holds_nothing_back_once_it_is_removed()
 }
 
 #[actix_web::test]
-async fn removing_a_node_frees_what_was_begun_there_and_not_what_was_had_whole() {
+async fn removing_a_node_releases_uses_begun_there_except_completed_ones() {
     let site = Site::start().await;
     let key = site.desk.db.nodes.add("one", T0).await.unwrap();
     let mut jtis = Vec::new();

@@ -31,13 +31,13 @@ async fn on_each_database() -> Vec<BothServices> {
 }
 
 #[actix_web::test]
-async fn a_download_is_told_from_its_first_byte_to_its_last() {
+async fn a_download_is_reported_from_its_first_byte_to_its_last() {
     for services in on_each_database().await {
-        Box::pin(a_download_is_told(services)).await;
+        Box::pin(a_download_is_reported(services)).await;
     }
 }
 
-async fn a_download_is_told(services: BothServices) {
+async fn a_download_is_reported(services: BothServices) {
     services.put("a.bin", &pattern(20 * MIB));
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
@@ -60,7 +60,7 @@ async fn a_download_is_told(services: BothServices) {
 }
 
 #[actix_web::test]
-async fn a_client_that_hangs_up_has_not_all_and_one_that_comes_back_has() {
+async fn a_download_is_incomplete_after_a_hang_up_and_complete_once_resumed() {
     let services = BothServices::start().await;
     let content = pattern(20 * MIB);
     services.put("a.bin", &content);
@@ -86,7 +86,7 @@ async fn a_client_that_hangs_up_has_not_all_and_one_that_comes_back_has() {
 }
 
 #[actix_web::test]
-async fn looking_and_asking_for_headers_is_no_delivery_and_a_refusal_neither() {
+async fn views_head_requests_and_refusals_are_not_deliveries() {
     let services = BothServices::start().await;
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
@@ -106,7 +106,7 @@ async fn looking_and_asking_for_headers_is_no_delivery_and_a_refusal_neither() {
 }
 
 #[actix_web::test]
-async fn of_parallel_requests_one_is_told_and_one_use_is_used() {
+async fn parallel_requests_are_one_delivery_and_one_use() {
     let services = BothServices::start().await;
     services.put("a.bin", &pattern(100_000));
     let desk = &services.desk;
@@ -129,13 +129,13 @@ async fn of_parallel_requests_one_is_told_and_one_use_is_used() {
 }
 
 #[actix_web::test]
-async fn a_use_is_free_again_when_its_token_ran_out_unredeemed() {
+async fn a_use_is_released_when_its_token_expires_unredeemed() {
     for services in on_each_database().await {
-        Box::pin(a_use_is_free_again(services)).await;
+        Box::pin(a_use_is_released(services)).await;
     }
 }
 
-async fn a_use_is_free_again(services: BothServices) {
+async fn a_use_is_released(services: BothServices) {
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
     let (forgotten, link) = desk.token("a.bin", services.clock.now()).await;
@@ -159,13 +159,13 @@ async fn a_use_is_free_again(services: BothServices) {
 }
 
 #[actix_web::test]
-async fn of_several_nodes_each_says_at_once_what_frees_a_use() {
+async fn with_several_nodes_a_use_is_released_once_each_has_reported() {
     for services in on_each_database().await {
-        Box::pin(several_nodes_free_a_use(services)).await;
+        Box::pin(several_nodes_release_a_use(services)).await;
     }
 }
 
-async fn several_nodes_free_a_use(services: BothServices) {
+async fn several_nodes_release_a_use(services: BothServices) {
     let (desk, audience, since) = (&services.desk, "http://nodes.test", services.clock.now());
     let tell = async |node: &str| {
         let report = oncelink::receipt::Report {
@@ -217,7 +217,7 @@ async fn a_revocation_ends_a_delivery_that_is_under_way() {
 }
 
 #[actix_web::test]
-async fn a_delivery_that_nobody_goes_on_with_is_over_when_the_lease_ends() {
+async fn a_delivery_that_nobody_continues_is_over_when_the_lease_ends() {
     let services = BothServices::start().await;
     services.put("a.bin", &pattern(20 * MIB));
     let desk = &services.desk;
@@ -257,7 +257,7 @@ async fn a_restart_forgets_nothing_and_the_key_completes_what_was_begun() {
 }
 
 #[actix_web::test]
-async fn after_a_restart_nothing_is_called_complete_of_which_a_part_is_missing() {
+async fn after_a_restart_a_download_with_a_missing_part_is_not_called_complete() {
     let mut services = BothServices::start().await;
     services.put("a.bin", &pattern(20 * MIB));
     let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
@@ -426,7 +426,7 @@ async fn a_line_of_the_log_that_was_altered_or_is_missing_is_found() {
 }
 
 #[actix_web::test]
-async fn a_download_of_no_link_has_no_receipt() {
+async fn a_download_without_a_link_has_no_receipt() {
     let services = BothServices::start().await;
     services.put("a.bin", &pattern(5000));
     let desk = &services.desk;
@@ -444,7 +444,7 @@ async fn a_download_of_no_link_has_no_receipt() {
 }
 
 #[actix_web::test]
-async fn the_address_is_kept_as_the_operator_has_set() {
+async fn the_address_is_kept_as_configured() {
     use oncelink::config::ReceiptAddress;
     for (keep, expected) in [(ReceiptAddress::Full, "127.0.0.7"), (ReceiptAddress::None, "")] {
         let services = BothServices::start_with(|settings| settings.web.receipt_address = keep).await;
@@ -484,7 +484,7 @@ async fn only_the_owner_sees_what_became_of_a_link() {
 }
 
 #[actix_web::test]
-async fn the_only_use_of_a_link_comes_back_until_it_is_taken_and_its_owner_sees_it_all() {
+async fn the_only_use_of_a_link_is_released_until_it_is_used_and_its_owner_sees_it_all() {
     use crate::support::web::{Browser, PASSWORD};
     // Press until it works.
     let mut services = BothServices::start_with(|settings| settings.links.presses = 0).await;

@@ -223,7 +223,7 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
 }
 
 #[actix_web::test]
-async fn nobody_without_the_node_key_is_heard() {
+async fn reports_without_the_node_key_are_refused() {
     let apart = SeparateServices::start().await;
     let url = apart.receipts_url();
     let (good, client) = (format!("Bearer {}", apart.key()), Client::default());
@@ -266,7 +266,7 @@ async fn nobody_without_the_node_key_is_heard() {
 }
 
 #[actix_web::test]
-async fn a_node_with_a_wrong_key_keeps_what_it_has_to_tell() {
+async fn a_node_with_a_wrong_key_keeps_its_reports() {
     let mut apart = SeparateServices::start().await;
     apart.put("a.bin", &pattern(5000));
     let right = std::fs::read(&apart.download_settings.download.node_key).unwrap();
@@ -298,7 +298,7 @@ async fn reported_after_restart(site: &Site, web: &SeparateServices) -> Vec<(Str
 }
 
 #[actix_web::test]
-async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that_it_ended() {
+async fn a_node_that_was_killed_in_the_middle_reports_that_it_began_and_never_that_it_ended() {
     let site = Site::new();
     let web = SeparateServices::start_for(Some(site.address)).await;
     site.put("large.bin", &pattern(20 * MIB));

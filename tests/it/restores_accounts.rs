@@ -108,7 +108,7 @@ fn put_back(stage: &Stage, backup: &Path) {
 }
 
 #[actix_web::test]
-async fn what_was_downloaded_since_the_backup_is_not_given_out_again() {
+async fn what_was_downloaded_since_the_backup_can_t_be_downloaded_again() {
     let mut stage = Stage::start().await;
     let mut ada = stage.ada().await;
     let once = make(&mut ada, &[("uses", "1")]).await;

@@ -56,7 +56,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn the_first_start_makes_a_key_and_the_second_finds_it() {
+fn the_first_start_creates_a_key_and_the_second_finds_it() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("data/keys");
     let first = Signer::open(&keys, NOW).unwrap();
@@ -72,7 +72,7 @@ fn the_first_start_makes_a_key_and_the_second_finds_it() {
 }
 
 #[test]
-fn every_kind_of_token_that_is_issued_is_good_where_it_belongs() {
+fn every_kind_of_issued_token_is_accepted_where_it_belongs() {
     let folder = tempfile::tempdir().unwrap();
     let issuer = issuer(Signer::open(&folder.path().join("keys"), NOW).unwrap());
     let ring = issuer.signer.ring(NOW).unwrap();
@@ -120,7 +120,7 @@ fn every_kind_of_token_that_is_issued_is_good_where_it_belongs() {
 }
 
 #[test]
-fn an_address_carries_any_name() {
+fn an_address_can_contain_any_name() {
     let folder = tempfile::tempdir().unwrap();
     let issuer = issuer(Signer::open(&folder.path().join("keys"), NOW).unwrap());
     let issued = issuer.issue_download(&DownloadTokenRequest::new("u1", &file()), NOW).unwrap();
@@ -281,7 +281,7 @@ fn many_first_starts_at_once_make_one_key() {
 }
 
 #[test]
-fn a_shared_secret_signs_and_shows_nothing_of_itself() {
+fn a_shared_secret_signs_and_is_not_shown_by_debug() {
     let secret = HmacSecret::new("node-1", b"01234567890123456789012345678901").unwrap();
     assert!(HmacSecret::new("node-1", b"0123456789012345678901234567890").is_err());
     assert!(HmacSecret::new("a\"b", b"01234567890123456789012345678901").is_err());

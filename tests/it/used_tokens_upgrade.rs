@@ -59,7 +59,7 @@ async fn is_read_and_goes_on(pool: AnyPool) {
 }
 
 #[actix_web::test]
-async fn tables_of_an_earlier_release_are_read_and_go_on_in_sqlite() {
+async fn tables_of_an_earlier_release_are_read_and_continued_in_sqlite() {
     sqlx::any::install_default_drivers();
     let folder = tempfile::tempdir().unwrap();
     let address = format!("sqlite://{}?mode=rwc", folder.path().join("tokens").display());
@@ -67,7 +67,7 @@ async fn tables_of_an_earlier_release_are_read_and_go_on_in_sqlite() {
 }
 
 #[actix_web::test]
-async fn tables_of_an_earlier_release_are_read_and_go_on_in_postgresql() {
+async fn tables_of_an_earlier_release_are_read_and_continued_in_postgresql() {
     let Some(address) = empty_schema().await else { return };
     is_read_and_goes_on(AnyPoolOptions::new().max_connections(2).connect(&address).await.unwrap()).await;
 }

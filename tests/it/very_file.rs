@@ -248,7 +248,7 @@ async fn a_transfer_goes_on_while_its_file_is_renamed_linked_deleted_or_gets_oth
 }
 
 #[actix_web::test]
-async fn a_share_identified_by_time_asks_for_size_and_time_alone() {
+async fn a_share_identified_by_time_compares_only_size_and_time() {
     let mut setup = Setup::default();
     setup.settings.shares[0].identity = Identity::Time;
     let node = setup.start().await;

@@ -5,7 +5,7 @@ use crate::support::web::{PASSWORD, TestWeb};
 const NEW: &str = "an entirely new password";
 
 #[actix_web::test]
-async fn a_name_is_changed_or_the_mistake_is_said_beside_it() {
+async fn a_name_is_changed_or_the_mistake_is_shown_beside_it() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;
@@ -22,7 +22,7 @@ async fn a_name_is_changed_or_the_mistake_is_said_beside_it() {
 }
 
 #[actix_web::test]
-async fn a_password_is_changed_by_who_knows_the_old_one_and_all_other_sessions_end() {
+async fn a_password_is_changed_only_with_the_old_one_and_all_other_sessions_end() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;
@@ -40,7 +40,7 @@ async fn a_password_is_changed_by_who_knows_the_old_one_and_all_other_sessions_e
 }
 
 #[actix_web::test]
-async fn another_address_counts_once_it_is_confirmed_there_and_the_old_one_is_told() {
+async fn a_new_address_counts_once_it_is_confirmed_there_and_the_old_one_is_informed() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;
@@ -71,7 +71,7 @@ async fn another_address_counts_once_it_is_confirmed_there_and_the_old_one_is_to
 }
 
 #[actix_web::test]
-async fn an_address_can_be_confirmed_with_the_password_and_not_when_it_was_taken_or_given_up() {
+async fn an_address_can_be_confirmed_with_the_password_and_not_when_it_was_taken_or_canceled() {
     let web = TestWeb::spawn().await;
     for email in ["ada@example.org", "bob@example.org"] {
         web.account(email, &[]).await;
@@ -99,7 +99,7 @@ async fn an_address_can_be_confirmed_with_the_password_and_not_when_it_was_taken
 }
 
 #[actix_web::test]
-async fn a_change_of_password_ends_a_change_of_address_that_waits() {
+async fn a_change_of_password_cancels_a_pending_change_of_address() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut thief = web.logged_in("ada@example.org").await;
@@ -115,7 +115,7 @@ async fn a_change_of_password_ends_a_change_of_address_that_waits() {
 }
 
 #[actix_web::test]
-async fn an_account_is_deleted_by_its_owner_with_all_that_was_his() {
+async fn an_account_is_deleted_by_its_owner_with_everything_in_it() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;

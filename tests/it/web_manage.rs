@@ -143,7 +143,7 @@ async fn nothing_is_moved_out_of_the_shares_or_through_a_symlink_that_leads_out(
 }
 
 #[actix_web::test]
-async fn what_is_thrown_away_comes_back_until_its_time_is_over() {
+async fn deleted_files_can_be_restored_until_their_retention_ends() {
     let desk = Desk::new().await;
     let share = desk.web.share("open").to_owned();
     fs::create_dir_all(share.join("a/b/c")).unwrap();
@@ -207,7 +207,7 @@ async fn a_deep_tree_is_removed_for_good() {
 }
 
 #[actix_web::test]
-async fn a_digest_and_what_counts_go_with_a_file_wherever_it_goes() {
+async fn a_digest_and_the_quota_follow_a_file_wherever_it_is_moved() {
     let desk = Desk::new().await;
     let uploader = Uploader::of(desk.web.logged_in("ada@example.org").await).await;
     fs::create_dir(desk.web.share("open").join("sub")).unwrap();

@@ -12,7 +12,7 @@ async fn sign_up(browser: &mut Browser) -> Answer {
 }
 
 #[actix_web::test]
-async fn who_signs_up_activates_in_the_same_browser_with_one_button_and_logs_in() {
+async fn a_person_who_signs_up_activates_in_the_same_browser_with_one_button_and_logs_in() {
     let web = TestWeb::spawn().await;
     let mut browser = web.browser();
     let sent = sign_up(&mut browser).await;
@@ -43,7 +43,7 @@ async fn who_signs_up_activates_in_the_same_browser_with_one_button_and_logs_in(
 }
 
 #[actix_web::test]
-async fn another_browser_shows_by_the_password_that_the_same_person_signed_up() {
+async fn in_another_browser_the_password_proves_who_signed_up() {
     let web = TestWeb::spawn().await;
     sign_up(&mut web.browser()).await;
     let path = web.mails().await[0].path();
@@ -106,7 +106,7 @@ async fn whether_there_is_an_account_shows_only_in_the_mailbox() {
 }
 
 #[actix_web::test]
-async fn a_newer_sign_up_ends_the_older_ones_link_and_password() {
+async fn a_newer_sign_up_invalidates_the_older_ones_link_and_password() {
     let web = TestWeb::spawn().await;
     let mut attacker = web.browser();
     let mut wish = WISH;
@@ -125,7 +125,7 @@ async fn a_newer_sign_up_ends_the_older_ones_link_and_password() {
 }
 
 #[actix_web::test]
-async fn a_link_that_is_over_or_replaced_offers_a_new_one_in_one_click() {
+async fn a_link_that_expired_or_was_replaced_offers_a_new_one_in_one_click() {
     let web = TestWeb::spawn().await;
     let mut browser = web.browser();
     sign_up(&mut browser).await;
@@ -167,7 +167,7 @@ async fn of_64_clicks_at_once_one_activates() {
 }
 
 #[actix_web::test]
-async fn an_account_that_nobody_activates_is_forgotten_after_a_week() {
+async fn an_account_that_nobody_activates_is_deleted_after_a_week() {
     let web = TestWeb::spawn().await;
     let mut browser = web.browser();
     sign_up(&mut browser).await;

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_is_told_once_however_much_was_missed() {
+    fn every_step_is_recorded_once_however_much_was_missed() {
         let stood = |started, state, resumed| DeliverySnapshot { started, state, resumed };
         let (fresh, running) =
             (stood(false, DeliveryState::Running, 0), stood(true, DeliveryState::Running, 0));

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn one_client_waits_for_itself_and_for_nobody_else() {
+    async fn one_client_delays_only_itself() {
         let turns = ClientSlots::default();
         let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
         let mut taken = Vec::new();

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_path_of_this_app_is_one() {
+    fn only_a_path_of_this_app_is_accepted() {
         for (text, expected) in [
             ("/", "/"),
             ("/files/books?sort=size&q=a b", "/files/books?sort=size&q=a%20b"),

@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_stands_as_its_owner_and_the_clock_say() {
+    fn the_status_of_a_link_depends_on_its_owner_and_the_clock() {
         let now = Timestamp::from_secs(1_800_000_000);
         let link = Link {
             id: LinkId::from_store(""),

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_has_its_share_of_turns_and_gives_each_back() {
+    fn a_client_has_its_share_of_places_and_returns_each() {
         let patience = LongPolls::default();
         let address = |last| IpAddr::from([192, 0, 2, last]);
         let turns: Vec<_> = (0..8).map_while(|_| patience.begin(address(1))).collect();

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_answer_is_quoted() {
+    fn only_the_servers_reply_is_quoted() {
         let of = |problem| answer_in(problem);
         assert_eq!(
             of("mail.example:25, recipient: 550 5.1.1 no, really: none"),

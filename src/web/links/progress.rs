@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_come_as_far_as_was_told_and_its_lease_allows() {
+    fn progress_depends_on_the_last_report_and_the_lease() {
         use DeliveryState::{Broken, Complete, Over, Running};
         let progress = |told| token(told).progress(&rules(), at(0));
         assert_eq!(progress(None), DownloadProgress::Unredeemed);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_may_continue_what_runs_and_an_address_only_what_was_interrupted() {
+    fn a_mark_may_continue_a_running_download_and_an_address_only_an_interrupted_one() {
         let browser = Visitor { mark: Some("m".to_owned()), client: Some("c".to_owned()) };
         let program = Visitor { mark: None, client: Some("c".to_owned()) };
         for (progress, by_mark, by_address) in [

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_turns_text_around_is_shown_as_what_it_is() {
+    fn characters_that_reverse_text_are_replaced() {
         let typed =
             LinkForm { title: "\u{202e}gpj.exe".to_owned(), note: "a\r\n\u{2067}b\tc".to_owned(), ..typed() };
         let terms = typed.check(None, NOW).unwrap();

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn domains_stand_in_ascii_in_headers_and_envelope() {
+    fn domains_are_in_ascii_in_headers_and_envelope() {
         let (message, text) = message("", "hello");
         assert!(text.is_ascii(), "{text}");
         assert!(text.contains("To: info@xn--bcher-kva.example\r\n"), "{text}");

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_answer_at_each_step_has_its_verdict() {
+    fn each_reply_at_each_step_has_its_verdict() {
         use MailFault::{Later, Mailbox, Operator, Refused, Server};
         use SmtpStep::{Connect, Content, Data, LogIn, Recipient, Sender, Tls};
         for (step, code, text, expected) in [

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_who_open_the_folder_get_the_same_key() {
+    fn everyone_who_opens_the_folder_gets_the_same_key() {
         let folder = tempfile::tempdir().unwrap();
         let keys: Vec<LinkKey> = std::thread::scope(|scope| {
             let open = || LinkKey::open(folder.path()).unwrap();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_others_may_read_or_that_is_none_is_refused() {
+    fn a_key_that_is_invalid_or_readable_by_others_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         LinkKey::open(folder.path()).unwrap();
         let path = folder.path().join(NAME);

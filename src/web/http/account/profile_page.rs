@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_stands_in_the_form_that_it_belongs_to() {
+    fn an_error_is_shown_in_the_form_that_it_belongs_to() {
         let errors = FieldErrors {
             current_password: Some("This is not your current password.".to_owned()),
             ..FieldErrors::default()

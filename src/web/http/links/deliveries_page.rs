@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_delivery_says_in_words_what_became_of_it() {
+    fn each_delivery_is_described_in_words() {
         let html = DeliveriesPart::sample().render().unwrap();
         for words in [
             "downloading, 63 %, resumed twice",

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_to_a_link_comes_off_and_nothing_else() {
+    fn what_was_added_to_a_link_is_removed_and_nothing_else() {
         for added in ["/", ".", ",", ")", "%3E", "%20", ").", "%22%3E", "%3C/a%3E", "%E2%80%9D", ":", "%0A"] {
             assert_eq!(mended(&format!("/l/Ab-_9{added}")).as_deref(), Some("/l/Ab-_9"), "{added}");
         }

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn log_ins_and_others_take_turns_and_each_asker_among_them() {
+    fn logins_and_others_take_turns_and_so_do_the_requesters_in_each() {
         let turns = HashScheduler::new(1);
         let first = turns.wait(Asker::Operator).unwrap().try_recv().unwrap();
         let waiting = [
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_asker_has_one_hash_at_a_time_though_more_could_run() {
+    fn a_requester_has_one_hash_at_a_time_even_if_more_could_run() {
         let turns = HashScheduler::new(4);
         let first = turns.wait(account("bob")).unwrap().try_recv().unwrap();
         let mut second = turns.wait(account("bob")).unwrap();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_hangs_up_gives_the_turn_on() {
+    fn a_requester_who_hangs_up_is_skipped() {
         let turns = HashScheduler::new(1);
         let first = turns.wait(Asker::Operator).unwrap().try_recv().unwrap();
         drop(turns.wait(account("bob")).unwrap());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_can_wait_are_told_so() {
+    fn a_request_beyond_the_limit_is_refused() {
         let turns = HashScheduler::new(1);
         let _first = turns.wait(Asker::Operator).unwrap().try_recv().unwrap();
         let waiting: Vec<_> = (0..WAITING_MAX).map(|_| turns.wait(account("bob")).unwrap()).collect();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_used_again() {
+    fn memory_is_reused() {
         let turns = HashScheduler::new(1);
         for _ in 0..3 {
             drop(turns.wait(Asker::Operator).unwrap().try_recv().unwrap());
