@@ -269,7 +269,7 @@ async fn the_password_is_asked_for_again_and_each_of_several_files_is_continued(
     assert!(none.status == 400 && none.body.contains("Choose which file to download."), "{}", none.body);
     let unknown = press(&mut browser, &made, &[("file", "7"), fields[1]]).await;
     assert!(
-        unknown.status == 404 && unknown.body.contains("This link has no such file."),
+        unknown.status == 404 && unknown.body.contains("This link does not have that file."),
         "{}",
         unknown.body
     );

@@ -11,7 +11,7 @@ async fn a_name_is_changed_or_the_mistake_is_shown_beside_it() {
     let mut ada = web.logged_in("ada@example.org").await;
     assert_eq!(ada.fill("/account", "/account/name", &[("name", "Ada L.")]).await.status, 303);
     let page = ada.get("/account").await.body;
-    assert!(page.contains("Ada L.") && page.contains("Your name is changed"));
+    assert!(page.contains("Ada L.") && page.contains("Your name has been changed"));
     let refused = ada.fill("/account", "/account/name", &[("name", "  ")]).await;
     assert!(
         refused.status == 422 && refused.body.contains("A name must be on one line and have 1 to 100"),
@@ -31,7 +31,7 @@ async fn a_password_is_changed_only_with_the_old_one_and_all_other_sessions_end(
     let refused = ada.fill("/account", "/account/password", &change("not the password")).await;
     assert!(refused.status == 422 && refused.body.contains("not your current password"), "{}", refused.body);
     assert_eq!(ada.fill("/account", "/account/password", &change(PASSWORD)).await.status, 303);
-    assert!(ada.get("/account").await.body.contains("Your password is changed"));
+    assert!(ada.get("/account").await.body.contains("Your password has been changed"));
     assert_eq!(other.get("/account").await.status, 303);
     let mails = web.mails().await;
     assert_eq!(mails.len(), 1, "the owner is notified by mail");
@@ -60,7 +60,7 @@ async fn a_new_address_counts_once_it_is_confirmed_there_and_the_old_one_is_info
     assert_eq!(web.browser().log_in("ada@new.example", PASSWORD).await.status, 403);
     let done = ada.fill(&path, &path, &[]).await;
     assert_eq!((done.status, done.location.as_deref()), (303, Some("/account")), "{}", done.body);
-    assert!(ada.get("/account").await.body.contains("is changed"));
+    assert!(ada.get("/account").await.body.contains("has been changed"));
     assert_eq!(web.browser().log_in("ada@example.org", PASSWORD).await.status, 403);
     assert_eq!(web.browser().log_in("ada@new.example", PASSWORD).await.status, 303);
     let told = web.mails().await;

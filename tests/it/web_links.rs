@@ -240,7 +240,7 @@ async fn a_link_is_changed_paused_resumed_and_revoked_and_all_of_it_is_logged() 
         edit(&[("title", "Another title"), ("uses", ""), ("note", "n"), ("ends", "2027-01-16T08:00")]);
     assert_eq!(browser.fill(&made.page, &made.page, &fields).await.status, 303);
     let page = browser.get(&made.page).await.body;
-    assert!(page.contains("The link is changed.") && page.contains("Another title"), "{page}");
+    assert!(page.contains("The link has been changed.") && page.contains("Another title"), "{page}");
     assert!(page.contains("<dd>Password</dd>"), "an empty field keeps the password: {page}");
     let public = visitor.get(&made.public[0]).await.body;
     assert!(
@@ -274,7 +274,7 @@ async fn a_link_is_changed_paused_resumed_and_revoked_and_all_of_it_is_logged() 
         ["link-made", "link-changed", "link-changed", "link-paused", "link-resumed", "link-revoked"];
     assert_eq!(actions, expected);
     assert!(lines.iter().all(|line| line.who == "ada@example.org" && line.subject.contains("(link ")));
-    assert!(lines[5].subject.contains("on /open/file.txt, for whoever has it"), "{:?}", lines[5]);
+    assert!(lines[5].subject.contains("on /open/file.txt, for anyone who has it"), "{:?}", lines[5]);
     assert!(matches!(
         chain::verify::<audit::AuditLine>(&web.outside.db).await.unwrap(),
         ChainVerdict::Whole { .. }

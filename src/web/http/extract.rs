@@ -283,5 +283,5 @@ fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, WebError> {
     let fields = Query::<T>::from_query(text);
     fields
         .map(Query::into_inner)
-        .map_err(|_| WebError::Invalid("the form lacks a field, or has one twice or too many"))
+        .map_err(|_| WebError::Invalid("the form has a missing, repeated or unexpected field"))
 }

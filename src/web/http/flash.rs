@@ -127,7 +127,7 @@ impl FlashMessage {
             FlashMessage::PasswordChanged => (
                 "password-changed",
                 FlashKind::Done,
-                "Your password is changed. Any other browser that was logged in has to log in again.",
+                "Your password has been changed. Any other browser that was logged in has to log in again.",
             ),
             FlashMessage::PasswordReset => {
                 ("password-reset", FlashKind::Done, "Your new password is saved. Log in with it.")
@@ -137,18 +137,18 @@ impl FlashMessage {
                 FlashKind::Done,
                 "Your account is active. Log in with the password that you chose.",
             ),
-            FlashMessage::NameChanged => ("name-changed", FlashKind::Done, "Your name is changed."),
+            FlashMessage::NameChanged => ("name-changed", FlashKind::Done, "Your name has been changed."),
             FlashMessage::AddressRequested => (
                 "address-requested",
                 FlashKind::Done,
-                "A mail is on its way to the new address. The link in it makes the change; until then \
-                 nothing changes.",
+                "An email is on its way to the new address. Open the link in it to confirm the change; until \
+                 then your address stays the same.",
             ),
-            FlashMessage::AddressKept => ("address-kept", FlashKind::Done, "Your address stays as it is."),
+            FlashMessage::AddressKept => ("address-kept", FlashKind::Done, "Your address was not changed."),
             FlashMessage::AddressChanged => (
                 "address-changed",
                 FlashKind::Done,
-                "Your email address is changed. From now on you log in with it.",
+                "Your email address has been changed. From now on you log in with it.",
             ),
             FlashMessage::Saved => ("saved", FlashKind::Done, "Changes saved."),
             FlashMessage::SessionsEnded => {
@@ -157,10 +157,10 @@ impl FlashMessage {
             FlashMessage::AccountDeleted => (
                 "account-deleted",
                 FlashKind::Done,
-                "Your account is deleted, and you are logged out everywhere.",
+                "Your account has been deleted, and you are logged out everywhere.",
             ),
             FlashMessage::LinkMade => ("link-made", FlashKind::Done, "Your link is ready."),
-            FlashMessage::LinkChanged => ("link-changed", FlashKind::Done, "The link is changed."),
+            FlashMessage::LinkChanged => ("link-changed", FlashKind::Done, "The link has been changed."),
             FlashMessage::LinkPaused => (
                 "link-paused",
                 FlashKind::Done,

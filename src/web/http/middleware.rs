@@ -19,7 +19,7 @@ use crate::web::shares::error::StorageError;
 
 /// The turn did not come in time.
 #[derive(Debug, thiserror::Error)]
-#[error("too much is asked for at once")]
+#[error("too many requests at once")]
 struct Busy;
 
 /// Has a request that only reads wait for its client's turn.

@@ -159,7 +159,7 @@ fn about(id: &LinkId, title: &str, files: &[FilePath], recipients: usize) -> Str
         count => format!(" and {} more", count - 1),
     };
     let whom = match recipients {
-        0 => "whoever has it".to_owned(),
+        0 => "anyone who has it".to_owned(),
         count => format!("{count} named"),
     };
     format!("{title} (link {id}) on {first}{more}, for {whom}")

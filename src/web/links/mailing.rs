@@ -220,7 +220,7 @@ mod tests {
             Some("550 5.1.1 no, really: none")
         );
         assert_eq!(of("[::1]:25, content: 552 full"), Some("552 full"));
-        assert_eq!(of("mail.example:25, content: no answer within 10 minutes"), None);
-        assert_eq!(of("the letter could not be written"), None);
+        assert_eq!(of("mail.example:25, content: no reply within 600 s"), None);
+        assert_eq!(of("the email could not be composed"), None);
     }
 }

@@ -136,7 +136,7 @@ impl Visit<'_> {
         let new = NewAccount { email, name, admin, groups, password };
         match services.accounts.add_first_administrator(new, self.place.address, now).await? {
             AddOutcome::New(account) => {
-                tracing::info!(account = %account.id, "the first administrator is made");
+                tracing::info!(account = %account.id, "the first administrator was created");
                 enter(self.app, &account, typed, self.place).await
             }
             AddOutcome::NotTheFirst => done_page(CompletedAction::Activated),

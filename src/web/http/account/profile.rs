@@ -174,7 +174,7 @@ pub(crate) async fn change_address(
     let mut errors = FieldErrors::default();
     let email = parse_field::<Email>(&fields.email, &mut errors.email);
     if email.as_ref().is_some_and(|email| email.as_str() == who.account().email.as_str()) {
-        errors.email = Some("This is the address that you have.".to_owned());
+        errors.email = Some("This is already your address.".to_owned());
     }
     let (account, is_own) = proven(&app, &who, &fields.current_password, &place).await?;
     if !is_own {

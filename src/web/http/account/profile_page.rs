@@ -118,7 +118,7 @@ struct NotDone {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let account = ProfilePage::sample();
-    let text = "Your password is changed.".to_owned();
+    let text = "Your password has been changed.".to_owned();
     let calm = ProfilePage {
         chrome: Chrome {
             flash: Some(Flash { kind: FlashKind::Done, text }),

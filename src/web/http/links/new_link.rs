@@ -188,7 +188,7 @@ pub(crate) async fn make(
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
     }
-    let files = files_of(&fields.files).ok_or(WebError::Invalid("these are no files"))?;
+    let files = files_of(&fields.files).ok_or(WebError::Invalid("these are not file paths"))?;
     let (mail, typed) = (fields.mail.is_some(), LinkForm::from(fields));
     let now = app.services.clock.now();
     let rerender_form = async |typed: LinkForm, errors: LinkFormErrors| {
@@ -202,7 +202,11 @@ pub(crate) async fn make(
         Err(errors) => return rerender_form(typed, *errors).await,
     };
     if readable(&app, &who, files.clone()).await?.is_none() {
-        return rerender_form(typed, whole("Not all of these files are there any more.")).await;
+        return rerender_form(
+            typed,
+            whole("Some of these files no longer exist, or you may no longer read them."),
+        )
+        .await;
     }
     if terms.title.is_empty() {
         terms.title = title_of(&files);
@@ -255,14 +259,14 @@ pub(crate) async fn make(
 /// Returns what to say about recipients whom this account has mailed too often.
 fn too_many_mails(full: &[&Email]) -> Vec<String> {
     let named = full.iter().take(NAMED_MAX).map(|email| {
-        let sentence = "has had as many mails from you as one mailbox gets within an hour. Try again later, or \
-                        make the link without mails and pass it on yourself.";
+        let sentence = "has already received as many mails from you as are allowed within an hour. Try again \
+                        later, or make the link without mails and send it yourself.";
         format!("{email} {sentence}")
     });
     let mut sentences: Vec<String> = named.collect();
     let more = full.len().saturating_sub(NAMED_MAX);
     if more > 0 {
-        sentences.push(format!("{more} more recipients have had too many mails."));
+        sentences.push(format!("{more} more recipients have received too many mails from you."));
     }
     sentences
 }

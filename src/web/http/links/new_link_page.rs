@@ -53,7 +53,7 @@ impl NewLinkPage {
             mail: true,
             notices_off: true,
             errors: LinkFormErrors {
-                form: wrong("There is no such file any more."),
+                form: wrong("Some of these files no longer exist, or you may no longer read them."),
                 title: wrong("Use at most 200 characters on one line."),
                 note: wrong("Use at most 2,000 characters."),
                 uses: wrong("Enter a whole number from 1 to 1,000,000, or leave this empty for no limit."),

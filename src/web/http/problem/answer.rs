@@ -50,7 +50,7 @@ pub(crate) fn node_key(status: StatusCode) -> HttpResponse {
     if status == StatusCode::UNAUTHORIZED {
         answer.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }
-    answer.content_type("text/plain; charset=utf-8").body("this is no node key\n")
+    answer.content_type("text/plain; charset=utf-8").body("the node key is missing or wrong\n")
 }
 
 /// Responds to a client of the upload protocol.

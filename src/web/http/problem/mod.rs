@@ -127,10 +127,7 @@ fn page_about(request: &HttpRequest, status: StatusCode, known: Option<&WebError
         Some(WebError::Storage(error)) => RefusalPage::saying(status.as_u16(), error.sentence()),
         Some(WebError::TooLarge(max)) => RefusalPage::saying(
             status.as_u16(),
-            format!(
-                "The form is larger than {}, which is the most that this service takes.",
-                size(*max as u64)
-            ),
+            format!("The form is larger than {}, which is the maximum.", size(*max as u64)),
         ),
         Some(WebError::OtherAddress(public_url)) => RefusalPage {
             next: format!("Open {public_url} instead."),
