@@ -11,7 +11,7 @@ use crate::web::http::flash::FlashMessage;
 /// The length of 32 bytes in base64url.
 const SECRET_LENGTH: usize = 43;
 
-/// Reads and makes cookies. Over https, their names have the prefix `__Host-`, so that browsers refuse them
+/// Reads and creates cookies. Over https, their names have the prefix `__Host-`, so that browsers refuse them
 /// from any other host and from http.
 #[derive(Clone, Debug)]
 pub struct Cookies {

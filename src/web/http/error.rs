@@ -37,7 +37,7 @@ pub enum WebError {
     /// Nobody is logged in.
     #[error("nobody is logged in")]
     NotSignedIn,
-    /// There is nothing at this address, or this person may not know of it.
+    /// There is nothing at this address, or this person may not know that there is.
     #[error("there is nothing here")]
     NotFound,
     /// The form does not come from a page of ours that is still valid.
@@ -46,7 +46,7 @@ pub enum WebError {
     /// The browser does not return our cookies.
     #[error("the browser keeps no cookies")]
     NoCookies,
-    /// The form was sent to another address than the app's own, which is this one.
+    /// The form was sent to another address than the app's own, which is in the field.
     #[error("the form was sent to another address than {0}")]
     OtherAddress(String),
     /// The request can't be understood.
@@ -88,7 +88,7 @@ pub enum WebError {
     /// A download service's report has no node key.
     #[error("there is no node key")]
     NodeKeyMissing,
-    /// The node key of a report is not one of ours, or another node's.
+    /// The node key of a report is unknown, or belongs to another node.
     #[error("the node key is wrong")]
     NodeKeyUnknown,
     /// No download service can get a token now.
@@ -165,7 +165,7 @@ impl ResponseError for WebError {
         }
     }
 
-    /// Returns only the status; [`crate::web::http::problem::edge`] writes the rest as the reader prefers it.
+    /// Returns only the status; [`crate::web::http::problem::edge`] adds the rest as the client prefers it.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }

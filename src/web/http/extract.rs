@@ -159,8 +159,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
 }
 
 /// A form to an address that alone gives access, sent from a page of ours or by a program. It relies on no
-/// cookie, so a foreign page could do no more than its author can. Browsers must still send it from a page of
-/// ours.
+/// cookie, so a foreign page could do no more than the page's author can. Browsers must still send it from a
+/// page of ours.
 pub struct OpenForm<T> {
     /// The form's fields; an empty body has none.
     pub fields: T,

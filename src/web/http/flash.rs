@@ -36,7 +36,7 @@ pub enum FlashMessage {
     LinkResumed,
     /// A link was revoked.
     LinkRevoked,
-    /// A link was closed, but the download service does not know yet.
+    /// A link was paused or revoked, but the download service does not know yet.
     LinkClosedUnheard,
     /// A folder was created.
     FolderMade,

@@ -23,7 +23,7 @@ pub enum PressError {
     UnknownFile,
 }
 
-/// Where on the page an error stands.
+/// Where on the page an error is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PressField {
     Password,

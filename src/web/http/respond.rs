@@ -97,15 +97,15 @@ pub(crate) fn redirect_again(app: &AppState, before: &EarlierResult) -> Result<H
     }
 }
 
-/// Redirects to the download service, which is not told the page that the browser comes from.
+/// Redirects to the download service, without revealing the page that the browser comes from.
 pub(crate) fn redirect_to_download(address: &str) -> HttpResponse {
     let mut answer = see_other(address);
     answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }
 
-/// Responds with a page whose form a person sends who need not be logged in, and gives the browser the secret
-/// behind the form. The page's address may contain a link, so no other site is told it.
+/// Responds with a page whose form can be sent without a login, and gives the browser the secret behind the
+/// form. The page's address may contain a link, so it is not revealed to other sites.
 pub(crate) fn with_form<P: Template>(
     request: &HttpRequest,
     cookies: &Cookies,

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 
 use crate::web::shares::error::StorageError;
 
-/// The version of the protocol that we speak.
+/// The version of the protocol that we support.
 pub(crate) const VERSION: &str = "1.0.0";
 
 /// The media type of the bytes of an upload.
@@ -24,10 +24,10 @@ pub enum TusError {
     /// The request does not come from a page of ours.
     #[error("the request lacks the session's CSRF token")]
     Foreign,
-    /// The client speaks another version of the protocol.
+    /// The client uses another version of the protocol.
     #[error("the client uses another version of tus")]
     Version,
-    /// The method has no meaning here.
+    /// The method is not supported here.
     #[error("the method is not supported here")]
     Method,
     /// The body has another media type than [`BYTES`].

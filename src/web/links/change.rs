@@ -96,8 +96,8 @@ impl Links {
         if paused {
             self.issued.end_terms(&mut transaction, &link.id, now).await?;
         }
-        let deed = if paused { AuditEvent::LinkPaused } else { AuditEvent::LinkResumed };
-        self.finish(transaction, changed.rows_affected() > 0, link, actor, deed, now).await
+        let event = if paused { AuditEvent::LinkPaused } else { AuditEvent::LinkResumed };
+        self.finish(transaction, changed.rows_affected() > 0, link, actor, event, now).await
     }
 
     /// Revokes a link and its live tokens permanently. Returns false if the link was already revoked.
@@ -128,12 +128,12 @@ impl Links {
         changed: bool,
         link: &Link,
         actor: &Actor,
-        deed: AuditEvent,
+        event: AuditEvent,
         now: Timestamp,
     ) -> Result<bool, LinkError> {
         if changed {
             let subject = format!("{} (link {})", link.title, link.id);
-            audit::append(&mut transaction, actor, deed, &subject, now).await?;
+            audit::append(&mut transaction, actor, event, &subject, now).await?;
             self.db.commit(transaction).await?;
             self.issued.revocations.wake();
         }

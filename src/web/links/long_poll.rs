@@ -70,7 +70,7 @@ impl Drop for LongPoll {
 }
 
 /// Whether news may arrive that changes the result of a program's request: a running download may turn out
-/// to be interrupted. If no use is left, a token that was just given out may also turn out to be redeemed.
+/// to be interrupted. If no use is left, a token that was just issued may also turn out to be redeemed.
 pub fn may_change(begun: &[BegunDownload], none_left: bool, rules: &LeaseRules, now: Timestamp) -> bool {
     let mut runs = false;
     for one in begun {

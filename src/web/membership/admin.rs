@@ -102,7 +102,7 @@ impl AccountAdmin {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<ChangeOutcome, SelfServiceError> {
-        let deed = if disabled { AuditEvent::Disabled } else { AuditEvent::Enabled };
+        let event = if disabled { AuditEvent::Disabled } else { AuditEvent::Enabled };
         let mut transaction = self.db.begin().await?;
         let Some(administers) = lock(&mut transaction, &account.id).await? else {
             return Ok(ChangeOutcome::Overtaken);
@@ -119,7 +119,7 @@ impl AccountAdmin {
         if disabled && administers && nobody_else_administers(&mut transaction, &account.id).await? {
             return Ok(ChangeOutcome::LastAdministrator);
         }
-        audit::append(&mut transaction, actor, deed, account.email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, event, account.email.as_str(), now).await?;
         self.account_changes.commit(transaction, &account.id).await?;
         self.issued.revocations.wake();
         Ok(ChangeOutcome::Done)
@@ -211,12 +211,12 @@ impl AccountAdmin {
     /// See [`SelfServiceError`].
     pub async fn note(
         &self,
-        deed: AuditEvent,
+        event: AuditEvent,
         email: &Email,
         now: Timestamp,
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        audit::append(&mut transaction, &Actor::operator(), deed, email.as_str(), now).await?;
+        audit::append(&mut transaction, &Actor::operator(), event, email.as_str(), now).await?;
         Ok(transaction.commit().await?)
     }
 

@@ -218,7 +218,7 @@ impl SelfService {
         seen: &Account,
         password: &StoredPassword,
         actor: &Actor,
-        deed: AuditEvent,
+        event: AuditEvent,
         asked: RequestOrigin,
         now: Timestamp,
     ) -> Result<ChangeOutcome, SelfServiceError> {
@@ -227,7 +227,7 @@ impl SelfService {
             return Ok(ChangeOutcome::Overtaken);
         }
         drop_address_change(&mut transaction, &seen.id).await?;
-        audit::append(&mut transaction, actor, deed, seen.email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, event, seen.email.as_str(), now).await?;
         let details = MailDetails { asked: Some(asked), ..MailDetails::of(&seen.id) };
         let mail = NewMail::new(MailKind::PasswordChanged, &seen.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;

@@ -183,7 +183,7 @@ impl Visit<'_> {
         redirect_with_flash(self.app, "/login", FlashMessage::Activated)
     }
 
-    /// Another browser: the person proves by the password that it was they who signed up.
+    /// Another browser: the person proves with the password that they are the one who signed up.
     async fn with_password(&self, account: &Account) -> Result<HttpResponse, WebError> {
         let typed = Password::presented(&self.form.fields.password);
         let address = self.place.address;

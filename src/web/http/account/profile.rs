@@ -76,8 +76,8 @@ async fn rerender_form(
     unprocessable(&page)
 }
 
-/// Returns the account, as fresh as the database has it, and whether the password is its own. Somebody with a
-/// stolen session must not be able to do what can't be undone, nor to guess the password at leisure.
+/// Returns the account as it is in the database now, and whether the password is its current one. Someone
+/// with a stolen session must not be able to do what can't be undone, or to guess the password unhindered.
 async fn proven(
     app: &AppState,
     who: &SignedIn,

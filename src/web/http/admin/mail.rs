@@ -138,7 +138,7 @@ pub(crate) async fn discard(app: AppData, form: AdminForm<MailForm>) -> Result<H
     redirect_to_list(&app, found).await
 }
 
-/// Redirects to the list, and first counts again the mails that the page's warning is about.
+/// Redirects to the list, after updating the number of stuck mails that the page's notice shows.
 async fn redirect_to_list(app: &AppData, found: bool) -> Result<HttpResponse, WebError> {
     if !found {
         return Err(WebError::NotFound);

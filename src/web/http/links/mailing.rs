@@ -22,7 +22,7 @@ pub(crate) struct SendAgainForm {
     recipient: RecipientId,
 }
 
-/// `POST /links/{id}/send`: mails the link to a recipient whom no mail has reached, or not for long.
+/// `POST /links/{id}/send`: mails the link to a recipient whom no mail has reached, or none recently.
 pub(crate) async fn send_again(
     app: AppData,
     id: Path<String>,

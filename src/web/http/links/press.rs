@@ -116,7 +116,7 @@ pub(crate) async fn take(
             }
         }
         UseDecision::UsedUp | UseDecision::Closed => {
-            // The link has changed since we looked, or all uses are taken: say what is true now.
+            // The link has changed since we looked, or all uses are taken: show its current state.
             let opened = open(&app, &code).await?;
             return match why_not(&app, &opened, &press, now).await? {
                 Some(why) => Err(WebError::LinkClosed(why)),

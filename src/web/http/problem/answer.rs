@@ -44,7 +44,7 @@ pub(crate) fn signup_closed(by_invitation: bool) -> HttpResponse {
     html(HttpResponse::Forbidden(), &page, &page.chrome.title)
 }
 
-/// Responds to a download service whose node key is missing or does not fit.
+/// Responds to a download service whose node key is missing or wrong.
 pub(crate) fn node_key(status: StatusCode) -> HttpResponse {
     let mut answer = HttpResponse::build(status);
     if status == StatusCode::UNAUTHORIZED {
