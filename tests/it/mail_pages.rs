@@ -277,12 +277,12 @@ async fn administrators_see_on_every_page_that_mail_is_stuck_and_nobody_else_doe
         web.app.send_due_mails().await.unwrap();
         look().await;
         let away = site_notice(&mut root, "/files/").await;
-        assert_eq!(away.as_deref(), Some("The mail server isn’t taking email."));
+        assert_eq!(away.as_deref(), Some("The mail server isn’t accepting email."));
         web.pass(HOUR);
         let mut root = web.logged_in("root@example.org").await;
         look().await;
         let away = site_notice(&mut root, "/files/").await;
-        assert_eq!(away.as_deref(), Some("The mail server isn’t taking email. 1 email can’t be sent."));
+        assert_eq!(away.as_deref(), Some("The mail server isn’t accepting email. 1 email can’t be sent."));
         smtp.follow(|at, _| (at == At::Rcpt).then(|| Does::says("450 4.2.0 come back")));
         web.app.send_due_mails().await.unwrap();
         look().await;

@@ -100,10 +100,10 @@ async fn mails_that_somebody_waits_for_are_sent_first() {
         let before = smtp.seen().taken.len();
         forgot(&web, "ada@example.org").await;
         let asked = smtp.seen().taken.len();
-        let seen = smtp.until("the reset leaves", |seen| seen.taken.iter().skip(before).any(is_hers)).await;
+        let seen = smtp.until("the reset is sent", |seen| seen.taken.iter().skip(before).any(is_hers)).await;
         let place = seen.taken.iter().rposition(is_hers).unwrap();
         // The mails that were being sent, and one more that each connection takes meanwhile.
-        assert!(place <= asked + 8, "number {place}, though only {asked} had left when it was asked for");
+        assert!(place <= asked + 8, "number {place}, though only {asked} had been sent when it was requested");
     }
     sending.abort();
     web.stop().await;

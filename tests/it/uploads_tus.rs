@@ -282,7 +282,7 @@ async fn an_upload_is_its_owners_and_asks_for_the_sessions_token() {
     assert_eq!(ada.try_begin("/staff", "a.bin", 3).await.status, 404, "a share that she can't write to");
     assert_eq!(ada.try_begin("/missing", "a.bin", 3).await.status, 404);
     assert_eq!(ada.try_begin("/open/missing", "a.bin", 3).await.status, 404);
-    assert_eq!(ada.try_begin("/open/file.txt", "a.bin", 3).await.status, 404, "a file is no folder");
+    assert_eq!(ada.try_begin("/open/file.txt", "a.bin", 3).await.status, 404, "a file is not a folder");
     assert_eq!(ada.try_begin("/private", "a.bin", 3).await.status, 201);
     web.stop().await;
 }

@@ -92,7 +92,7 @@ async fn a_lost_link_key_is_reported_and_not_replaced_until_an_operator_says_so(
         let said = oncelink(&folder, words);
         assert_ne!(said.status.code(), Some(0), "{words}");
         let all = format!("{}{}", text(&said.stdout), text(&said.stderr));
-        assert!(all.contains("is lost: links that were given out still work"), "{words}: {all}");
+        assert!(all.contains("is lost: existing links still work"), "{words}: {all}");
         assert!(!key.exists(), "{words} creates no new key");
     }
     assert!(oncelink(&folder, "keys adopt").status.success());

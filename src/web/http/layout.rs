@@ -158,10 +158,10 @@ pub fn mail_trouble(stuck: StuckMail) -> String {
     let mails = |count: u64| human::counted(count, "email");
     match stuck {
         StuckMail { is_server_down: true, waiting: 0, .. } => {
-            "The mail server isn’t taking email.".to_owned()
+            "The mail server isn’t accepting email.".to_owned()
         }
         StuckMail { is_server_down: true, waiting, .. } => {
-            format!("The mail server isn’t taking email. {} can’t be sent.", mails(waiting))
+            format!("The mail server isn’t accepting email. {} can’t be sent.", mails(waiting))
         }
         StuckMail { waiting: 0, given_up, .. } => format!("{} could not be sent.", mails(given_up)),
         StuckMail { waiting, .. } => format!("{} can’t be sent at the moment.", mails(waiting)),
