@@ -97,10 +97,10 @@ async fn one_account_can_t_fill_a_mailbox_and_recipients_not_mailed_are_named() 
 async fn a_form_that_is_sent_twice_takes_effect_once() {
     let (web, mut browser) = ada_with(|_| {}).await;
     let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
-    let wish = fields(&[("recipients", "r@example.org"), ("mail", "yes"), ("csrf", &csrf)]);
+    let request = fields(&[("recipients", "r@example.org"), ("mail", "yes"), ("csrf", &csrf)]);
     let (mut one, mut other) = (browser.clone(), browser.clone());
-    let (first, second) = tokio::join!(one.post("/links", &wish), other.post("/links", &wish));
-    let again = browser.post("/links", &wish).await;
+    let (first, second) = tokio::join!(one.post("/links", &request), other.post("/links", &request));
+    let again = browser.post("/links", &request).await;
     assert_eq!((first.status, second.status, again.status), (303, 303, 303));
     assert_eq!((&first.location, &first.location), (&second.location, &again.location));
     assert_eq!(first.set_cookies, again.set_cookies, "the repeated form gets the same answer");
@@ -128,7 +128,7 @@ async fn a_form_that_is_sent_twice_takes_effect_once() {
     // Signing up sends one mail.
     let mut stranger = web.browser();
     let csrf = stranger.get("/signup").await.csrf();
-    let wish = [
+    let request = [
         ("email", "nia@example.org"),
         ("name", "Nia"),
         ("password", PASSWORD),
@@ -136,7 +136,10 @@ async fn a_form_that_is_sent_twice_takes_effect_once() {
         ("csrf", csrf.as_str()),
     ];
     for _ in 0..2 {
-        assert_eq!(stranger.post("/signup", &wish).await.location.as_deref(), Some("/mail-sent?for=sign-up"));
+        assert_eq!(
+            stranger.post("/signup", &request).await.location.as_deref(),
+            Some("/mail-sent?for=sign-up")
+        );
     }
     assert_eq!(web.mails().await.iter().filter(|mail| mail.header("to") == "nia@example.org").count(), 1);
     // A day later the same form counts as new.
@@ -151,10 +154,10 @@ async fn two_processes_create_one_link_for_a_form_sent_to_both() {
     let (mut web, mut browser) = ada_with(|_| {}).await;
     let twin = web.twin().await;
     let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
-    let wish = fields(&[("csrf", &csrf)]);
+    let request = fields(&[("csrf", &csrf)]);
     let (mut one, mut other) = (browser.clone(), browser.clone());
     other.base = twin;
-    let (first, second) = tokio::join!(one.post("/links", &wish), other.post("/links", &wish));
+    let (first, second) = tokio::join!(one.post("/links", &request), other.post("/links", &request));
     assert_eq!((first.status, second.status), (303, 303), "{} {}", first.body, second.body);
     assert_eq!((first.location, count(&web, "links").await), (second.location, 1));
     web.stop().await;
@@ -189,13 +192,13 @@ async fn a_pasted_list_reaches_everybody_or_names_the_entries_that_can_t_be_read
 async fn no_mailbox_gets_the_words_of_a_stranger() {
     let web = TestWeb::spawn().await;
     let sign_up = async |name: &str| {
-        let wish = [
+        let request = [
             ("email", "victim@example.org"),
             ("name", name),
             ("password", PASSWORD),
             ("password_again", PASSWORD),
         ];
-        web.browser().fill("/signup", "/signup", &wish).await
+        web.browser().fill("/signup", "/signup", &request).await
     };
     for name in ["your parcel: https://evil.example/pay", "see www.evil.example", "a\u{202e}b", "a\u{200b}b"]
     {
@@ -214,19 +217,19 @@ async fn strangers_who_sign_up_for_somebody_can_t_prevent_their_reset() {
     let web = TestWeb::spawn_with(behind_a_proxy).await;
     web.account("ada@example.org", &[]).await;
     for n in 0..9 {
-        let wish = [
+        let request = [
             ("email", "ada@example.org"),
             ("name", "Nobody"),
             ("password", PASSWORD),
             ("password_again", PASSWORD),
         ];
         let mut stranger = from(&web.browser(), &format!("192.0.2.{n}"));
-        assert_eq!(stranger.fill("/signup", "/signup", &wish).await.status, 303);
+        assert_eq!(stranger.fill("/signup", "/signup", &request).await.status, 303);
     }
     let mails = web.mails().await;
-    let told =
+    let mails =
         mails.iter().filter(|mail| mail.header("subject").contains("You already have an account")).count();
-    assert!((1..9).contains(&told), "{told}");
+    assert!((1..9).contains(&mails), "{mails}");
     // The link in that mail leads into the existing account: anyone who reads it owns the mailbox.
     let text = &mails.last().unwrap().text;
     let reset = text.lines().find(|line| line.contains("/reset/")).unwrap_or_else(|| panic!("{text}"));
@@ -435,9 +438,9 @@ async fn new_folders_and_uploads_are_in_the_audit_log() {
     let address = ada.begin("/open/new", "a.txt", 3).await;
     assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204);
     let lines = audit::list(&web.outside.db, "/open/new", 0, 10).await.unwrap().0;
-    let told: Vec<(&str, &str)> =
+    let actions: Vec<(&str, &str)> =
         lines.iter().rev().map(|line| (line.action.as_str(), line.subject.as_str())).collect();
-    assert_eq!(told, [("folder-made", "/open/new"), ("file-uploaded", "/open/new/a.txt")]);
+    assert_eq!(actions, [("folder-made", "/open/new"), ("file-uploaded", "/open/new/a.txt")]);
     web.stop().await;
 }
 

@@ -50,9 +50,9 @@ fn damaged_by(damage: impl FnOnce(&Site)) -> String {
 }
 
 fn assert_logged(log: &str, what: &str) {
-    let told =
+    let is_logged =
         log.lines().any(|line| line.contains(NOT_TRUSTED) && line.contains(what) && line.contains(" ERROR "));
-    assert!(told, "{log}");
+    assert!(is_logged, "{log}");
     assert!(log.contains("links issued before") && log.contains("issue new links"), "{log}");
 }
 
@@ -86,7 +86,7 @@ fn a_store_deleted_with_everything_around_it_lets_nothing_in_twice() {
 
 #[test]
 fn a_partly_deleted_store_lets_nothing_in_twice() {
-    for (part, told) in [
+    for (part, message) in [
         ("journal.0", "journal 0: it is missing"),
         ("journal.1", "journal 1: it is missing"),
         ("sled", "the database is missing"),
@@ -97,7 +97,7 @@ fn a_partly_deleted_store_lets_nothing_in_twice() {
             let path = site.store().join(part);
             if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
         });
-        assert_logged(&log, told);
+        assert_logged(&log, message);
     }
 }
 

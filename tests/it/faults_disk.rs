@@ -20,15 +20,15 @@ struct FaultInjector(Child);
 
 impl FaultInjector {
     fn attach(site: &Site, node: &Process, call: &str, error: &str) -> FaultInjector {
-        let told = site.path().join("strace");
+        let log = site.path().join("strace");
         let child = Command::new("strace")
             .args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}")])
             .args(["-e", &format!("inject={call}:error={error}"), "-p", &node.id().to_string()])
             .stdin(Stdio::null())
-            .stderr(File::create(&told).unwrap())
+            .stderr(File::create(&log).unwrap())
             .spawn();
         let injector = FaultInjector(child.unwrap());
-        wait_for("strace", || fs::read_to_string(&told).unwrap().contains("attached"));
+        wait_for("strace", || fs::read_to_string(&log).unwrap().contains("attached"));
         injector
     }
 }

@@ -299,8 +299,8 @@ async fn silence_at_each_step_ends_with_its_limit_and_closes_the_connection() {
 
 #[actix_web::test]
 async fn a_late_reply_is_never_mistaken_for_that_to_the_next_mail() {
-    let told = Arc::new(Notify::new());
-    let late = told.clone();
+    let allow = Arc::new(Notify::new());
+    let late = allow.clone();
     let smtp = ScriptedSmtp::start(move |at, recipient| match (at, recipient) {
         (At::Content, "slow@example.org") => Some(Does::SaysWhen(late.clone(), "250 queued".to_owned())),
         (At::Content, _) => Some(Does::says("554 5.7.1 refused")),
@@ -312,8 +312,8 @@ async fn a_late_reply_is_never_mistaken_for_that_to_the_next_mail() {
     let transport = MailTransport::with_limits(&settings, limits).unwrap();
     let slow = transport.send("1", &message("slow@example.org")).await.unwrap_err();
     assert_eq!(slow.fault(), MailFault::Later);
-    told.notify_waiters();
-    told.notify_one();
+    allow.notify_waiters();
+    allow.notify_one();
     for number in 2..6 {
         let next = transport.send(&number.to_string(), &message("next@example.org")).await;
         let error = next.expect_err("a mail that the server refused is never called sent");

@@ -79,9 +79,9 @@ async fn each_kind_is_well_formed_and_says_the_same_in_both_parts() {
         assert_eq!(letter.headers.get("References"), letter.headers.get("In-Reply-To"), "{name}");
         // Times, sizes, codes and numbers are in both parts.
         let own = letter.text.lines().filter(|line| !line.starts_with('>'));
-        let told =
+        let figures =
             own.flat_map(str::split_whitespace).filter(|word| word.contains(|c: char| c.is_ascii_digit()));
-        for word in told {
+        for word in figures {
             let is_address = word.contains("://");
             assert!(is_address || letter.html_text.contains(word), "{name}: {word}: {}", letter.html_text);
         }

@@ -103,7 +103,10 @@ async fn mails_that_somebody_waits_for_are_sent_first() {
         let seen = smtp.until("the reset is sent", |seen| seen.taken.iter().skip(before).any(is_hers)).await;
         let place = seen.taken.iter().rposition(is_hers).unwrap();
         // The mails that were being sent, and one more that each connection takes meanwhile.
-        assert!(place <= asked + 8, "number {place}, though only {asked} had been sent when it was requested");
+        assert!(
+            place <= asked + 8,
+            "number {place}, though only {asked} had been sent when it was requested"
+        );
     }
     sending.abort();
     web.stop().await;

@@ -188,8 +188,8 @@ async fn the_web_app_reports_a_node_that_is_not_the_one_it_should_be() {
     // The node's file holds another key, so its reports would be refused.
     let right = std::fs::read(site.key_file(0)).unwrap();
     std::fs::write(site.key_file(0), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
-    let told = "the download service `one` did not prove its node key";
-    eventually("the wrong key is reported", async || site.readyz().await.contains(told)).await;
+    let problem = "the download service `one` did not prove its node key";
+    eventually("the wrong key is reported", async || site.readyz().await.contains(problem)).await;
     std::fs::write(site.key_file(0), right).unwrap();
     // The first node answers at the second's address: it must not pass for the second.
     site.desk.db.nodes.add("two", T0).await.unwrap();
@@ -198,9 +198,9 @@ async fn the_web_app_reports_a_node_that_is_not_the_one_it_should_be() {
     let mixed = Settings { nodes, ..site.settings.clone() };
     let desk = oncelink::web::services::Services::open(&mixed, site.clock.clone()).await.unwrap();
     let asked = oncelink::web::nodes::monitor::ask_all(&desk.nodes, &desk.issuer, T0).await.unwrap();
-    let told: Vec<(String, bool)> =
+    let states: Vec<(String, bool)> =
         asked.iter().map(|(node, answer)| (node.name.clone(), answer.is_ok())).collect();
-    assert_eq!(told, [("one".to_owned(), true), ("two".to_owned(), false)]);
+    assert_eq!(states, [("one".to_owned(), true), ("two".to_owned(), false)]);
     desk.db.close().await;
     site.stop().await;
 }
@@ -358,11 +358,11 @@ async fn removing_a_node_releases_uses_begun_there_except_completed_ones() {
         jtis.push(site.desk.token("a.bin", T0).await.0);
     }
     site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
-    let told = vec![
+    let receipts = vec![
         receipt(jtis[0], 2, true, DeliveryState::Broken),
         receipt(jtis[1], 2, true, DeliveryState::Complete),
     ];
-    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, told)).await, 204);
+    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, receipts)).await, 204);
     let later = T0.plus(std::time::Duration::from_secs(600));
     site.clock.set(later);
     assert_eq!(site.desk.receipts.release_of_removed(&site.desk.db.nodes, later).await.unwrap(), 0);

@@ -319,9 +319,9 @@ async fn a_node_that_was_killed_in_the_middle_reports_that_it_began_and_never_th
         begun.push((ticket, download));
     }
     process.kill();
-    let told = reported_after_restart(&site, &web).await;
-    assert_eq!(told.len(), 8, "{told:?}");
-    for (jti, state, bytes) in &told {
+    let reported = reported_after_restart(&site, &web).await;
+    assert_eq!(reported.len(), 8, "{told:?}");
+    for (jti, state, bytes) in &reported {
         assert!(begun.iter().any(|(ticket, _)| ticket.jti.to_string() == *jti));
         assert_eq!(state, "broken", "{jti}");
         assert!(*bytes < 20 * MIB as i64);

@@ -110,9 +110,9 @@ async fn too_many_bad_tokens_from_one_address_are_told_to_wait() {
     for _ in 0..5 {
         assert_eq!(Client::default().get(&bad).await.slug(), "invalid-token");
     }
-    let told = Client::default().get(&bad).await;
-    assert_eq!(told.slug(), "too-many-requests");
-    assert!(told.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    let refused = Client::default().get(&bad).await;
+    assert_eq!(refused.slug(), "too-many-requests");
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     assert_eq!(Client::at(2).get(&bad).await.slug(), "invalid-token");
     assert_eq!(Client::default().get(&node.link("a.bin")).await.status, 200, "a good token still works");
     node.stop().await;

@@ -354,10 +354,10 @@ async fn of_many_jtis_the_revoked_ones_are_returned<B: Backend>(place: &B) {
             _ => {}
         }
     }
-    let mut told = store.revoked_among(&jtis).await.unwrap();
-    told.sort_unstable();
+    let mut found = store.revoked_among(&jtis).await.unwrap();
+    found.sort_unstable();
     revoked.sort_unstable();
-    assert_eq!(told, revoked);
+    assert_eq!(found, revoked);
     assert_eq!(store.revoked_among(&[]).await.unwrap(), []);
     store.close().await;
 }

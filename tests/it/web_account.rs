@@ -44,11 +44,11 @@ async fn a_new_address_counts_once_it_is_confirmed_there_and_the_old_one_is_info
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;
-    let wish = [("email", "ada@new.example"), ("current_password", PASSWORD)];
+    let fields = [("email", "ada@new.example"), ("current_password", PASSWORD)];
     let wrong = [("email", "ada@new.example"), ("current_password", "not the password")];
     let refused = ada.fill("/account", "/account/email", &wrong).await;
     assert!(refused.status == 422 && refused.body.contains("ada@new.example"), "{}", refused.body);
-    assert_eq!(ada.fill("/account", "/account/email", &wish).await.status, 303);
+    assert_eq!(ada.fill("/account", "/account/email", &fields).await.status, 303);
     assert!(ada.get("/account").await.body.contains("ada@new.example"), "it is shown as waiting");
     let mails = web.mails().await;
     assert_eq!((mails.len(), mails[0].header("to").as_str()), (1, "ada@new.example"));
@@ -63,9 +63,9 @@ async fn a_new_address_counts_once_it_is_confirmed_there_and_the_old_one_is_info
     assert!(ada.get("/account").await.body.contains("has been changed"));
     assert_eq!(web.browser().log_in("ada@example.org", PASSWORD).await.status, 403);
     assert_eq!(web.browser().log_in("ada@new.example", PASSWORD).await.status, 303);
-    let told = web.mails().await;
-    assert_eq!((told.len(), told[1].header("to").as_str()), (2, "ada@example.org"));
-    assert!(told[1].text.contains("ada@new.example"), "{}", told[1].text);
+    let mails = web.mails().await;
+    assert_eq!((mails.len(), mails[1].header("to").as_str()), (2, "ada@example.org"));
+    assert!(mails[1].text.contains("ada@new.example"), "{}", mails[1].text);
     assert_eq!(ada.get(&path).await.status, 200, "already done");
     web.stop().await;
 }
@@ -82,13 +82,13 @@ async fn an_address_can_be_confirmed_with_the_password_and_not_when_it_was_taken
     assert_eq!(same.status, 303, "nothing reveals who else has an account");
     assert!(web.mails().await.is_empty(), "and Bob, who did not ask, gets no mail");
 
-    let wish = [("email", "ada@new.example"), ("current_password", PASSWORD)];
-    ada.fill("/account", "/account/email", &wish).await;
+    let fields = [("email", "ada@new.example"), ("current_password", PASSWORD)];
+    ada.fill("/account", "/account/email", &fields).await;
     let given_up = web.mails().await[0].path();
     assert_eq!(ada.fill("/account", "/account/email/cancel", &[]).await.status, 303);
     assert_eq!(ada.get(&given_up).await.status, 410);
 
-    ada.fill("/account", "/account/email", &wish).await;
+    ada.fill("/account", "/account/email", &fields).await;
     let path = web.mails().await[1].path();
     let mut phone = web.browser();
     assert!(phone.get(&path).await.body.contains("type=\"password\""));
@@ -103,8 +103,8 @@ async fn a_change_of_password_cancels_a_pending_change_of_address() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut thief = web.logged_in("ada@example.org").await;
-    let wish = [("email", "thief@example.net"), ("current_password", PASSWORD)];
-    thief.fill("/account", "/account/email", &wish).await;
+    let fields = [("email", "thief@example.net"), ("current_password", PASSWORD)];
+    thief.fill("/account", "/account/email", &fields).await;
     let path = web.mails().await[0].path();
     let mut ada = web.logged_in("ada@example.org").await;
     let change = [("current_password", PASSWORD), ("password", NEW), ("password_again", NEW)];

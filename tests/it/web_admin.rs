@@ -113,9 +113,9 @@ async fn somebody_who_is_invited_chooses_name_and_password_and_is_logged_in() {
     {
         assert!(refused.body.contains(kept), "{kept} is missing: {}", refused.body);
     }
-    let wish = [("email", "kim@example.org"), ("name", ""), ("groups", "staff readers")];
-    assert_eq!(admin.fill("/admin/invite", "/admin/invite", &wish).await.status, 303);
-    let twice = admin.fill("/admin/invite", "/admin/invite", &wish).await;
+    let request = [("email", "kim@example.org"), ("name", ""), ("groups", "staff readers")];
+    assert_eq!(admin.fill("/admin/invite", "/admin/invite", &request).await.status, 303);
+    let twice = admin.fill("/admin/invite", "/admin/invite", &request).await;
     assert!(twice.status == 422 && twice.body.contains("already"), "{}", twice.body);
     let mails = web.mails().await;
     assert_eq!(mails.len(), 1);
@@ -136,8 +136,8 @@ async fn somebody_who_is_invited_chooses_name_and_password_and_is_logged_in() {
 async fn an_invitation_lasts_a_week_and_is_deleted_with_its_account() {
     let web = TestWeb::spawn().await;
     let mut admin = administrator(&web, "root@example.org").await;
-    let wish = [("email", "kim@example.org"), ("name", ""), ("groups", "")];
-    admin.fill("/admin/invite", "/admin/invite", &wish).await;
+    let request = [("email", "kim@example.org"), ("name", ""), ("groups", "")];
+    admin.fill("/admin/invite", "/admin/invite", &request).await;
     let path = web.mails().await[0].path();
     web.pass(7 * 24 * 60 * 60 - 1);
     assert_eq!(web.browser().get(&path).await.status, 200);

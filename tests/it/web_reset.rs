@@ -148,9 +148,9 @@ async fn a_link_goes_to_the_address_of_the_account_however_it_was_spelled() {
     // not a valid address.
     for (spelled, status) in [("KIM@EXAMPLE.ORG", 303), ("\u{212a}im@example.org", 422)] {
         assert_eq!(forgot(&mut web.browser(), spelled).await.status, status);
-        let wish = [("password", "eight calm badgers dig"), ("password_again", "eight calm badgers dig")];
-        let wish = [[("email", spelled), ("name", "Eve")], wish].concat();
-        assert_eq!(web.browser().fill("/signup", "/signup", &wish).await.status, status);
+        let request = [("password", "eight calm badgers dig"), ("password_again", "eight calm badgers dig")];
+        let request = [[("email", spelled), ("name", "Eve")], request].concat();
+        assert_eq!(web.browser().fill("/signup", "/signup", &request).await.status, status);
     }
     let mails = web.mails().await;
     let recipients: Vec<String> = mails.iter().map(|mail| mail.header("to")).collect();

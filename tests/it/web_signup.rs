@@ -4,11 +4,11 @@ use hyper::Method;
 
 use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
 
-const WISH: [(&str, &str); 4] =
+const FIELDS: [(&str, &str); 4] =
     [("email", "Nia@Example.org"), ("name", "Nia Ö"), ("password", PASSWORD), ("password_again", PASSWORD)];
 
 async fn sign_up(browser: &mut Browser) -> Answer {
-    browser.fill("/signup", "/signup", &WISH).await
+    browser.fill("/signup", "/signup", &FIELDS).await
 }
 
 #[actix_web::test]
@@ -84,9 +84,9 @@ async fn whether_there_is_an_account_shows_only_in_the_mailbox() {
     let mut stranger = web.browser();
     let known = sign_up(&mut stranger).await;
     let mut fresh = web.browser();
-    let mut wish = WISH;
-    wish[0].1 = "new@example.org";
-    let unknown = fresh.fill("/signup", "/signup", &wish).await;
+    let mut fields = FIELDS;
+    fields[0].1 = "new@example.org";
+    let unknown = fresh.fill("/signup", "/signup", &fields).await;
     let shape = |answer: &Answer| {
         let mut headers = answer.headers.clone();
         headers.remove("date");
@@ -109,9 +109,9 @@ async fn whether_there_is_an_account_shows_only_in_the_mailbox() {
 async fn a_newer_sign_up_invalidates_the_older_ones_link_and_password() {
     let web = TestWeb::spawn().await;
     let mut attacker = web.browser();
-    let mut wish = WISH;
-    (wish[2].1, wish[3].1) = ("the attacker's password", "the attacker's password");
-    attacker.fill("/signup", "/signup", &wish).await;
+    let mut fields = FIELDS;
+    (fields[2].1, fields[3].1) = ("the attacker's password", "the attacker's password");
+    attacker.fill("/signup", "/signup", &fields).await;
     let old = web.mails().await[0].path();
     let mut owner = web.browser();
     sign_up(&mut owner).await;
@@ -190,7 +190,7 @@ async fn who_may_sign_up_is_a_setting() {
         let page = browser.get("/signup").await;
         assert_eq!(page.status, 403);
         assert!(page.body.to_lowercase().contains(words), "{}", page.body);
-        let refused = browser.fill("/login", "/signup", &WISH).await;
+        let refused = browser.fill("/login", "/signup", &FIELDS).await;
         assert_eq!(refused.status, 403);
         assert!(web.mails().await.is_empty());
         web.stop().await;
@@ -199,9 +199,9 @@ async fn who_may_sign_up_is_a_setting() {
         TestWeb::spawn_with(|settings| settings.web.signup_domains = vec!["Example.ORG".to_owned()]).await;
     let mut browser = web.browser();
     for foreign in ["nia@example.com", "nia@sub.example.org", "nia@notexample.org"] {
-        let mut wish = WISH;
-        wish[0].1 = foreign;
-        let refused = browser.fill("/signup", "/signup", &wish).await;
+        let mut fields = FIELDS;
+        fields[0].1 = foreign;
+        let refused = browser.fill("/signup", "/signup", &fields).await;
         assert_eq!(refused.status, 422);
         assert!(refused.body.contains("example.org") && refused.body.contains(foreign), "{}", refused.body);
     }
@@ -227,9 +227,9 @@ async fn the_form_keeps_what_was_typed_but_never_a_password() {
     for secret in ["a short one", "and another one"] {
         assert!(!answer.body.contains(secret));
     }
-    let mut wish = WISH;
-    (wish[2].1, wish[3].1) = ("nia@example.org", "nia@example.org");
-    assert_eq!(browser.fill("/signup", "/signup", &wish).await.status, 422, "their own address");
+    let mut fields = FIELDS;
+    (fields[2].1, fields[3].1) = ("nia@example.org", "nia@example.org");
+    assert_eq!(browser.fill("/signup", "/signup", &fields).await.status, 422, "their own address");
     assert!(web.mails().await.is_empty());
     web.stop().await;
 }
