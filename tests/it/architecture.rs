@@ -12,7 +12,7 @@ const SERVICES: [&str; 2] = ["download", "web"];
 const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
-/// stand on it, and their wiring. A new module needs a line here.
+/// are built on it, and their wiring. A new module needs a line here.
 const TABLE: [(&str, &[&str]); 25] = [
     ("words", &[]),
     ("bearer", &[]),

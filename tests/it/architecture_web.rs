@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::architecture::{Source, sources};
 
-/// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file that lies beside
-/// the folders; `http` has four wings, and what lies beside them is theirs in common. The addresses
-/// (`http/mod.rs`), the samples and `web/mod.rs` put all of it together, and nothing imports them.
+/// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
+/// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
+/// samples and `web/mod.rs` combine everything, and nothing imports them.
 const TABLE: [(&str, &[&str]); 30] = [
     ("identity", &[]),
     ("db", &[]),

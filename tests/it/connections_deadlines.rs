@@ -1,5 +1,5 @@
 //! Every phase of a connection has a deadline, whatever the framing, at both listeners. The deadlines are
-//! shortened for these tests; that they don't fire too early is the business of the other tests.
+//! shortened for these tests; all other tests would show if they fired too early.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const SHORT: ConnectionLimits = ConnectionLimits {
 /// By then every deadline has passed, even on a machine that is busy with other tests.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// What a client does next, where it should go on.
+/// What a client does where the server expects more from it.
 #[derive(Clone, Copy, Debug)]
 enum Then {
     /// Sends nothing more.

@@ -68,7 +68,7 @@ async fn with_forms<C: std::fmt::Debug>(
 }
 
 #[actix_web::test]
-async fn what_a_browser_joined_is_split_again_and_the_token_is_taken_out() {
+async fn a_form_is_split_as_the_browser_joined_it_and_the_token_is_taken_out() {
     let field = (".{0,8}".prop_filter("the token is its own field", |name| name != "csrf"), any::<String>());
     let token = prop_oneof![
         Just(csrf::token_for(&Secret::presented(SECRET))),

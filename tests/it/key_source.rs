@@ -1,4 +1,4 @@
-//! The source of the key ring: it is queried rarely, keeps its keys, and takes none from anybody else.
+//! The source of the key ring: it is queried rarely, keeps its last good keys, and accepts none from another host.
 
 use std::fs;
 use std::net::SocketAddr;

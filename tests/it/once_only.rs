@@ -1,4 +1,4 @@
-//! The rule: once, only once, and never lost. Each row of the design's table is a test.
+//! The rule: a link works once, only once, and is never lost.
 
 use std::time::Duration;
 

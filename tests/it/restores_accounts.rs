@@ -1,6 +1,6 @@
 //! The web app's database restored from a backup: sessions end, links with a limited number of downloads wait
-//! for their owners, and everything else goes on. The app notices by a file beside the database, or by what
-//! download services remember.
+//! for their owners, and everything else continues. The app detects this by a file beside the database, or
+//! by what download services remember.
 
 use std::fs;
 use std::path::{Path, PathBuf};

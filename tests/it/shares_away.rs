@@ -114,7 +114,7 @@ async fn a_token_for_an_unavailable_share_is_not_spent() {
 }
 
 #[actix_web::test]
-async fn the_pages_say_which_share_is_unavailable_and_the_others_go_on() {
+async fn the_pages_say_which_share_is_unavailable_and_the_others_keep_working() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;

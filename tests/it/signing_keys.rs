@@ -233,7 +233,7 @@ fn a_damaged_folder_is_refused_and_never_filled_with_a_new_key() {
 }
 
 #[test]
-fn a_running_signer_goes_on_when_the_folder_is_damaged() {
+fn a_running_signer_keeps_signing_when_the_folder_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys");
     let issuer = issuer(Signer::open(&keys, NOW).unwrap());

@@ -197,7 +197,7 @@ fn an_address_in_use_is_reported_at_once() {
 }
 
 #[actix_web::test]
-async fn a_stop_that_cuts_requests_off_panics_nowhere_and_waits_for_no_database() {
+async fn a_stop_that_cuts_requests_off_does_not_panic_or_wait_for_the_database() {
     let Some(database) = empty_schema().await else { return };
     let site = WebSite::new(None, &format!("database = '{database}'"));
     let mut app = site.start();

@@ -249,7 +249,7 @@ async fn half(ada: &Uploader, address: &str, offset: u64, length: usize, sent: &
 }
 
 #[actix_web::test]
-async fn a_disk_that_fills_up_in_the_middle_loses_nothing_and_the_upload_goes_on_when_there_is_room() {
+async fn a_disk_that_fills_up_in_the_middle_loses_nothing_and_the_upload_continues_once_there_is_room() {
     if !can_mount() {
         return;
     }

@@ -71,7 +71,7 @@ async fn each_name_becomes_what_the_vectors_say_and_nothing_is_replaced() {
 }
 
 #[actix_web::test]
-async fn a_folder_that_is_uploaded_whole_keeps_its_shape_and_leads_nowhere_else() {
+async fn a_folder_that_is_uploaded_as_a_whole_keeps_its_structure_and_leads_nowhere_else() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     let begin = async |relative: &str, name: &str| {

@@ -698,7 +698,7 @@ async fn a_purge_records_its_time_before_it_deletes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn claims_go_on_while_a_purge_runs() {
+async fn claims_continue_while_a_purge_runs() {
     let mut site = Site::used(false).await;
     let store = Arc::new(site.open());
     for _ in 0..20 {

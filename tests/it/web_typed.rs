@@ -1,4 +1,5 @@
-//! What people typed is not lost when their session ends, and a browser without cookies is told so.
+//! What people typed is not lost when their session ends, and a browser without cookies is told that it
+//! needs them.
 
 use crate::support::links::{fields, make};
 use crate::support::web::{FORM, PASSWORD, TestWeb, form};

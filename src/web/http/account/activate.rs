@@ -175,7 +175,7 @@ impl Visit<'_> {
         }
     }
 
-    /// The browser that signed up: it has nothing more to prove, and goes on to the login page.
+    /// The browser that signed up: it needs no further proof, and is redirected to the login page.
     async fn confirmed(&self, account: &Account) -> Result<HttpResponse, WebError> {
         if let Some(page) = self.activate(account).await? {
             return Ok(page);
