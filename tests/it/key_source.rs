@@ -1,4 +1,5 @@
-//! The source of the key ring: it is queried rarely, keeps its last good keys, and accepts none from another host.
+//! The source of the key ring: it is queried rarely, keeps its last good keys, and accepts none from another
+//! host.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -41,7 +41,7 @@ static RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resou
 /// in common.
 ///
 /// # Errors
-/// Never: an error of a handler arrives here as part of its response.
+/// Those of the middlewares within it. An error of a handler arrives as part of its response.
 pub async fn edge(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

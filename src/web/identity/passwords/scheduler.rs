@@ -101,12 +101,12 @@ impl HashScheduler {
             let lane = if asker.is_log_in() { &mut queue.log_ins } else { &mut queue.others };
             lane.push(asker.key(), turn);
         }
-        self.start_waiting();
+        self.give_permits();
         Some(receiver)
     }
 
     /// Gives free permits to waiting requests.
-    fn start_waiting(&self) {
+    fn give_permits(&self) {
         loop {
             // Not while holding the lock: a permit that nobody receives is dropped, which takes the lock
             // itself.
@@ -184,7 +184,7 @@ impl Drop for HashPermit {
             queue.busy.remove(&self.asker);
             queue.memory.extend(self.memory.take());
         }
-        self.turns.start_waiting();
+        self.turns.give_permits();
     }
 }
 
