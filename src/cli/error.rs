@@ -176,8 +176,8 @@ pub enum PublicKeysError {
     /// The address doesn't answer.
     #[error(transparent)]
     Fetch(#[from] HttpError),
-    /// The answer doesn't contain keys.
-    #[error("the answer has the status {0}")]
+    /// The address responds with an error.
+    #[error("the response has status {0}")]
     Status(u16),
     /// The keys are unusable.
     #[error(transparent)]

@@ -41,7 +41,7 @@ pub(super) async fn run(settings: &Settings, command: &NodesCommand, clock: Cloc
 fn print_key(name: &str, key: &Secret) -> Result<(), CliError> {
     print(&format!("{}\n", key.reveal()))?;
     remark(&format!(
-        "this is the key of `{name}`, which is shown only once: put it into its `download.node_key` file"
+        "this is the key of `{name}`, which is shown only once: save it as that node's `download.node_key` file"
     ));
     Ok(())
 }
@@ -70,11 +70,11 @@ struct Listed {
     /// How many revocations are waiting to be delivered to it.
     waiting: i64,
     /// The processes that reported deliveries from its address.
-    told_by: Vec<Told>,
+    told_by: Vec<ReportingProcess>,
 }
 
 #[derive(Clone, Serialize)]
-struct Told {
+struct ReportingProcess {
     name: String,
     told_until: Timestamp,
     seen_at: Timestamp,
@@ -93,12 +93,12 @@ async fn list(settings: &Settings, desk: &Services, json: bool) -> Result<(), Cl
             count => format!("\t{count} revocations waiting"),
         };
         let _ = writeln!(text, "{}\t{}\t{}{waiting}", node.name, node.public_url, node.state);
-        for told in &node.told_by {
-            let state = match told.removed_at {
+        for process in &node.told_by {
+            let state = match process.removed_at {
                 Some(at) => format!("removed {at}"),
-                None => format!("reports complete until {}", told.told_until),
+                None => format!("reports complete until {}", process.told_until),
             };
-            let _ = writeln!(text, "  {}\t{state}", told.name);
+            let _ = writeln!(text, "  {}\t{state}", process.name);
         }
     }
     print(&text)
@@ -107,10 +107,10 @@ async fn list(settings: &Settings, desk: &Services, json: bool) -> Result<(), Cl
 async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, CliError> {
     let waiting = desk.issued.revocations.waiting().await?;
     let receipts = DeliveryStore::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
-    let mut told: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+    let mut reporting: BTreeMap<String, Vec<ReportingProcess>> = BTreeMap::new();
     for node in receipts.nodes().await? {
-        let of = told.entry(audience_of(&node.name).to_owned()).or_default();
-        of.push(Told {
+        let processes = reporting.entry(audience_of(&node.name).to_owned()).or_default();
+        processes.push(ReportingProcess {
             told_until: node.told_until,
             seen_at: node.seen_at,
             removed_at: node.removed_at,
@@ -135,13 +135,13 @@ async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, Cli
             state,
             key_made_at: key.filter(|key| key.removed_at.is_none()).map(|key| key.made_at),
             waiting: waiting.get(&node.public_url).copied().unwrap_or_default(),
-            told_by: told.remove(&node.public_url).unwrap_or_default(),
+            told_by: reporting.remove(&node.public_url).unwrap_or_default(),
         });
     }
     for key in keyed.into_iter().filter(|key| desk.nodes.named(&key.name).is_none()) {
         listed.push(Listed {
             waiting: waiting.get(&key.audience).copied().unwrap_or_default(),
-            told_by: told.remove(&key.audience).unwrap_or_default(),
+            told_by: reporting.remove(&key.audience).unwrap_or_default(),
             inner_url: None,
             weight: None,
             state: if key.removed_at.is_some() { "removed" } else { "not-in-settings" },
@@ -150,8 +150,8 @@ async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, Cli
             public_url: key.audience,
         });
     }
-    for (audience, told_by) in told {
-        let removed = told_by.iter().all(|told| told.removed_at.is_some());
+    for (audience, told_by) in reporting {
+        let removed = told_by.iter().all(|process| process.removed_at.is_some());
         listed.push(Listed {
             name: audience.clone(),
             inner_url: None,

@@ -16,7 +16,7 @@ use crate::server::{listen, time};
 use crate::used_tokens::UsedTokens;
 use crate::web;
 
-/// Opens everything, binds the listeners and starts serving. Returns when both services answer.
+/// Opens everything, binds the listeners and starts serving. Returns when the services accept requests.
 ///
 /// # Errors
 /// If something can't be opened or bound; nothing keeps running then.

@@ -120,7 +120,7 @@ async fn look_at_answers(settings: &Settings, desk: &Services, findings: &mut Fi
                     NodeTrouble::Refuses => {
                         "give it this web app's public keys and `web.public_url`, and the right `public_url`"
                     }
-                    NodeTrouble::WrongKey => "put its node key into its `download.node_key` file",
+                    NodeTrouble::WrongKey => "save its node key as its `download.node_key` file",
                     NodeTrouble::NotReady => "check its log",
                     NodeTrouble::Answer(_) | NodeTrouble::Issue(_) => "find out what answers there",
                 };

@@ -28,7 +28,7 @@ pub enum KeySourceError {
     #[error("cannot fetch the key set")]
     Fetch(#[source] HttpError),
     /// The web app didn't answer with success.
-    #[error("the web app answered {0} when asked for the key set")]
+    #[error("the web app returned status {0} for the key set")]
     Status(u16),
     /// The key set is too long.
     #[error("the key set is longer than {} bytes", MAX_JWKS)]

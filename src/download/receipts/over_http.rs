@@ -38,7 +38,7 @@ pub enum HttpReceiptSinkError {
     #[error("the web app does not know this node's key (`download.node_key`)")]
     WrongKey,
     /// The web app didn't accept the receipts.
-    #[error("the web app answered {0} to receipts")]
+    #[error("the web app returned status {0} for a report")]
     Answer(u16),
 }
 

@@ -8,7 +8,7 @@ use tracing::error;
 use crate::clock::Timestamp;
 use crate::used_tokens::{StoreError, UsedToken};
 
-/// An entry waiting for the committer.
+/// The entries that wait for the committer.
 pub(super) struct CommitQueue {
     state: Mutex<State>,
     filled: Condvar,
