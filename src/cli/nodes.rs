@@ -17,23 +17,23 @@ use crate::web::deliveries::nodes::audience_of;
 use crate::web::services::Services;
 
 pub(super) async fn run(settings: &Settings, command: &NodesCommand, clock: Clock) -> Result<(), CliError> {
-    let desk = Services::open(settings, clock).await?;
-    let now = desk.clock.now();
+    let services = Services::open(settings, clock).await?;
+    let now = services.clock.now();
     match command {
         NodesCommand::Add { name } => {
-            let key = desk.nodes.add(name, now).await?;
+            let key = services.nodes.add(name, now).await?;
             print_key(name, &key)?;
             remark("it now gets tokens");
             Ok(())
         }
         NodesCommand::Rekey { name } => {
-            let key = desk.nodes.rekey(name, now).await?;
+            let key = services.nodes.rekey(name, now).await?;
             print_key(name, &key)?;
             remark("the previous key is no longer valid");
             Ok(())
         }
-        NodesCommand::Remove { name } => remove(settings, &desk, name, now).await,
-        NodesCommand::List { json } => list(settings, &desk, *json).await,
+        NodesCommand::Remove { name } => remove(settings, &services, name, now).await,
+        NodesCommand::List { json } => list(settings, &services, *json).await,
     }
 }
 
@@ -46,10 +46,16 @@ fn print_key(name: &str, key: &Secret) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn remove(settings: &Settings, desk: &Services, name: &str, now: Timestamp) -> Result<(), CliError> {
-    desk.nodes.remove(name, now).await?;
-    let receipts = DeliveryStore::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
-    let released = receipts.release_of_removed(&desk.nodes, now).await?;
+async fn remove(
+    settings: &Settings,
+    services: &Services,
+    name: &str,
+    now: Timestamp,
+) -> Result<(), CliError> {
+    services.nodes.remove(name, now).await?;
+    let receipts =
+        DeliveryStore::new(services.db.clone(), services.queue.clone(), services.clock.clone(), settings);
+    let released = receipts.release_of_removed(&services.nodes, now).await?;
     remark(&format!("`{name}` gets no more tokens, and its reports are refused"));
     if released > 0 {
         remark(&format!("{released} unfinished downloads were released and can start again elsewhere"));
@@ -81,8 +87,8 @@ struct ReportingProcess {
     removed_at: Option<Timestamp>,
 }
 
-async fn list(settings: &Settings, desk: &Services, json: bool) -> Result<(), CliError> {
-    let listed = gather(settings, desk).await?;
+async fn list(settings: &Settings, services: &Services, json: bool) -> Result<(), CliError> {
+    let listed = gather(settings, services).await?;
     if json {
         return print(&format!("{}\n", serde_json::json!(listed)));
     }
@@ -104,9 +110,10 @@ async fn list(settings: &Settings, desk: &Services, json: bool) -> Result<(), Cl
     print(&text)
 }
 
-async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, CliError> {
-    let waiting = desk.issued.revocations.waiting().await?;
-    let receipts = DeliveryStore::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
+async fn gather(settings: &Settings, services: &Services) -> Result<Vec<Listed>, CliError> {
+    let waiting = services.issued.revocations.waiting().await?;
+    let receipts =
+        DeliveryStore::new(services.db.clone(), services.queue.clone(), services.clock.clone(), settings);
     let mut reporting: BTreeMap<String, Vec<ReportingProcess>> = BTreeMap::new();
     for node in receipts.nodes().await? {
         let processes = reporting.entry(audience_of(&node.name).to_owned()).or_default();
@@ -117,12 +124,12 @@ async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, Cli
             name: node.name,
         });
     }
-    let keyed = desk.nodes.keyed().await?;
+    let keyed = services.nodes.keyed().await?;
     let mut listed = Vec::new();
-    for node in desk.nodes.services() {
+    for node in services.nodes.services() {
         let key = keyed.iter().find(|key| key.name == node.name);
         let state = match key {
-            _ if !desk.nodes.are_listed() => "active",
+            _ if !services.nodes.are_listed() => "active",
             Some(key) if key.removed_at.is_some() => "removed",
             Some(_) => "active",
             None => "no-key",
@@ -138,7 +145,7 @@ async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, Cli
             told_by: reporting.remove(&node.public_url).unwrap_or_default(),
         });
     }
-    for key in keyed.into_iter().filter(|key| desk.nodes.named(&key.name).is_none()) {
+    for key in keyed.into_iter().filter(|key| services.nodes.named(&key.name).is_none()) {
         listed.push(Listed {
             waiting: waiting.get(&key.audience).copied().unwrap_or_default(),
             told_by: reporting.remove(&key.audience).unwrap_or_default(),
