@@ -161,7 +161,7 @@ impl Clock {
     }
 
     /// Forgets all times after `to`. Only for a store whose time an operator has reset (`oncelink clock
-    /// reset`), which refuses everything issued before.
+    /// reset`), which refuses everything issued earlier.
     pub fn reset(&self, to: Timestamp) {
         self.high_water.store(to.0, Ordering::Release);
     }

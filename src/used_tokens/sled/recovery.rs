@@ -2,7 +2,7 @@
 //!
 //! Everything is read and checked before anything is served: journal, database, witness, and whether they
 //! belong together. If in doubt, tokens are refused: readable records still count as used, damaged files are
-//! moved aside, and the fence rises to the next second, so that every token issued before is refused. Until
+//! moved aside, and the fence rises to the next second, so that every token issued earlier is refused. Until
 //! that is durable, the next start finds the same problem.
 
 use std::fs::{self, DirBuilder};
