@@ -46,16 +46,16 @@ impl StopResponder {
                 return std::future::pending().await;
             }
         };
-        let mut guests = FuturesUnordered::new();
+        let mut connections = FuturesUnordered::new();
         loop {
             tokio::select! {
-                accepted = listener.accept(), if guests.len() < AT_ONCE => match accepted {
+                accepted = listener.accept(), if connections.len() < AT_ONCE => match accepted {
                     Ok((stream, _)) => {
-                        guests.push(tokio::time::timeout(PATIENCE, respond_to(stream)).map(drop).boxed());
+                        connections.push(tokio::time::timeout(PATIENCE, respond_to(stream)).map(drop).boxed());
                     }
                     Err(_) => tokio::time::sleep(PAUSE).await,
                 },
-                Some(()) = guests.next() => {}
+                Some(()) = connections.next() => {}
             }
         }
     }
