@@ -89,7 +89,7 @@ impl RunningServices {
         web_listener: Option<TcpListener>,
         download_listener: Option<TcpListener>,
     ) -> Result<(), ServeError> {
-        // The web app comes last: tokens that it issues must not be older than the store's fence.
+        // The web app is served last: tokens that it issues must not be older than the store's fence.
         if web_listener.is_some() {
             let app = web::WebApp::open(&self.settings, clock.clone(), folders.clone()).await?;
             self.spawned.report_to(app.health().clone());

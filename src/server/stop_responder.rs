@@ -46,16 +46,16 @@ impl StopResponder {
                 return std::future::pending().await;
             }
         };
-        let mut connections = FuturesUnordered::new();
+        let mut replies = FuturesUnordered::new();
         loop {
             tokio::select! {
-                accepted = listener.accept(), if connections.len() < AT_ONCE => match accepted {
+                accepted = listener.accept(), if replies.len() < AT_ONCE => match accepted {
                     Ok((stream, _)) => {
-                        connections.push(tokio::time::timeout(PATIENCE, respond_to(stream)).map(drop).boxed());
+                        replies.push(tokio::time::timeout(PATIENCE, respond_to(stream)).map(drop).boxed());
                     }
                     Err(_) => tokio::time::sleep(PAUSE).await,
                 },
-                Some(()) = connections.next() => {}
+                Some(()) = replies.next() => {}
             }
         }
     }

@@ -34,7 +34,7 @@ pub(super) struct DeliveryInner {
     pub(super) repeated: RangeSet,
     /// Number of ended streams that may not have arrived completely.
     pub(super) unconfirmed_streams: u32,
-    /// Streams that arrived, on connections that haven't shown yet whether they were read.
+    /// Number of streams that arrived, but whose connections haven't shown yet whether they were read.
     pub(super) acknowledged: u32,
     pub(super) next_stream: u64,
     pub(super) last_sent: Timestamp,

@@ -43,7 +43,7 @@ impl FoundStore {
         })
     }
 
-    /// Returns whether there never was a store here, as far as can be seen.
+    /// Returns whether there was never a store here, as far as can be seen.
     pub(super) fn is_empty(&self) -> bool {
         let missing = |segment: &FoundSegment| matches!(segment.doubts.as_slice(), [SegmentError::Missing]);
         matches!(self.witness, FoundSentinel::Missing)

@@ -168,8 +168,8 @@ impl StoreLocation<'_> {
         error!(
             dir = %self.dir.display(),
             "the used-token store cannot be trusted ({}): links issued before {fence} are refused, so that none \
-             works twice; issue new links; damaged files are kept next to it with `.damaged-` in \
-             their names; check the disk, and never restore this folder from a backup",
+             works twice; issue new links; damaged files are kept in its folder with `.damaged-` \
+             in their names; check the disk, and never restore this folder from a backup",
             doubts.join("; ")
         );
         self.renew(found, journal, fence, mark.max(now))
