@@ -86,7 +86,7 @@ pub struct Report {
 /// The header of the web app's response that contains a [`ReportReply`] as JSON.
 pub const REPLY_HEADER: &str = "oncelink-remembers";
 
-/// The web app's answer to a report.
+/// The web app's reply to a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportReply {
     /// The latest standing of the download service's used-token store that it remembers.

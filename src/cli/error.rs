@@ -96,7 +96,7 @@ pub enum CliError {
         /// The check that failed.
         error: TokenError,
     },
-    /// The download service did not answer.
+    /// The download service can't be reached.
     #[error(
         "cannot reach the download service at {at}; is it running, and is `download.inner_url` right? The web app delivers the revocation as soon as it can reach it"
     )]
@@ -112,7 +112,7 @@ pub enum CliError {
     NotRevoked {
         /// The address that was asked.
         at: String,
-        /// Its answer.
+        /// The status of its response.
         status: u16,
         /// How to fix it.
         remedy: &'static str,

@@ -27,7 +27,7 @@ pub enum KeySourceError {
     /// The web app didn't answer.
     #[error("cannot fetch the key set")]
     Fetch(#[source] HttpError),
-    /// The web app didn't answer with success.
+    /// The web app returned an error.
     #[error("the web app returned status {0} for the key set")]
     Status(u16),
     /// The key set is too long.
