@@ -1,4 +1,4 @@
-//! The queue of what waits to be made durable, and the end of it: closed, or poisoned after a failure.
+//! The queue of entries to be made durable, until it is closed, or poisoned by a failure.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
