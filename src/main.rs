@@ -12,6 +12,6 @@ use tikv_jemallocator::Jemalloc;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    let command_line = Cli::of(std::env::args_os()).unwrap_or_else(|told| told.exit());
+    let command_line = Cli::of(std::env::args_os()).unwrap_or_else(|error| error.exit());
     cli::run(command_line)
 }

@@ -68,7 +68,7 @@ pub struct Receipt {
 pub struct Report {
     /// The download service: its `download.public_url`, plus an id if several processes share that address.
     pub node: String,
-    /// The start of its records: it knows nothing about tokens issued before.
+    /// The start of its records: it knows nothing about tokens issued earlier.
     pub told_since: Timestamp,
     /// Every redemption before this time has been reported, here or earlier: a token that expired before it
     /// without a report was not redeemed.
@@ -86,7 +86,7 @@ pub struct Report {
 /// The header of the web app's response that contains a [`ReportReply`] as JSON.
 pub const REPLY_HEADER: &str = "oncelink-remembers";
 
-/// The web app's answer to a report.
+/// The web app's reply to a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportReply {
     /// The latest standing of the download service's used-token store that it remembers.

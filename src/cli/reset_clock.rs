@@ -1,5 +1,5 @@
 //! `oncelink clock reset`: starts over with the clock's current time after it was ahead for a while.
-//! Everything issued before is refused from then on, so nothing works twice. The signing keys are replaced,
+//! Everything issued earlier is refused from then on, so nothing works twice. The signing keys are replaced,
 //! so that tokens signed with a future date don't become valid when that date comes.
 
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
     };
     if found.store.is_some() {
         reset_store(settings, now).await?;
-        print("used tokens: reset; every link issued before is refused\n")?;
+        print("used tokens: reset; every link issued earlier is refused\n")?;
     }
     receipts::reset_time(&settings.download_dir(), now).await.map_err(ServeError::ReceiptsTime)?;
     if found.database.is_some() || settings.database_file().exists() {

@@ -151,7 +151,9 @@ fn anything_but_a_complete_backup_of_ours_is_refused_and_nothing_is_touched() {
     });
     altered("manifest.json is damaged", &|| fs::write(bad.join("manifest.sha256"), "").unwrap());
     altered("cannot read", &|| fs::remove_file(bad.join("manifest.sha256")).unwrap());
-    altered("an unfinished one", &|| fs::remove_file(bad.join("manifest.json")).unwrap());
+    altered("is unfinished: it has no manifest.json", &|| {
+        fs::remove_file(bad.join("manifest.json")).unwrap()
+    });
     altered("web/oncelink.sqlite in the backup is damaged", &|| {
         let mut bytes = fs::read(bad.join("web/oncelink.sqlite")).unwrap();
         let middle = bytes.len() / 2;

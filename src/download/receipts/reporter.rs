@@ -9,7 +9,7 @@ use crate::receipt::{NotAccepted, Report};
 use crate::tasks::Backoff;
 use crate::used_tokens::StoreError;
 
-/// How long the teller waits if nobody wakes it.
+/// How long to wait for something to report before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The watermark is reported at least this often, so that unredeemed uses are released soon.
 const WATERMARK_EVERY: Duration = Duration::from_secs(5);
