@@ -205,18 +205,19 @@ impl AccountAdmin {
         Ok(ChangeOutcome::Done)
     }
 
-    /// Records in the audit log what an operator did on the command line to the account with this address.
+    /// Records in the audit log what was done to this address.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
     pub async fn note(
         &self,
-        deed: AuditEvent,
         email: &Email,
+        actor: &Actor,
+        deed: AuditEvent,
         now: Timestamp,
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        audit::append(&mut transaction, &Actor::operator(), deed, email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, deed, email.as_str(), now).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -261,21 +262,6 @@ impl AccountAdmin {
         transaction.commit().await?;
         self.queue.wake();
         Ok(tried)
-    }
-
-    /// Records that an administrator is sending a test mail.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn note_mail_test(
-        &self,
-        to: &Email,
-        actor: &Actor,
-        now: Timestamp,
-    ) -> Result<(), SelfServiceError> {
-        let mut transaction = self.db.begin().await?;
-        audit::append(&mut transaction, actor, AuditEvent::MailTried, to.as_str(), now).await?;
-        Ok(transaction.commit().await?)
     }
 
     /// Deletes a mail from the queue, and returns whether it existed.
