@@ -11,6 +11,7 @@ use crate::cli::error::CliError;
 use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
+use crate::human::counted;
 use crate::secret::Secret;
 use crate::web::deliveries::DeliveryStore;
 use crate::web::deliveries::nodes::audience_of;
@@ -51,8 +52,10 @@ async fn remove(settings: &Settings, desk: &Services, name: &str, now: Timestamp
     let receipts = DeliveryStore::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
     let released = receipts.release_of_removed(&desk.nodes, now).await?;
     remark(&format!("`{name}` gets no more tokens, and its reports are refused"));
-    if released > 0 {
-        remark(&format!("{released} unfinished downloads were released and can start again elsewhere"));
+    match released {
+        0 => {}
+        1 => remark("1 unfinished download was released and can start again elsewhere"),
+        count => remark(&format!("{count} unfinished downloads were released and can start again elsewhere")),
     }
     Ok(())
 }
@@ -90,7 +93,7 @@ async fn list(settings: &Settings, desk: &Services, json: bool) -> Result<(), Cl
     for node in &listed {
         let waiting = match node.waiting {
             0 => String::new(),
-            count => format!("\t{count} revocations waiting"),
+            count => format!("\t{} waiting", counted(count.unsigned_abs(), "revocation")),
         };
         let _ = writeln!(text, "{}\t{}\t{}{waiting}", node.name, node.public_url, node.state);
         for told in &node.told_by {

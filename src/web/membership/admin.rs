@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
+use crate::human::counted;
 use crate::id::MailId;
 use crate::web::accounts::changes::AccountChanges;
 use crate::web::accounts::rows::{end_sessions, insert, other_administrators};
@@ -256,7 +257,7 @@ impl AccountAdmin {
         let mut transaction = self.db.begin().await?;
         let tried = self.queue.retry_all(&mut transaction, state, now).await?;
         if tried > 0 {
-            let about = format!("{tried} mails ({})", state.as_str());
+            let about = format!("{} ({})", counted(tried, "mail"), state.as_str());
             audit::append(&mut transaction, actor, AuditEvent::MailRetried, &about, now).await?;
         }
         transaction.commit().await?;

@@ -261,8 +261,10 @@ fn too_many_mails(full: &[&Email]) -> Vec<String> {
     });
     let mut sentences: Vec<String> = named.collect();
     let more = full.len().saturating_sub(NAMED_MAX);
-    if more > 0 {
-        sentences.push(format!("{more} more recipients have had too many mails."));
+    match more {
+        0 => {}
+        1 => sentences.push("1 more recipient has had too many mails.".to_owned()),
+        count => sentences.push(format!("{count} more recipients have had too many mails.")),
     }
     sentences
 }
