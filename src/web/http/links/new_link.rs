@@ -229,7 +229,7 @@ pub(crate) async fn make(
         terms: &terms,
         password: password.as_ref(),
         mail,
-        form: once.record(FlashMessage::LinkMade.word()),
+        form: once.record(FlashMessage::LinkMade.as_str()),
     };
     match services.links.create(&new, &actor, now).await? {
         CreateOutcome::Link(id) => {
