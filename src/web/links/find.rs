@@ -26,7 +26,7 @@ pub struct ListedLink {
     /// Uses of all recipients, reserved or used.
     pub taken: u32,
     /// How often the recipients' pages were opened, in total.
-    pub looks: u32,
+    pub views: u32,
 }
 
 /// Number of links on one page of the list.
@@ -136,7 +136,7 @@ impl Links {
                 recipients: count(row, "recipients")?,
                 named: count(row, "named")? > 0,
                 taken: count(row, "taken")?,
-                looks: count(row, "looks")?,
+                views: count(row, "looks")?,
             })
         };
         let links = rows.iter().take(PER_PAGE as usize).map(listed).collect::<Result<_, _>>()?;
@@ -214,7 +214,7 @@ impl Links {
     }
 
     /// Counts a view of a recipient's page.
-    pub fn looked_at(&self, recipient: &Recipient, now: Timestamp) {
+    pub fn count_view(&self, recipient: &Recipient, now: Timestamp) {
         self.views.count(&recipient.id, now);
     }
 }
@@ -252,8 +252,8 @@ fn recipient_of(row: &AnyRow) -> Result<Recipient, sqlx::Error> {
         email: row.try_get::<Option<String>, _>("email")?.map(Email::from_store),
         taken: count(row, "taken")?,
         reserved: count(row, "reserved")?,
-        looks: count(row, "looks")?,
-        looked_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
+        views: count(row, "looks")?,
+        viewed_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
     })
 }
 

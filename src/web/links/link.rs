@@ -80,9 +80,9 @@ pub struct Recipient {
     /// How many of them are only reserved: no byte is known to have been sent for them.
     pub reserved: u32,
     /// How often the recipient's page was opened.
-    pub looks: u32,
+    pub views: u32,
     /// When it was last opened.
-    pub looked_at: Option<Timestamp>,
+    pub viewed_at: Option<Timestamp>,
 }
 
 impl Recipient {

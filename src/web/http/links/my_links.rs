@@ -59,7 +59,7 @@ pub(crate) async fn list(
             named: listed.named,
             taken: listed.taken,
             uses,
-            looks: listed.looks,
+            views: listed.views,
             ends_at: listed.link.ends_at,
             // A link that is over needs no files.
             lacks_files: lacks_files && matches!(state, LinkState::Open | LinkState::Paused),

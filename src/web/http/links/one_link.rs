@@ -131,8 +131,8 @@ async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive,
         address: services.links.address(&app.public_url, recipient),
         taken: recipient.taken,
         reserved: recipient.reserved,
-        looks: recipient.looks,
-        looked_at: recipient.looked_at,
+        views: recipient.views,
+        viewed_at: recipient.viewed_at,
         mailing: mailing(recipient),
     };
     let deliveries = app.deliveries.of_link(&link.owner, &link.id).await?.unwrap_or_default();
