@@ -25,12 +25,14 @@ words! {
         /// Bytes are being sent, or are about to be.
         Running = "running",
         /// No transfer is running, and the file is incomplete; the client may resume.
-        Broken = "broken",
+        #[serde(rename = "broken")]
+        Interrupted = "broken",
         /// The peer acknowledged the last byte.
         Complete = "complete",
         /// The file is incomplete, and the lease has ended or the token was revoked, so no more bytes will be
         /// sent.
-        Over = "over",
+        #[serde(rename = "over")]
+        Ended = "over",
     }
 }
 

@@ -40,7 +40,7 @@ async fn what_lies_unread_on_the_way_is_not_complete_and_not_counted_when_it_is_
         let partial = Partial::open(1, &link, "", 10_000).await;
         services.desk.until(jti, "bytes sent", |seen| seen.bytes > 0).await;
         drop(partial);
-        let broken = services.desk.until_state(jti, DeliveryState::Broken).await;
+        let broken = services.desk.until_state(jti, DeliveryState::Interrupted).await;
         assert!(broken.bytes < 2 * MIB as u64, "{broken:?}");
         // So the file can be requested again from the start however often it breaks.
         for _ in 0..4 {

@@ -266,7 +266,7 @@ async fn a_continuation_is_told_as_the_same_delivery_that_was_resumed() {
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
     drop(Partial::open(1, &link, "", 10 * MIB).await);
-    desk.until_state(jti, DeliveryState::Broken).await;
+    desk.until_state(jti, DeliveryState::Interrupted).await;
     let path = "/files/a.bin".parse().unwrap();
     let order = DownloadTokenRequest {
         again: true,

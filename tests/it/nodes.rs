@@ -293,7 +293,7 @@ async fn a_use_is_not_freed_by_saying_that_it_is_over_before_its_token_has_ended
     let (silent, _) = site.desk.token("a.bin", T0).await;
     site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
     let far = T0.plus(std::time::Duration::from_secs(1 << 30));
-    let over = |sequence| vec![receipt(jti, sequence, false, DeliveryState::Over)];
+    let over = |sequence| vec![receipt(jti, sequence, false, DeliveryState::Ended)];
     let highest = u64::try_from(i64::MAX).unwrap();
     assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", far, over(highest))).await, 204);
     assert_eq!(site.desk.use_of(jti).await.states.1, "reserved", "the token can still be redeemed");
@@ -319,7 +319,7 @@ async fn an_unstarted_delivery_that_is_over_frees_its_use_once_its_token_has_end
     let key = site.desk.db.nodes.add("one", T0).await.unwrap();
     let (jti, _) = site.desk.token("a.bin", T0).await;
     site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
-    let over = vec![receipt(jti, 2, false, DeliveryState::Over)];
+    let over = vec![receipt(jti, 2, false, DeliveryState::Ended)];
     assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, over)).await, 204);
     assert_eq!(site.desk.use_of(jti).await.states.1, "reserved");
     let later = T0.plus(std::time::Duration::from_secs(600));
@@ -359,7 +359,7 @@ async fn removing_a_node_frees_what_was_begun_there_and_not_what_was_had_whole()
     }
     site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
     let told = vec![
-        receipt(jtis[0], 2, true, DeliveryState::Broken),
+        receipt(jtis[0], 2, true, DeliveryState::Interrupted),
         receipt(jtis[1], 2, true, DeliveryState::Complete),
     ];
     assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, told)).await, 204);

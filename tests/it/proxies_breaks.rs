@@ -46,7 +46,7 @@ async fn break_once(
     drop(first);
     // Near the end, the rest may fit into buffers, and the proxy may have all of it.
     if got.len() < SIZE - 40 * MIB {
-        let broken = desk.until_state(jti, DeliveryState::Broken).await;
+        let broken = desk.until_state(jti, DeliveryState::Interrupted).await;
         if broken.bytes >= SIZE as u64 {
             return Some(format!("the owner's receipt shows {} bytes", broken.bytes));
         }

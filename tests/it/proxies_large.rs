@@ -81,7 +81,7 @@ async fn more_than_a_gibibyte_breaks_and_resumes_behind_nginx_with_its_defaults(
     let first = Partial::open(1, &link, "", 8 * MIB as usize).await;
     seen.piece(0, &first.body);
     drop(first);
-    let broken = desk.until_state(jti, DeliveryState::Broken).await;
+    let broken = desk.until_state(jti, DeliveryState::Interrupted).await;
     assert!(broken.bytes < 64 * MIB, "nginx read {} bytes ahead", broken.bytes);
     let from = 8 * MIB;
     let mut rest = Partial::open(1, &link, &format!("Range: bytes={from}-\r\n"), 0).await;
@@ -103,7 +103,7 @@ async fn more_than_a_gibibyte_that_is_read_slowly_arrives_whole_behind_every_pro
         let link = front.link(&link);
         let Some(pace) = pace else {
             drop(Partial::open(1, &link, "", SIZE as usize / 10).await);
-            let broken = services.desk.until_state(jti, DeliveryState::Broken).await;
+            let broken = services.desk.until_state(jti, DeliveryState::Interrupted).await;
             assert!(broken.bytes < SIZE / 4, "{kind:?} took {} bytes", broken.bytes);
             services.stop().await;
             continue;

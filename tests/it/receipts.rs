@@ -67,14 +67,16 @@ async fn a_client_that_hangs_up_has_not_all_and_one_that_comes_back_has() {
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
     let mut got = Partial::open(1, &link, "", 3 * MIB).await.body;
-    let broken = desk.until_state(jti, DeliveryState::Broken).await;
+    let broken = desk.until_state(jti, DeliveryState::Interrupted).await;
     assert!(broken.bytes >= 2 * MIB as u64 && broken.bytes < 20 * MIB as u64, "{broken:?}");
     assert_eq!(desk.steps(jti).await, ["started", "broken"]);
     for times in 1..=2 {
         let range = format!("Range: bytes={}-\r\n", got.len());
         got.extend(Partial::open(1, &link, &range, 3 * MIB).await.body);
-        desk.until(jti, "resumption", |seen| seen.resumed == times && seen.state == DeliveryState::Broken)
-            .await;
+        desk.until(jti, "resumption", |seen| {
+            seen.resumed == times && seen.state == DeliveryState::Interrupted
+        })
+        .await;
     }
     let rest = Client::default().get_with(&link, &[("range", &format!("bytes={}-", got.len()))]).await;
     got.extend(rest.body);
@@ -208,7 +210,7 @@ async fn a_revocation_ends_a_delivery_that_is_under_way() {
     let bearer = format!("Bearer {}", command.token);
     let answer = Client::default().request(Method::POST, &url, &[("authorization", &bearer)]).await;
     assert_eq!(answer.status, 204);
-    let over = desk.until_state(jti, DeliveryState::Over).await;
+    let over = desk.until_state(jti, DeliveryState::Ended).await;
     assert!(partial.read_to_end().await < 20 * MIB);
     assert!(over.started_at.is_some() && over.percent() < 100, "{over:?}");
     assert_eq!(desk.use_of(jti).await.states, strings(["used", "used"]), "bytes were sent, so it counts");
@@ -223,9 +225,9 @@ async fn a_delivery_that_nobody_goes_on_with_is_over_when_the_lease_ends() {
     let desk = &services.desk;
     let (jti, link) = desk.token("a.bin", services.clock.now()).await;
     drop(Partial::open(1, &link, "", MIB).await);
-    desk.until_state(jti, DeliveryState::Broken).await;
+    desk.until_state(jti, DeliveryState::Interrupted).await;
     services.pass(3601);
-    let over = desk.until_state(jti, DeliveryState::Over).await;
+    let over = desk.until_state(jti, DeliveryState::Ended).await;
     assert!(over.bytes < 20 * MIB as u64);
     assert_eq!(Client::default().get(&link).await.status, 410);
     services.stop().await;
@@ -241,7 +243,7 @@ async fn a_restart_forgets_nothing_and_the_key_completes_what_was_begun() {
     let key = partial.header("etag").unwrap().to_owned();
     let mut got = partial.body.clone();
     drop(partial);
-    let before = services.desk.until_state(jti, DeliveryState::Broken).await;
+    let before = services.desk.until_state(jti, DeliveryState::Interrupted).await;
     services.restart().await;
     let desk = &services.desk;
     assert_eq!(Client::default().get(&link).await.slug(), "used-token");
@@ -264,14 +266,14 @@ async fn after_a_restart_nothing_is_called_complete_of_which_a_part_is_missing()
     let partial = Partial::open(1, &link, "", MIB).await;
     let key = partial.header("etag").unwrap().to_owned();
     drop(partial);
-    services.desk.until_state(jti, DeliveryState::Broken).await;
+    services.desk.until_state(jti, DeliveryState::Interrupted).await;
     services.restart().await;
     let range = format!("bytes={}-", 15 * MIB);
     let rest = Client::default().get_with(&link, &[("if-range", &key), ("range", &range)]).await;
     assert_eq!(rest.body.len(), 5 * MIB);
     let seen = services
         .desk
-        .until(jti, "the rest", |seen| seen.resumed == 1 && seen.state == DeliveryState::Broken)
+        .until(jti, "the rest", |seen| seen.resumed == 1 && seen.state == DeliveryState::Interrupted)
         .await;
     assert!(seen.bytes > 5 * MIB as u64 && seen.bytes < 15 * MIB as u64, "{seen:?}");
     services.stop().await;

@@ -137,7 +137,7 @@ async fn what_happened_while_the_web_app_was_down_arrives_once() {
         assert_eq!(apart.desk.steps(*jti).await, ["started", "complete"]);
         assert_eq!(apart.desk.use_of(*jti).await.states.1, "used");
     }
-    apart.desk.until_state(broken, DeliveryState::Broken).await;
+    apart.desk.until_state(broken, DeliveryState::Interrupted).await;
     eventually("the release", async || apart.desk.use_of(silent).await.states.1 == "released").await;
     assert_eq!(apart.desk.use_of(silent).await.taken, 21);
     apart.stop().await;

@@ -107,7 +107,8 @@ async fn a_crash_between_intention_and_first_byte_is_told_as_begun_only_if_the_t
     let mut told = desk.web.receipts();
     told.sort_by_key(|receipt| receipt.jti);
     let seen: Vec<_> = told.iter().map(|r| (r.jti, r.started_at, r.bytes, r.state)).collect();
-    let expected = [(jti(1), Some(T0), 0, DeliveryState::Broken), (jti(3), Some(T0), 0, DeliveryState::Over)];
+    let expected =
+        [(jti(1), Some(T0), 0, DeliveryState::Interrupted), (jti(3), Some(T0), 0, DeliveryState::Ended)];
     assert_eq!(seen, expected);
     assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(60)));
 }
@@ -131,7 +132,7 @@ async fn after_a_crash_a_delivery_of_which_nothing_was_seen_to_leave_counts_as_b
         receipts.record_changes().await;
         receipts.report(None).await.unwrap();
         let told = desk.web.receipts().pop().unwrap();
-        assert_eq!((told.started_at, told.state), (started_at, DeliveryState::Broken));
+        assert_eq!((told.started_at, told.state), (started_at, DeliveryState::Interrupted));
     }
 }
 

@@ -53,14 +53,14 @@ impl DeliveriesPart {
         };
         let mut words = match (delivery.state, delivery.started_at) {
             (DeliveryState::Complete, _) => "complete".to_owned(),
-            (DeliveryState::Over, None) => "not sent".to_owned(),
+            (DeliveryState::Ended, None) => "not sent".to_owned(),
             (_, None) => "about to start".to_owned(),
             (DeliveryState::Running, Some(_)) => match self.percent(delivery) {
                 Some(percent) => format!("downloading, {percent} %"),
                 None => "downloading".to_owned(),
             },
-            (DeliveryState::Broken, Some(_)) => at("interrupted"),
-            (DeliveryState::Over, Some(_)) => at("not finished, stopped"),
+            (DeliveryState::Interrupted, Some(_)) => at("interrupted"),
+            (DeliveryState::Ended, Some(_)) => at("not finished, stopped"),
         };
         match delivery.resumed {
             0 => {}
@@ -124,10 +124,10 @@ impl DeliveriesPart {
             delivered(DeliveryState::Running, 630_000, 2, true),
             DeliveryHistory { size: 4, ..delivered(DeliveryState::Running, 3, 0, true) },
             delivered(DeliveryState::Running, 0, 0, false),
-            delivered(DeliveryState::Broken, 300_000, 0, true),
+            delivered(DeliveryState::Interrupted, 300_000, 0, true),
             delivered(DeliveryState::Complete, 1_000_000, 1, true),
-            delivered(DeliveryState::Over, 999_999, 3, true),
-            delivered(DeliveryState::Over, 0, 0, false),
+            delivered(DeliveryState::Ended, 999_999, 3, true),
+            delivered(DeliveryState::Ended, 0, 0, false),
         ];
         let recipients = vec![viewed(Some("eve@example.org"), 2), viewed(None, 1)];
         DeliveriesPart { deliveries: LinkHistory { recipients, deliveries }, now }
