@@ -71,10 +71,12 @@ pub struct Report {
     /// The download service: its `download.public_url`, plus an id if several processes share that address.
     pub node: String,
     /// The start of its records: it knows nothing about tokens issued before.
-    pub told_since: Timestamp,
+    #[serde(rename = "told_since")]
+    pub reported_since: Timestamp,
     /// Every redemption before this time has been reported, here or earlier: a token that expired before it
     /// without a report was not redeemed.
-    pub told_until: Timestamp,
+    #[serde(rename = "told_until")]
+    pub reported_until: Timestamp,
     /// The receipts.
     pub receipts: Vec<Receipt>,
     /// The standing of its used-token store, for the web app to remember.

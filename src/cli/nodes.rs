@@ -79,7 +79,8 @@ struct Listed {
 #[derive(Clone, Serialize)]
 struct Told {
     name: String,
-    told_until: Timestamp,
+    #[serde(rename = "told_until")]
+    reported_until: Timestamp,
     seen_at: Timestamp,
     removed_at: Option<Timestamp>,
 }
@@ -99,7 +100,7 @@ async fn list(settings: &Settings, desk: &Services, json: bool) -> Result<(), Cl
         for told in &node.told_by {
             let state = match told.removed_at {
                 Some(at) => format!("removed {at}"),
-                None => format!("reports complete until {}", told.told_until),
+                None => format!("reports complete until {}", told.reported_until),
             };
             let _ = writeln!(text, "  {}\t{state}", told.name);
         }
@@ -114,7 +115,7 @@ async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, Cli
     for node in receipts.nodes().await? {
         let of = told.entry(audience_of(&node.name).to_owned()).or_default();
         of.push(Told {
-            told_until: node.told_until,
+            reported_until: node.reported_until,
             seen_at: node.seen_at,
             removed_at: node.removed_at,
             name: node.name,

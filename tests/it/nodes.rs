@@ -248,7 +248,14 @@ fn receipt(jti: Jti, sequence: u64, started: bool, state: DeliveryState) -> Rece
 }
 
 fn report(node: &str, until: Timestamp, receipts: Vec<Receipt>) -> Report {
-    Report { node: node.to_owned(), told_since: T0, told_until: until, receipts, store: None, database: None }
+    Report {
+        node: node.to_owned(),
+        reported_since: T0,
+        reported_until: until,
+        receipts,
+        store: None,
+        database: None,
+    }
 }
 
 /// Posts a report with a key, and returns the status.

@@ -148,7 +148,7 @@ async fn a_use_is_free_again(services: BothServices) {
     // The watermark is reported every few seconds of the clock; it must not release a use before the leeway.
     eventually("a watermark", async || {
         let nodes = desk.receipts.nodes().await.unwrap();
-        nodes.iter().any(|node| node.told_until == services.clock.now())
+        nodes.iter().any(|node| node.reported_until == services.clock.now())
     })
     .await;
     assert_eq!(desk.use_of(forgotten).await.states, strings(["reserved", "reserved"]));
@@ -172,8 +172,8 @@ async fn several_nodes_free_a_use(services: BothServices) {
     let tell = async |node: &str| {
         let report = oncelink::receipt::Report {
             node: format!("{audience}#{node}"),
-            told_since: since,
-            told_until: services.clock.now(),
+            reported_since: since,
+            reported_until: services.clock.now(),
             receipts: Vec::new(),
             store: None,
             database: None,
@@ -366,8 +366,8 @@ async fn a_report_counts_once(services: BothServices) {
     };
     let report = |receipts| oncelink::receipt::Report {
         node: services.settings.download.public_url.clone(),
-        told_since: now,
-        told_until: now,
+        reported_since: now,
+        reported_until: now,
         receipts,
         store: None,
         database: None,

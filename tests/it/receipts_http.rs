@@ -200,8 +200,8 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
         for portion in 0..5 {
             let report = Report {
                 node: apart.web_settings.download.public_url.clone(),
-                told_since: now,
-                told_until: now,
+                reported_since: now,
+                reported_until: now,
                 receipts: (portion * 200..(portion + 1) * 200).map(receipt).collect(),
                 store: None,
                 database: None,

@@ -37,8 +37,8 @@ impl Web {
         self.reports.lock().unwrap().iter().flat_map(|report| report.receipts.clone()).collect()
     }
 
-    fn told_until(&self) -> Timestamp {
-        self.reports.lock().unwrap().last().unwrap().told_until
+    fn reported_until(&self) -> Timestamp {
+        self.reports.lock().unwrap().last().unwrap().reported_until
     }
 }
 
@@ -110,7 +110,7 @@ async fn a_crash_between_intention_and_first_byte_is_told_as_begun_only_if_the_t
     let expected =
         [(jti(1), Some(T0), 0, DeliveryState::Interrupted), (jti(3), Some(T0), 0, DeliveryState::Ended)];
     assert_eq!(seen, expected);
-    assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(60)));
+    assert_eq!(desk.web.reported_until(), T0.plus(Duration::from_secs(60)));
 }
 
 #[tokio::test]
@@ -143,23 +143,23 @@ async fn the_watermark_never_passes_a_redemption_that_is_not_told() {
     let claim = receipts.begin(jti(1), &LinkId::from_store("link"), 10, Some(HOME));
     desk.pass(100);
     receipts.report(None).await.unwrap();
-    assert_eq!(desk.web.told_until(), T0, "a claim is under way");
+    assert_eq!(desk.web.reported_until(), T0, "a claim is under way");
     claim.intend().await.unwrap();
     receipts.report(None).await.unwrap();
-    assert_eq!(desk.web.told_until(), T0);
+    assert_eq!(desk.web.reported_until(), T0);
     // The token is redeemed, but the state of its delivery is not recorded yet.
     let (sending, stream) = Sending::redeemed(10, 0..10);
     let delivery = Arc::new(Delivery::recorded(jti(1), &lease_on(10), Some(Secret::presented("key")), T0));
     drop((sending, stream));
     claim.redeemed(&delivery);
     receipts.report(None).await.unwrap();
-    assert_eq!(desk.web.told_until(), T0);
+    assert_eq!(desk.web.reported_until(), T0);
     receipts.record_changes().await;
     desk.web.down.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(receipts.report(None).await.is_err());
     desk.web.down.store(false, std::sync::atomic::Ordering::SeqCst);
     receipts.report(None).await.unwrap();
-    assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(100)));
+    assert_eq!(desk.web.reported_until(), T0.plus(Duration::from_secs(100)));
     assert_eq!(desk.web.receipts().len(), 1);
     // A claim that fails holds nothing up.
     let claim = receipts.begin(jti(2), &LinkId::from_store("link"), 10, Some(HOME));
@@ -168,7 +168,7 @@ async fn the_watermark_never_passes_a_redemption_that_is_not_told() {
     receipts.record_changes().await;
     desk.pass(100);
     receipts.report(None).await.unwrap();
-    assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(200)));
+    assert_eq!(desk.web.reported_until(), T0.plus(Duration::from_secs(200)));
     assert_eq!(desk.web.receipts().len(), 1);
 }
 
