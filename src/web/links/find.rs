@@ -231,7 +231,9 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
         owner: AccountId::from_store(&row.try_get::<String, _>("account")?),
         title: row.try_get("title")?,
         note: row.try_get("note")?,
-        uses: row.try_get::<Option<i64>, _>("uses")?.map(|uses| u32::try_from(uses).unwrap_or(0)),
+        uses_per_recipient: row
+            .try_get::<Option<i64>, _>("uses")?
+            .map(|uses| u32::try_from(uses).unwrap_or(0)),
         ends_at: row.try_get::<Option<i64>, _>("ends_at")?.map(from_column),
         password: row.try_get::<Option<String>, _>("password")?.map(StoredPassword::from_store),
         mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,

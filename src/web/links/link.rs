@@ -42,7 +42,7 @@ pub struct Link {
     /// The owner's message to the recipients.
     pub note: String,
     /// How many times each recipient may download; `None` for no limit.
-    pub uses: Option<u32>,
+    pub uses_per_recipient: Option<u32>,
     /// When it expires; `None` for never.
     pub ends_at: Option<Timestamp>,
     /// The password that recipients must enter.
@@ -86,9 +86,9 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// Returns how many of `uses` are left; `None` for no limit.
-    pub fn left(&self, uses: Option<u32>) -> Option<u32> {
-        uses.map(|uses| uses.saturating_sub(self.taken))
+    /// Returns how many of `uses_per_recipient` are left; `None` for no limit.
+    pub fn left(&self, uses_per_recipient: Option<u32>) -> Option<u32> {
+        uses_per_recipient.map(|uses| uses.saturating_sub(self.taken))
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
             owner: AccountId::from_store("owner"),
             title: String::new(),
             note: String::new(),
-            uses: Some(2),
+            uses_per_recipient: Some(2),
             ends_at: Some(now),
             password: None,
             mailed_code: false,

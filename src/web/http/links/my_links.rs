@@ -42,7 +42,7 @@ pub(crate) async fn list(
     let missing: BTreeSet<FilePath> = missing.into_iter().collect();
     let rows = links.into_iter().map(|listed| {
         let lacks_files = files.iter().any(|(link, file)| *link == listed.link.id && missing.contains(file));
-        let uses = listed.link.uses.map(|uses| u64::from(uses) * u64::from(listed.recipients));
+        let uses = listed.link.uses_per_recipient.map(|uses| u64::from(uses) * u64::from(listed.recipients));
         let state = match listed.link.status(now) {
             LinkStatus::Open if uses.is_some_and(|uses| u64::from(listed.taken) >= uses) => LinkState::UsedUp,
             LinkStatus::Open => LinkState::Open,

@@ -49,7 +49,7 @@ pub(crate) async fn page(
     let now = app.services.clock.now();
     let typed = LinkForm {
         title: title_of(&files),
-        uses: "1".to_owned(),
+        uses_per_recipient: "1".to_owned(),
         ends: moment::field(moment::in_a_week(now)),
         notify: "never".to_owned(),
         ..LinkForm::default()
@@ -274,7 +274,7 @@ impl From<NewLinkForm> for LinkForm {
         LinkForm {
             title: fields.title,
             note: fields.note,
-            uses: fields.uses,
+            uses_per_recipient: fields.uses,
             ends: fields.ends,
             ends_zone: fields.ends_zone,
             password: fields.password,

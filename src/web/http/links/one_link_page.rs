@@ -51,7 +51,7 @@ pub struct LinkLive {
     /// Its state.
     pub state: LinkState,
     /// The uses of each recipient; `None` for any number.
-    pub uses: Option<u32>,
+    pub uses_per_recipient: Option<u32>,
     /// Its recipients.
     pub recipients: Vec<RecipientRow>,
     /// Its downloads.
@@ -63,7 +63,7 @@ pub struct LinkLive {
 impl LinkLive {
     fn count(&self, recipient: &RecipientRow) -> String {
         let taken = u64::from(recipient.taken);
-        let count = match self.uses {
+        let count = match self.uses_per_recipient {
             Some(uses) => {
                 format!("{} of {} used", human::grouped(taken), human::counted(u64::from(uses), "download"))
             }
@@ -180,7 +180,7 @@ impl OneLinkPage {
             files: form.files.into_iter().map(|file| (file, named)).collect(),
             live: LinkLive {
                 state: LinkState::Open,
-                uses: Some(3),
+                uses_per_recipient: Some(3),
                 recipients,
                 deliveries: if named { DeliveriesPart::sample() } else { DeliveriesPart::default() },
                 now,
@@ -208,7 +208,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         mailed.live.recipients = MailingPart::samples().into_iter().enumerate().map(row).collect();
     }
     let right = OneLinkPage { errors: LinkFormErrors::default(), ..open.clone() };
-    let live = LinkLive { state: LinkState::Paused, uses: None, ..right.live.clone() };
+    let live = LinkLive { state: LinkState::Paused, uses_per_recipient: None, ..right.live.clone() };
     let paused = OneLinkPage { live, ends_at: None, ..right.clone() };
     let restored = OneLinkPage { restored: true, ..paused.clone() };
     let live = LinkLive { state: LinkState::Revoked, ..right.live.clone() };
