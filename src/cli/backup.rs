@@ -18,6 +18,7 @@ use crate::cli::manifest::{
 use crate::cli::output::{print, remark};
 use crate::clock::Timestamp;
 use crate::config::Settings;
+use crate::human::counted;
 use crate::server::data_dir::make_private;
 use crate::standing::sync_folder_of;
 
@@ -50,7 +51,8 @@ pub(super) async fn run(
             for left_out in &manifest.left_out {
                 remark(&format!("not in the backup: {left_out}"));
             }
-            print(&format!("{} files in {}\n", manifest.files.len(), folder.display()))
+            let files = counted(manifest.files.len() as u64, "file");
+            print(&format!("{files} in {}\n", folder.display()))
         }
         Err(error) => {
             backup.remove(made_folder);

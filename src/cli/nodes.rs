@@ -11,6 +11,7 @@ use crate::cli::error::CliError;
 use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
+use crate::human::counted;
 use crate::secret::Secret;
 use crate::web::deliveries::DeliveryStore;
 use crate::web::deliveries::nodes::audience_of;
@@ -57,8 +58,10 @@ async fn remove(
         DeliveryStore::new(services.db.clone(), services.queue.clone(), services.clock.clone(), settings);
     let released = receipts.release_of_removed(&services.nodes, now).await?;
     remark(&format!("`{name}` gets no more tokens, and its reports are refused"));
-    if released > 0 {
-        remark(&format!("{released} unfinished downloads were released and can start again elsewhere"));
+    match released {
+        0 => {}
+        1 => remark("1 unfinished download was released and can start again elsewhere"),
+        count => remark(&format!("{count} unfinished downloads were released and can start again elsewhere")),
     }
     Ok(())
 }
@@ -82,7 +85,8 @@ struct Listed {
 #[derive(Clone, Serialize)]
 struct ReportingProcess {
     name: String,
-    told_until: Timestamp,
+    #[serde(rename = "told_until")]
+    reported_until: Timestamp,
     seen_at: Timestamp,
     removed_at: Option<Timestamp>,
 }
@@ -96,13 +100,13 @@ async fn list(settings: &Settings, services: &Services, json: bool) -> Result<()
     for node in &listed {
         let waiting = match node.waiting {
             0 => String::new(),
-            count => format!("\t{count} revocations waiting"),
+            count => format!("\t{} waiting", counted(count.unsigned_abs(), "revocation")),
         };
         let _ = writeln!(text, "{}\t{}\t{}{waiting}", node.name, node.public_url, node.state);
         for process in &node.told_by {
             let state = match process.removed_at {
                 Some(at) => format!("removed {at}"),
-                None => format!("reports complete until {}", process.told_until),
+                None => format!("reports complete until {}", process.reported_until),
             };
             let _ = writeln!(text, "  {}\t{state}", process.name);
         }
@@ -118,7 +122,7 @@ async fn gather(settings: &Settings, services: &Services) -> Result<Vec<Listed>,
     for node in receipts.nodes().await? {
         let processes = reporting.entry(audience_of(&node.name).to_owned()).or_default();
         processes.push(ReportingProcess {
-            told_until: node.told_until,
+            reported_until: node.reported_until,
             seen_at: node.seen_at,
             removed_at: node.removed_at,
             name: node.name,

@@ -9,6 +9,7 @@ use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp, WrongClock};
 use crate::config::{Settings, StoreKind};
 use crate::download::receipts;
+use crate::human::counted;
 use crate::server::ServeError;
 use crate::server::data_dir::{DataDir, kept_time};
 use crate::used_tokens::UsedTokens;
@@ -43,7 +44,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
     receipts::reset_time(&settings.download_dir(), now).await.map_err(ServeError::ReceiptsTime)?;
     if found.database.is_some() || settings.database_file().exists() {
         let sessions = time_reset::reset(settings, settings, now).await?;
-        print(&format!("accounts: reset; {sessions} sessions ended\n"))?;
+        print(&format!("accounts: reset; {} ended\n", counted(sessions, "session")))?;
     }
     if settings.keys_dir().join("keys.json").exists() {
         let kid = replace_keys(settings, now).await?;

@@ -263,21 +263,21 @@ async fn a_continuation_is_reported_as_a_resumption_of_the_same_delivery() {
     let services = BothServices::start().await;
     let content = pattern(20 * MIB);
     services.put("a.bin", &content);
-    let desk = &services.desk;
-    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    let access = &services.access;
+    let (jti, link) = access.token("a.bin", services.clock.now()).await;
     drop(Partial::open(1, &link, "", 10 * MIB).await);
-    desk.until_state(jti, DeliveryState::Broken).await;
+    access.until_state(jti, DeliveryState::Interrupted).await;
     let path = "/files/a.bin".parse().unwrap();
     let order = DownloadTokenRequest {
         again: true,
         link: Some(&LinkId::from_store(LINK)),
         ..DownloadTokenRequest::new("somebody", &path)
     };
-    let again = desk.db.issuer.issue_download_as(jti, &order, services.clock.now()).unwrap();
+    let again = access.db.issuer.issue_download_as(jti, &order, services.clock.now()).unwrap();
     assert!(Client::at(2).get(&again.address).await.body == content);
-    let complete = desk.until_state(jti, DeliveryState::Complete).await;
+    let complete = access.until_state(jti, DeliveryState::Complete).await;
     assert_eq!(complete.resumed, 1);
-    assert_eq!(desk.use_of(jti).await.taken, 1, "one use");
-    assert_eq!(desk.steps(jti).await, ["started", "broken", "resumed", "complete"]);
+    assert_eq!(access.use_of(jti).await.taken, 1, "one use");
+    assert_eq!(access.steps(jti).await, ["started", "broken", "resumed", "complete"]);
     services.stop().await;
 }

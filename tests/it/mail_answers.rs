@@ -291,7 +291,7 @@ async fn silence_at_each_step_ends_with_its_limit_and_closes_the_connection() {
         smtp.follow(move |asked, _| (asked == at).then_some(Does::Hangs));
         let error = transport.send("x", &message("a@example.org")).await.unwrap_err();
         assert_eq!(error.fault(), fault, "{at:?}: {error}");
-        assert!(error.to_string().contains(&step.to_string()), "{at:?}: {error}");
+        assert!(error.to_string().contains(step.as_str()), "{at:?}: {error}");
         smtp.until("the connection is closed", |seen| seen.closed == seen.connections).await;
     }
     assert!(smtp.seen().taken.is_empty());

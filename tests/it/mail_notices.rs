@@ -28,7 +28,7 @@ async fn stages() -> Vec<BothServices> {
     }
     for services in &all {
         services.put("plan.pdf", &pattern(5000));
-        services.desk.link(Some("bob@example.org"), "every").await;
+        services.access.link(Some("bob@example.org"), "every").await;
     }
     all
 }
@@ -39,14 +39,14 @@ fn public() -> String {
 
 /// Downloads the file once, so that the owner of the link is notified if they want to be.
 async fn download(services: &BothServices) {
-    let (jti, link) = services.desk.token("plan.pdf", services.clock.now()).await;
+    let (jti, link) = services.access.token("plan.pdf", services.clock.now()).await;
     assert_eq!(Client::default().get(&link).await.status, 200);
-    services.desk.until_state(jti, DeliveryState::Complete).await;
+    services.access.until_state(jti, DeliveryState::Complete).await;
 }
 
 async fn queued(services: &BothServices) -> i64 {
     let count = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE kind = 'taken'");
-    count.fetch_one(services.desk.db.db.reader()).await.unwrap()
+    count.fetch_one(services.access.db.db.reader()).await.unwrap()
 }
 
 /// The unsubscribe address in a notice, without the host.
@@ -81,8 +81,8 @@ async fn a_notice_is_turned_off_by_one_click_without_a_login_or_a_cookie() {
             let answer = stranger().send(Method::POST, &path, Some((kind, body.to_owned()))).await;
             assert_eq!(answer.status, 400, "{body}");
         }
-        let notices = &services.desk.db.notices;
-        let owner = &services.desk.owner.id;
+        let notices = &services.access.db.notices;
+        let owner = &services.access.owner.id;
         assert!(!notices.are_off(owner, MailKind::Taken).await.unwrap());
         // Only the exact address works.
         let other = |from: usize, to: &str| format!("{}{to}{}", &path[..from], &path[from + to.len()..]);

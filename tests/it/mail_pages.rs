@@ -328,7 +328,7 @@ async fn an_administrator_reads_why_mails_failed_and_tries_those_again_that_have
         let strange = root.fill("/admin/mail", "/admin/mail/retry-all", &[("state", "sent")]).await;
         assert_eq!(strange.status, 400);
         let log = root.get("/admin/audit?q=mail").await.body;
-        assert!(log.contains("1 mails (failed)"), "{log}");
+        assert!(log.contains("1 mail (failed)"), "{log}");
         web.stop().await;
     }
 }

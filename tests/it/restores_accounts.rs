@@ -181,8 +181,8 @@ async fn a_database_that_is_only_missing_or_new_ends_nothing() {
 fn report(stage: &Stage, word: Option<String>, now: Timestamp) -> Report {
     Report {
         node: stage.settings.download.public_url.clone(),
-        told_since: now,
-        told_until: now,
+        reported_since: now,
+        reported_until: now,
         receipts: Vec::new(),
         store: None,
         database: word,

@@ -12,6 +12,7 @@ use oncelink::token::{
     HmacSecret, KeyRing, TokenError, TokenKind, TokenRules, verify_action, verify_command, verify_download,
 };
 use oncelink::web::tokens::issuer::{ActionClaim, DownloadTokenRequest, IssueError, Issuer};
+use oncelink::web::tokens::private_file::PrivateFileError;
 use oncelink::web::tokens::signer::{KeyType, Signer, SignerError, list, rotate, sign_shared};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -199,12 +200,13 @@ fn keys_that_others_can_read_are_refused() {
     for wrong in [0o640, 0o604, 0o620] {
         fs::set_permissions(&pem, fs::Permissions::from_mode(wrong)).unwrap();
         let error = Signer::open(&keys, NOW).err().unwrap();
-        assert!(matches!(error, SignerError::Exposed { .. }), "{error}");
+        assert!(matches!(error, SignerError::File(PrivateFileError::Exposed { .. })), "{error}");
         assert!(error.to_string().contains("chmod go-rwx"), "{error}");
     }
     fs::set_permissions(&pem, fs::Permissions::from_mode(0o600)).unwrap();
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(Signer::open(&keys, NOW), Err(SignerError::Exposed { .. })));
+    let error = Signer::open(&keys, NOW).err().unwrap();
+    assert!(matches!(error, SignerError::File(PrivateFileError::Exposed { .. })), "{error}");
 }
 
 #[test]

@@ -66,15 +66,15 @@ impl Entry {
             None => {
                 let end = self.before.last_at.max(began).plus(lease).min(self.kept.until);
                 let state = match self.before.state {
-                    DeliveryState::Running | DeliveryState::Broken if end <= now => DeliveryState::Over,
-                    DeliveryState::Running => DeliveryState::Broken,
+                    DeliveryState::Running | DeliveryState::Interrupted if end <= now => DeliveryState::Ended,
+                    DeliveryState::Running => DeliveryState::Interrupted,
                     state => state,
                 };
                 Tally { state, ..self.before.clone() }
             }
         };
-        if self.revoked && tally.state == DeliveryState::Broken {
-            tally.state = DeliveryState::Over;
+        if self.revoked && tally.state == DeliveryState::Interrupted {
+            tally.state = DeliveryState::Ended;
         }
         (tally, idle)
     }
@@ -169,7 +169,7 @@ impl ActiveDeliveries {
             if entry.unsaved {
                 kept.push(entry.kept.clone());
             }
-            let ended = matches!(entry.kept.tally.state, DeliveryState::Complete | DeliveryState::Over);
+            let ended = matches!(entry.kept.tally.state, DeliveryState::Complete | DeliveryState::Ended);
             entry.unsaved || !ended || !idle
         });
         Changes { kept, cancelled: std::mem::take(&mut inner.cancelled) }

@@ -76,7 +76,7 @@ impl Receipts {
                 // used.
                 Some(used) => {
                     let over = used.mark == Mark::Revoked;
-                    let state = if over { DeliveryState::Over } else { DeliveryState::Broken };
+                    let state = if over { DeliveryState::Ended } else { DeliveryState::Interrupted };
                     let tally = Tally { started_at: Some(kept.redeemed_at), state, ..kept.tally.clone() };
                     left_behind.push((kept, tally));
                 }

@@ -91,9 +91,9 @@ pub(crate) fn redirect_with_flash(
 
 /// Redirects the sender of a form that was sent before to where it led then.
 pub(crate) fn redirect_again(app: &AppState, before: &EarlierResult) -> Result<HttpResponse, WebError> {
-    match before.note.as_deref().and_then(FlashMessage::parse) {
-        Some(message) => redirect_with_flash(app, &before.location, message),
-        None => Ok(see_other(&before.location)),
+    match before.note.as_deref().map(str::parse::<FlashMessage>) {
+        Some(Ok(message)) => redirect_with_flash(app, &before.location, message),
+        _ => Ok(see_other(&before.location)),
     }
 }
 

@@ -81,8 +81,10 @@ async fn readiness(app: &AppData) -> Result<String, String> {
     for trouble in troubles {
         text += &format!("but {trouble}\n");
     }
-    if waiting > 0 {
-        text += &format!("but {waiting} revocations are waiting to be delivered\n");
+    match waiting {
+        ..=0 => {}
+        1 => text += "but 1 revocation is waiting to be delivered\n",
+        count => text += &format!("but {count} revocations are waiting to be delivered\n"),
     }
     Ok(text)
 }

@@ -58,7 +58,7 @@ impl Links {
         )
         .bind(&terms.title)
         .bind(&terms.note)
-        .bind(terms.uses.map(i64::from))
+        .bind(terms.uses_per_recipient.map(i64::from))
         .bind(terms.ends_at.map(to_column))
         .bind(keep)
         .bind(password.map(StoredPassword::as_str))
@@ -143,7 +143,7 @@ impl Links {
 
 /// The limits of a link before a change.
 struct Limits {
-    uses: Option<i64>,
+    uses_per_recipient: Option<i64>,
     ends_at: Option<i64>,
     mailed_code: bool,
 }
@@ -151,7 +151,7 @@ struct Limits {
 impl Limits {
     fn read(row: &AnyRow) -> Result<Limits, sqlx::Error> {
         Ok(Limits {
-            uses: row.try_get("uses")?,
+            uses_per_recipient: row.try_get("uses")?,
             ends_at: row.try_get("ends_at")?,
             mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
         })
@@ -166,7 +166,7 @@ fn is_stricter(before: &Limits, terms: &LinkTerms) -> bool {
         (None, Some(_)) => true,
         (Some(before), Some(now)) => now < before,
     };
-    less(before.uses, terms.uses.map(i64::from))
+    less(before.uses_per_recipient, terms.uses_per_recipient.map(i64::from))
         || less(before.ends_at, terms.ends_at.map(to_column))
         || (terms.mailed_code && !before.mailed_code)
 }

@@ -96,7 +96,7 @@ impl Links {
         .bind(owner.id.as_str())
         .bind(&terms.title)
         .bind(&terms.note)
-        .bind(terms.uses.map(i64::from))
+        .bind(terms.uses_per_recipient.map(i64::from))
         .bind(terms.ends_at.map(to_column))
         .bind(password.map(StoredPassword::as_str))
         .bind(i64::from(terms.mailed_code))

@@ -110,7 +110,7 @@ impl Links {
     ) -> bool {
         link.status(now) == LinkStatus::Open
             && recipient.email.is_some()
-            && recipient.left(link.uses) != Some(0)
+            && recipient.left(link.uses_per_recipient) != Some(0)
             && mailing.is_worth_repeating(now)
     }
 

@@ -90,7 +90,7 @@ impl Links {
         Ok(LinkOffers {
             begun,
             uses: self.open_uses(recipient, visitor).await?,
-            has_left: recipient.left(link.uses) != Some(0),
+            has_left: recipient.left(link.uses_per_recipient) != Some(0),
             is_program: visitor.is_program(),
             rules: self.lease,
             ended: link.ends_at.is_some_and(|end| now >= end),

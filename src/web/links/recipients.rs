@@ -63,8 +63,10 @@ pub fn parse(list: &str) -> Result<Vec<Email>, Vec<String>> {
     }
     let more = bad.len().saturating_sub(NAMED);
     bad.truncate(NAMED);
-    if more > 0 {
-        bad.push(format!("{more} more entries aren’t valid."));
+    match more {
+        0 => {}
+        1 => bad.push("1 more entry isn’t valid.".to_owned()),
+        count => bad.push(format!("{count} more entries aren’t valid.")),
     }
     Err(bad)
 }

@@ -65,7 +65,7 @@ pub(crate) struct MailEndpoint {
 
 /// A step of the dialogue failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{step}: {problem}")]
+#[error("{}: {problem}", step.as_str())]
 pub struct SmtpStepError {
     /// The step that failed.
     pub step: SmtpStep,

@@ -194,10 +194,10 @@ async fn of_deliveries(letters: &mut Letters) {
     })
     .await;
     services.put("plan.pdf", b"a plan");
-    services.desk.link(Some("bob@example.org"), "first").await;
-    let (jti, link) = services.desk.token("plan.pdf", services.clock.now()).await;
+    services.access.link(Some("bob@example.org"), "first").await;
+    let (jti, link) = services.access.token("plan.pdf", services.clock.now()).await;
     assert_eq!(Client::default().get(&link).await.status, 200);
-    services.desk.until_state(jti, DeliveryState::Complete).await;
+    services.access.until_state(jti, DeliveryState::Complete).await;
     let outbox = services.settings.outbox_dir();
     eventually("the mail", async || !super::mail::outbox(&outbox).is_empty()).await;
     letters.take(&outbox, &["taken"]);

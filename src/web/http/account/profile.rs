@@ -53,7 +53,7 @@ async fn page_of(app: &AppState, who: &SignedIn) -> Result<ProfilePage, WebError
         password_min: services.password_min,
         pending_email: pending.map(|email| email.as_str().to_owned()),
         last_admin,
-        wants_notices: !services.notices.are_off(&account.id, MailKind::Taken).await?,
+        wants_download_notices: !services.notices.are_off(&account.id, MailKind::Taken).await?,
         typed_name: account.name.as_str().to_owned(),
         typed_email: String::new(),
         errors_for: AccountForm::None,

@@ -45,7 +45,7 @@ pub struct ProfilePage {
     /// The new address, if it is not confirmed yet.
     pub pending_email: Option<String>,
     /// Whether they get emails when their links are downloaded.
-    pub wants_notices: bool,
+    pub wants_download_notices: bool,
     /// The name in its form.
     pub typed_name: String,
     /// The new address in its form.
@@ -96,7 +96,7 @@ impl ProfilePage {
             created: Timestamp::from_secs(1_790_000_000),
             password_min: 15,
             pending_email: Some("lin@new.example\"><script>".to_owned()),
-            wants_notices: true,
+            wants_download_notices: true,
             typed_name: "Lin Mei <script>".to_owned(),
             typed_email: String::new(),
             errors_for: AccountForm::Password,
@@ -128,7 +128,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         admin: false,
         last_admin: false,
         groups: Vec::new(),
-        wants_notices: false,
+        wants_download_notices: false,
         pending_email: None,
         errors_for: AccountForm::None,
         ..account.clone()

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::id::MailId;
+use crate::web::audit::AuditEvent;
 use crate::web::http::admin::administrator::{AdminForm, Administrator};
 use crate::web::http::admin::mail_page::{MailPage, MailRow, MailStateRow, Tested};
 use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
@@ -177,7 +178,7 @@ pub(crate) async fn test(app: AppData, form: AdminForm<TestMailForm>) -> Result<
         let why = "This address has just had several test emails. Wait a moment, then try again.";
         return rerender_form(page, why.to_owned());
     }
-    services.account_admin.note_mail_test(&to, &actor, now).await?;
+    services.account_admin.note(&to, &actor, AuditEvent::MailTried, now).await?;
     let answer = app.test_mailer.send(&to, now).await;
     once.done("/admin/mail", "", now).await?;
     match &answer {

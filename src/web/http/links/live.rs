@@ -72,7 +72,7 @@ pub(crate) async fn state(
     let state = VisitorState {
         closed: closed.map(ClosedReason::headline),
         keeps_cookie: secret.is_some(),
-        left: PublicLinkPage::left_words(opened.recipient.left(opened.link.uses), has_own),
+        left: PublicLinkPage::left_words(opened.recipient.left(opened.link.uses_per_recipient), has_own),
         files,
         others: FileState::of(String::new(), others),
     };

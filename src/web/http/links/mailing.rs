@@ -51,7 +51,7 @@ pub(crate) async fn send_again(
     }
     let actor = Actor::account(who.account(), place.address);
     match links
-        .send_again(&link, &recipient, once.record(FlashMessage::MailQueued.word()), &actor, now)
+        .send_again(&link, &recipient, once.record(FlashMessage::MailQueued.as_str()), &actor, now)
         .await?
     {
         ResendOutcome::Queued => {

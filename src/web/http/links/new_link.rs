@@ -49,7 +49,7 @@ pub(crate) async fn page(
     let now = app.services.clock.now();
     let typed = LinkForm {
         title: title_of(&files),
-        uses: "1".to_owned(),
+        uses_per_recipient: "1".to_owned(),
         ends: moment::field(moment::in_a_week(now)),
         notify: "never".to_owned(),
         ..LinkForm::default()
@@ -233,7 +233,7 @@ pub(crate) async fn make(
         terms: &terms,
         password: password.as_ref(),
         mail,
-        form: once.record(FlashMessage::LinkMade.word()),
+        form: once.record(FlashMessage::LinkMade.as_str()),
     };
     match services.links.create(&new, &actor, now).await? {
         CreateOutcome::Link(id) => {
@@ -265,8 +265,10 @@ fn too_many_mails(full: &[&Email]) -> Vec<String> {
     });
     let mut sentences: Vec<String> = named.collect();
     let more = full.len().saturating_sub(NAMED_MAX);
-    if more > 0 {
-        sentences.push(format!("{more} more recipients have received too many mails from you."));
+    match more {
+        0 => {}
+        1 => sentences.push("1 more recipient has received too many mails from you.".to_owned()),
+        count => sentences.push(format!("{count} more recipients have received too many mails from you.")),
     }
     sentences
 }
@@ -276,7 +278,7 @@ impl From<NewLinkForm> for LinkForm {
         LinkForm {
             title: fields.title,
             note: fields.note,
-            uses: fields.uses,
+            uses_per_recipient: fields.uses,
             ends: fields.ends,
             ends_zone: fields.ends_zone,
             password: fields.password,

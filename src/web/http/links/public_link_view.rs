@@ -34,13 +34,13 @@ impl PublicLinkView {
     /// scanners press buttons, too.
     pub(crate) fn needs_second_press(&self) -> bool {
         let asks_for_something = self.link.password.is_some() || self.link.mailed_code;
-        self.recipient.email.is_some() && self.link.uses.is_some() && !asks_for_something
+        self.recipient.email.is_some() && self.link.uses_per_recipient.is_some() && !asks_for_something
     }
 
     /// Returns why nothing is left for this visitor, if that is so. A visitor who has begun a download may
     /// still see its state.
     pub(crate) fn used_up(&self, offers: &LinkOffers) -> Option<ClosedReason> {
-        let none_left = self.recipient.left(self.link.uses) == Some(0);
+        let none_left = self.recipient.left(self.link.uses_per_recipient) == Some(0);
         (none_left && !offers.has_own()).then_some(match self.recipient.reserved {
             0 => ClosedReason::UsedUp,
             _ => ClosedReason::UsedUpForNow,
