@@ -227,9 +227,9 @@ async fn strangers_who_sign_up_for_somebody_can_t_prevent_their_reset() {
         assert_eq!(stranger.fill("/signup", "/signup", &request).await.status, 303);
     }
     let mails = web.mails().await;
-    let mails =
+    let notices =
         mails.iter().filter(|mail| mail.header("subject").contains("You already have an account")).count();
-    assert!((1..9).contains(&mails), "{mails}");
+    assert!((1..9).contains(&notices), "{notices}");
     // The link in that mail leads into the existing account: anyone who reads it owns the mailbox.
     let text = &mails.last().unwrap().text;
     let reset = text.lines().find(|line| line.contains("/reset/")).unwrap_or_else(|| panic!("{text}"));

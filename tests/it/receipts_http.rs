@@ -320,7 +320,7 @@ async fn a_node_that_was_killed_in_the_middle_reports_that_it_began_and_never_th
     }
     process.kill();
     let reported = reported_after_restart(&site, &web).await;
-    assert_eq!(reported.len(), 8, "{told:?}");
+    assert_eq!(reported.len(), 8, "{reported:?}");
     for (jti, state, bytes) in &reported {
         assert!(begun.iter().any(|(ticket, _)| ticket.jti.to_string() == *jti));
         assert_eq!(state, "broken", "{jti}");
