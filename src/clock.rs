@@ -74,7 +74,7 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Clock {
     source: Source,
-    /// Invariant: only ever grows, but for [`Clock::reset`].
+    /// Invariant: never decreases, except in [`Clock::reset`].
     high_water: Arc<AtomicU64>,
 }
 
@@ -100,7 +100,7 @@ impl WrongClock {
     pub const REMEDY: &str = "correct the clock, preferably with NTP; if it is right now and was wrong before, \
                                   stop the services and run `oncelink clock reset`";
 
-    /// Returns an error if `wall` is so far behind `mark` that one of them must be wrong, given the tokens'
+    /// Returns the problem if `wall` is so far behind `mark` that one of them must be wrong, given the tokens'
     /// leeway.
     pub fn judge(wall: Timestamp, mark: Timestamp, leeway: Duration) -> Option<WrongClock> {
         (mark > wall.plus(leeway.saturating_add(TOLERANCE))).then_some(WrongClock { wall, mark })
@@ -153,7 +153,7 @@ impl Clock {
         self.high_water.fetch_max(mark.0, Ordering::AcqRel);
     }
 
-    /// Returns an error if time is so far ahead of the source that the source is or was wrong. `leeway` is
+    /// Returns the problem if time is so far ahead of the source that the source is or was wrong. `leeway` is
     /// that of tokens.
     pub fn wrong(&self, leeway: Duration) -> Option<WrongClock> {
         let wall = self.unguarded_now();
@@ -161,7 +161,7 @@ impl Clock {
     }
 
     /// Forgets all times after `to`. Only for a store whose time an operator has reset (`oncelink clock
-    /// reset`), which refuses everything issued before.
+    /// reset`), which refuses everything issued earlier.
     pub fn reset(&self, to: Timestamp) {
         self.high_water.store(to.0, Ordering::Release);
     }

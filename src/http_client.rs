@@ -44,8 +44,8 @@ pub enum HttpError {
         #[source]
         source: hyper_util::client::legacy::Error,
     },
-    /// The answer ended too early.
-    #[error("the answer from {origin} broke off")]
+    /// The response ended too early.
+    #[error("the response from {origin} broke off")]
     BrokenOff {
         /// Its scheme, host and port.
         origin: String,
@@ -131,10 +131,10 @@ impl PendingRequest<'_> {
         Ok(self)
     }
 
-    /// Sends the request and waits for the head of the answer. `until` is the deadline for head and body.
+    /// Sends the request and waits for the head of the response. `until` is the deadline for head and body.
     ///
     /// # Errors
-    /// If there is no answer.
+    /// If there is no response.
     pub async fn send(self, until: Instant) -> Result<ClientResponse, HttpError> {
         let Some((url, uri)) = parse(&self.address) else { return Err(HttpError::Address(self.address)) };
         let request = self.head.uri(uri).body(self.body);
@@ -157,7 +157,7 @@ fn parse(address: &str) -> Option<(Url, Uri)> {
     Some((url, uri))
 }
 
-/// The head of an answer, whose body may still be on its way.
+/// The head of a response, whose body may still be on its way.
 pub struct ClientResponse {
     response: Response<Incoming>,
     url: Url,

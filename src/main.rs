@@ -15,7 +15,7 @@ use oncelink::cli::{self, Cli};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let command_line = Cli::of(std::env::args_os()).unwrap_or_else(|told| told.exit());
+    let command_line = Cli::of(std::env::args_os()).unwrap_or_else(|error| error.exit());
     // Without this thread, an idle process keeps what it used last, and nothing else changes.
     let _ = thread::Builder::new().name("allocator".to_owned()).spawn(release_unused_memory);
     cli::run(command_line)

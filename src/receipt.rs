@@ -25,12 +25,14 @@ words! {
         /// Bytes are being sent, or are about to be.
         Running = "running",
         /// No transfer is running, and the file is incomplete; the client may resume.
-        Broken = "broken",
+        #[serde(rename = "broken")]
+        Interrupted = "broken",
         /// The peer acknowledged the last byte.
         Complete = "complete",
         /// The file is incomplete, and the lease has ended or the token was revoked, so no more bytes will be
         /// sent.
-        Over = "over",
+        #[serde(rename = "over")]
+        Ended = "over",
     }
 }
 
@@ -68,11 +70,13 @@ pub struct Receipt {
 pub struct Report {
     /// The download service: its `download.public_url`, plus an id if several processes share that address.
     pub node: String,
-    /// The start of its records: it knows nothing about tokens issued before.
-    pub told_since: Timestamp,
+    /// The start of its records: it knows nothing about tokens issued earlier.
+    #[serde(rename = "told_since")]
+    pub reported_since: Timestamp,
     /// Every redemption before this time has been reported, here or earlier: a token that expired before it
     /// without a report was not redeemed.
-    pub told_until: Timestamp,
+    #[serde(rename = "told_until")]
+    pub reported_until: Timestamp,
     /// The receipts.
     pub receipts: Vec<Receipt>,
     /// The standing of its used-token store, for the web app to remember.
@@ -86,7 +90,7 @@ pub struct Report {
 /// The header of the web app's response that contains a [`ReportReply`] as JSON.
 pub const REPLY_HEADER: &str = "oncelink-remembers";
 
-/// The web app's answer to a report.
+/// The web app's reply to a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportReply {
     /// The latest standing of the download service's used-token store that it remembers.

@@ -58,13 +58,13 @@ const WORKERS: &str = "actix_server";
 pub fn start(settings: &LogSettings) -> Result<WorkerGuard, TelemetryError> {
     let (writer, guard) = writer();
     subscriber(settings, writer)?.try_init().map_err(TelemetryError::Twice)?;
-    tell_of_panics();
+    log_panics();
     Ok(guard)
 }
 
-/// Logs every panic as an error, in addition to the default output. Nobody else would report a panic in a
+/// Logs every panic as an error, in addition to the default output. Nothing else would report a panic in a
 /// task that nobody waits for.
-fn tell_of_panics() {
+fn log_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         print(panic);
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_in_the_log_and_does_not_quote_what_may_be_a_secret() {
-        tell_of_panics();
+        log_panics();
         let line = written("info", LogFormat::Text, || {
             assert!(std::panic::catch_unwind(|| std::panic::panic_any("eyJ")).is_err());
         });

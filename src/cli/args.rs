@@ -110,7 +110,7 @@ pub enum LinksCommand {
 pub enum ClockCommand {
     /// Start over with the clock's current time after the clock was ahead for a while
     ///
-    /// Every link issued before is refused, and everyone is logged out. No service may be running.
+    /// Every link issued earlier is refused, and everyone is logged out. No service may be running.
     Reset,
 }
 

@@ -18,6 +18,7 @@ use crate::cli::manifest::{
 use crate::cli::output::{print, remark};
 use crate::clock::Timestamp;
 use crate::config::Settings;
+use crate::human::counted;
 use crate::server::data_dir::make_private;
 use crate::standing::sync_folder_of;
 
@@ -50,7 +51,8 @@ pub(super) async fn run(
             for left_out in &manifest.left_out {
                 remark(&format!("not in the backup: {left_out}"));
             }
-            print(&format!("{} files in {}\n", manifest.files.len(), folder.display()))
+            let files = counted(manifest.files.len() as u64, "file");
+            print(&format!("{files} in {}\n", folder.display()))
         }
         Err(error) => {
             backup.remove(made_folder);
@@ -64,7 +66,7 @@ fn prepare(settings: &Settings, folder: &Path, data_owner: u32) -> Result<bool, 
     let failed = |action, source| BackupError::Io { action, path: folder.to_owned(), source };
     let made = !folder.exists();
     make_private(folder).map_err(|source| failed("create the folder", source))?;
-    let real = fs::canonicalize(folder).map_err(|source| failed("look at", source))?;
+    let real = fs::canonicalize(folder).map_err(|source| failed("access", source))?;
     for share in &settings.shares {
         if fs::canonicalize(&share.path).is_ok_and(|share| real.starts_with(share)) {
             if made {
@@ -76,12 +78,12 @@ fn prepare(settings: &Settings, folder: &Path, data_owner: u32) -> Result<bool, 
     if made {
         return Ok(true);
     }
-    let found = fs::metadata(folder).map_err(|source| failed("look at", source))?;
+    let found = fs::metadata(folder).map_err(|source| failed("access", source))?;
     let me = rustix::process::geteuid().as_raw();
     if found.uid() != me && found.uid() != data_owner {
         return Err(BackupError::Foreign { path: folder.to_owned(), owner: found.uid() });
     }
-    let mut entries = fs::read_dir(folder).map_err(|source| failed("look into", source))?;
+    let mut entries = fs::read_dir(folder).map_err(|source| failed("list", source))?;
     if entries.next().is_some() {
         return Err(BackupError::NotEmpty(folder.to_owned()));
     }
@@ -184,9 +186,9 @@ impl Backup<'_> {
         handle.lock_shared().map_err(|source| failed("lock", source))?;
         self.make_folder(Path::new("keys"))?;
         let mut names = Vec::new();
-        for entry in fs::read_dir(keys).map_err(|source| failed("look into", source))? {
-            let entry = entry.map_err(|source| failed("look into", source))?;
-            let is_file = entry.file_type().map_err(|source| failed("look into", source))?.is_file();
+        for entry in fs::read_dir(keys).map_err(|source| failed("list", source))? {
+            let entry = entry.map_err(|source| failed("list", source))?;
+            let is_file = entry.file_type().map_err(|source| failed("list", source))?.is_file();
             let name = entry.file_name();
             // Files with this extension were interrupted while they were written.
             if is_file && Path::new(&name).extension().is_none_or(|extension| extension != "new") {
@@ -223,7 +225,7 @@ impl Backup<'_> {
     fn create(&mut self, name: &Path) -> Result<(PathBuf, File), BackupError> {
         let path = self.folder.join(name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(|source| self.failed("make", name, source))?;
+        let file = file.map_err(|source| self.failed("create", name, source))?;
         self.made.push(path.clone());
         self.give(&path)?;
         Ok((path, file))
@@ -244,7 +246,7 @@ impl Backup<'_> {
 
     fn make_folder(&mut self, name: &Path) -> Result<(), BackupError> {
         let path = self.folder.join(name);
-        make_private(&path).map_err(|source| self.failed("make", name, source))?;
+        make_private(&path).map_err(|source| self.failed("create", name, source))?;
         self.made.push(path.clone());
         self.give(&path)
     }

@@ -96,7 +96,7 @@ pub enum CliError {
         /// The check that failed.
         error: TokenError,
     },
-    /// The download service did not answer.
+    /// The download service can't be reached.
     #[error(
         "cannot reach the download service at {at}; is it running, and is `download.inner_url` right? The web app delivers the revocation as soon as it can reach it"
     )]
@@ -112,7 +112,7 @@ pub enum CliError {
     NotRevoked {
         /// The address that was asked.
         at: String,
-        /// Its answer.
+        /// The status of its response.
         status: u16,
         /// How to fix it.
         remedy: &'static str,
@@ -176,8 +176,8 @@ pub enum PublicKeysError {
     /// The address doesn't answer.
     #[error(transparent)]
     Fetch(#[from] HttpError),
-    /// The answer doesn't contain keys.
-    #[error("the answer has the status {0}")]
+    /// The address responds with an error.
+    #[error("the response has status {0}")]
     Status(u16),
     /// The keys are unusable.
     #[error(transparent)]

@@ -92,15 +92,15 @@ async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliE
     let now = clock.now();
     let active = signer::remove(&settings.keys_dir(), kid, now)?;
     note_signer(settings, &active).await;
-    let desk = Services::open(settings, clock).await?;
-    desk.end_key(kid, now).await?;
+    let services = Services::open(settings, clock).await?;
+    services.end_key(kid, now).await?;
     print(&format!("{active}\n"))?;
     remark(
         "new tokens are signed with this key; every download service refuses the removed one within a minute",
     );
     remark_on_files(settings);
-    let revocations = &desk.issued.revocations;
-    revocations.set_http_sinks(&desk.issuer).map_err(RevokeError::from)?;
+    let revocations = &services.issued.revocations;
+    revocations.set_http_sinks(&services.issuer).map_err(RevokeError::from)?;
     if revocations.deliver(true, now).await.iter().any(|node| node.outcome.is_err()) {
         remark("its running transfers are cut off as soon as the web app reaches the download services");
     }

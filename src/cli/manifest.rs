@@ -23,7 +23,7 @@ const LONGEST: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// It has no manifest: it is unfinished, or not a backup.
-    #[error("{} is not a backup, or an unfinished one: it has no {MANIFEST}", .0.display())]
+    #[error("{} is not a backup, or is unfinished: it has no {MANIFEST}", .0.display())]
     Missing(PathBuf),
     /// A file can't be read.
     #[error("cannot read {} of the backup", path.display())]

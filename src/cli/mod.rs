@@ -97,8 +97,8 @@ async fn serve(settings: Settings, file: Option<&Path>, role: Role) -> Result<Ex
     // Dropping the guard flushes its buffer; the last lines matter most.
     let _guard = telemetry::start(&settings.log)?;
     open_files::raise_limit(&settings);
-    let told = (settings.clone(), file.map(Path::to_owned));
-    let warnings = async move { check::borne(&told.0, told.1.as_deref(), role).await };
+    let checked = (settings.clone(), file.map(Path::to_owned));
+    let warnings = async move { check::borne(&checked.0, checked.1.as_deref(), role).await };
     Box::pin(server::run(settings, role, warnings)).await?;
     Ok(ExitCode::SUCCESS)
 }

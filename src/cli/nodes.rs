@@ -11,29 +11,30 @@ use crate::cli::error::CliError;
 use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
+use crate::human::counted;
 use crate::secret::Secret;
 use crate::web::deliveries::DeliveryStore;
 use crate::web::deliveries::nodes::audience_of;
 use crate::web::services::Services;
 
 pub(super) async fn run(settings: &Settings, command: &NodesCommand, clock: Clock) -> Result<(), CliError> {
-    let desk = Services::open(settings, clock).await?;
-    let now = desk.clock.now();
+    let services = Services::open(settings, clock).await?;
+    let now = services.clock.now();
     match command {
         NodesCommand::Add { name } => {
-            let key = desk.nodes.add(name, now).await?;
+            let key = services.nodes.add(name, now).await?;
             print_key(name, &key)?;
             remark("it now gets tokens");
             Ok(())
         }
         NodesCommand::Rekey { name } => {
-            let key = desk.nodes.rekey(name, now).await?;
+            let key = services.nodes.rekey(name, now).await?;
             print_key(name, &key)?;
             remark("the previous key is no longer valid");
             Ok(())
         }
-        NodesCommand::Remove { name } => remove(settings, &desk, name, now).await,
-        NodesCommand::List { json } => list(settings, &desk, *json).await,
+        NodesCommand::Remove { name } => remove(settings, &services, name, now).await,
+        NodesCommand::List { json } => list(settings, &services, *json).await,
     }
 }
 
@@ -41,18 +42,26 @@ pub(super) async fn run(settings: &Settings, command: &NodesCommand, clock: Cloc
 fn print_key(name: &str, key: &Secret) -> Result<(), CliError> {
     print(&format!("{}\n", key.reveal()))?;
     remark(&format!(
-        "this is the key of `{name}`, which is shown only once: put it into its `download.node_key` file"
+        "this is the key of `{name}`, which is shown only once: save it as that node's `download.node_key` file"
     ));
     Ok(())
 }
 
-async fn remove(settings: &Settings, desk: &Services, name: &str, now: Timestamp) -> Result<(), CliError> {
-    desk.nodes.remove(name, now).await?;
-    let receipts = DeliveryStore::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
-    let released = receipts.release_of_removed(&desk.nodes, now).await?;
+async fn remove(
+    settings: &Settings,
+    services: &Services,
+    name: &str,
+    now: Timestamp,
+) -> Result<(), CliError> {
+    services.nodes.remove(name, now).await?;
+    let receipts =
+        DeliveryStore::new(services.db.clone(), services.queue.clone(), services.clock.clone(), settings);
+    let released = receipts.release_of_removed(&services.nodes, now).await?;
     remark(&format!("`{name}` gets no more tokens, and its reports are refused"));
-    if released > 0 {
-        remark(&format!("{released} unfinished downloads were released and can start again elsewhere"));
+    match released {
+        0 => {}
+        1 => remark("1 unfinished download was released and can start again elsewhere"),
+        count => remark(&format!("{count} unfinished downloads were released and can start again elsewhere")),
     }
     Ok(())
 }
@@ -70,19 +79,20 @@ struct Listed {
     /// How many revocations are waiting to be delivered to it.
     waiting: i64,
     /// The processes that reported deliveries from its address.
-    told_by: Vec<Told>,
+    told_by: Vec<ReportingProcess>,
 }
 
 #[derive(Clone, Serialize)]
-struct Told {
+struct ReportingProcess {
     name: String,
-    told_until: Timestamp,
+    #[serde(rename = "told_until")]
+    reported_until: Timestamp,
     seen_at: Timestamp,
     removed_at: Option<Timestamp>,
 }
 
-async fn list(settings: &Settings, desk: &Services, json: bool) -> Result<(), CliError> {
-    let listed = gather(settings, desk).await?;
+async fn list(settings: &Settings, services: &Services, json: bool) -> Result<(), CliError> {
+    let listed = gather(settings, services).await?;
     if json {
         return print(&format!("{}\n", serde_json::json!(listed)));
     }
@@ -90,39 +100,40 @@ async fn list(settings: &Settings, desk: &Services, json: bool) -> Result<(), Cl
     for node in &listed {
         let waiting = match node.waiting {
             0 => String::new(),
-            count => format!("\t{count} revocations waiting"),
+            count => format!("\t{} waiting", counted(count.unsigned_abs(), "revocation")),
         };
         let _ = writeln!(text, "{}\t{}\t{}{waiting}", node.name, node.public_url, node.state);
-        for told in &node.told_by {
-            let state = match told.removed_at {
+        for process in &node.told_by {
+            let state = match process.removed_at {
                 Some(at) => format!("removed {at}"),
-                None => format!("reports complete until {}", told.told_until),
+                None => format!("reports complete until {}", process.reported_until),
             };
-            let _ = writeln!(text, "  {}\t{state}", told.name);
+            let _ = writeln!(text, "  {}\t{state}", process.name);
         }
     }
     print(&text)
 }
 
-async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, CliError> {
-    let waiting = desk.issued.revocations.waiting().await?;
-    let receipts = DeliveryStore::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
-    let mut told: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+async fn gather(settings: &Settings, services: &Services) -> Result<Vec<Listed>, CliError> {
+    let waiting = services.issued.revocations.waiting().await?;
+    let receipts =
+        DeliveryStore::new(services.db.clone(), services.queue.clone(), services.clock.clone(), settings);
+    let mut reporting: BTreeMap<String, Vec<ReportingProcess>> = BTreeMap::new();
     for node in receipts.nodes().await? {
-        let of = told.entry(audience_of(&node.name).to_owned()).or_default();
-        of.push(Told {
-            told_until: node.told_until,
+        let processes = reporting.entry(audience_of(&node.name).to_owned()).or_default();
+        processes.push(ReportingProcess {
+            reported_until: node.reported_until,
             seen_at: node.seen_at,
             removed_at: node.removed_at,
             name: node.name,
         });
     }
-    let keyed = desk.nodes.keyed().await?;
+    let keyed = services.nodes.keyed().await?;
     let mut listed = Vec::new();
-    for node in desk.nodes.services() {
+    for node in services.nodes.services() {
         let key = keyed.iter().find(|key| key.name == node.name);
         let state = match key {
-            _ if !desk.nodes.are_listed() => "active",
+            _ if !services.nodes.are_listed() => "active",
             Some(key) if key.removed_at.is_some() => "removed",
             Some(_) => "active",
             None => "no-key",
@@ -135,13 +146,13 @@ async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, Cli
             state,
             key_made_at: key.filter(|key| key.removed_at.is_none()).map(|key| key.made_at),
             waiting: waiting.get(&node.public_url).copied().unwrap_or_default(),
-            told_by: told.remove(&node.public_url).unwrap_or_default(),
+            told_by: reporting.remove(&node.public_url).unwrap_or_default(),
         });
     }
-    for key in keyed.into_iter().filter(|key| desk.nodes.named(&key.name).is_none()) {
+    for key in keyed.into_iter().filter(|key| services.nodes.named(&key.name).is_none()) {
         listed.push(Listed {
             waiting: waiting.get(&key.audience).copied().unwrap_or_default(),
-            told_by: told.remove(&key.audience).unwrap_or_default(),
+            told_by: reporting.remove(&key.audience).unwrap_or_default(),
             inner_url: None,
             weight: None,
             state: if key.removed_at.is_some() { "removed" } else { "not-in-settings" },
@@ -150,8 +161,8 @@ async fn gather(settings: &Settings, desk: &Services) -> Result<Vec<Listed>, Cli
             public_url: key.audience,
         });
     }
-    for (audience, told_by) in told {
-        let removed = told_by.iter().all(|told| told.removed_at.is_some());
+    for (audience, told_by) in reporting {
+        let removed = told_by.iter().all(|process| process.removed_at.is_some());
         listed.push(Listed {
             name: audience.clone(),
             inner_url: None,

@@ -1,5 +1,5 @@
 //! `oncelink clock reset`: starts over with the clock's current time after it was ahead for a while.
-//! Everything issued before is refused from then on, so nothing works twice. The signing keys are replaced,
+//! Everything issued earlier is refused from then on, so nothing works twice. The signing keys are replaced,
 //! so that tokens signed with a future date don't become valid when that date comes.
 
 use std::path::Path;
@@ -9,6 +9,7 @@ use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp, WrongClock};
 use crate::config::{Settings, StoreKind};
 use crate::download::receipts;
+use crate::human::counted;
 use crate::server::ServeError;
 use crate::server::data_dir::{DataDir, kept_time};
 use crate::used_tokens::UsedTokens;
@@ -38,12 +39,12 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
     };
     if found.store.is_some() {
         reset_store(settings, now).await?;
-        print("used tokens: reset; every link issued before is refused\n")?;
+        print("used tokens: reset; every link issued earlier is refused\n")?;
     }
     receipts::reset_time(&settings.download_dir(), now).await.map_err(ServeError::ReceiptsTime)?;
     if found.database.is_some() || settings.database_file().exists() {
         let sessions = time_reset::reset(settings, settings, now).await?;
-        print(&format!("accounts: reset; {sessions} sessions ended\n"))?;
+        print(&format!("accounts: reset; {} ended\n", counted(sessions, "session")))?;
     }
     if settings.keys_dir().join("keys.json").exists() {
         let kid = replace_keys(settings, now).await?;

@@ -25,7 +25,7 @@ const FOLDERS: [&str; 2] = ["web", "keys"];
 pub(super) fn run(settings: &Settings, backup: &Path, force: bool, now: Timestamp) -> Result<(), CliError> {
     let data_dir = settings.data_dir.as_path();
     let manifest = Manifest::read(backup, Database::newest_step()).map_err(RestoreError::from)?;
-    let owner = whose(backup, data_dir)?;
+    let owner = new_owner(backup, data_dir)?;
     for file in &manifest.files {
         manifest::check(backup, file).map_err(RestoreError::from)?;
     }
@@ -56,7 +56,7 @@ pub(super) fn run(settings: &Settings, backup: &Path, force: bool, now: Timestam
 
 /// Returns the new owner of the restored files, if this user may change owners. Refuses a backup whose owner
 /// is neither this user nor the owner of the data.
-fn whose(backup: &Path, data_dir: &Path) -> Result<Option<(u32, u32)>, RestoreError> {
+fn new_owner(backup: &Path, data_dir: &Path) -> Result<Option<(u32, u32)>, RestoreError> {
     let failed = |path: &Path, source| RestoreError::Io { action: "access", path: path.to_owned(), source };
     let found = fs::metadata(backup).map_err(|source| failed(backup, source))?;
     let me = rustix::process::geteuid();

@@ -13,16 +13,16 @@ use crate::web::nodes::revoke::RevokeError;
 use crate::web::services::Services;
 
 pub(super) async fn run(settings: &Settings, jtis: &[Jti], clock: Clock) -> Result<(), CliError> {
-    let desk = Services::open(settings, clock).await?;
-    let now = desk.clock.now();
-    let revocations = &desk.issued.revocations;
-    revocations.set_http_sinks(&desk.issuer).map_err(RevokeError::from)?;
+    let services = Services::open(settings, clock).await?;
+    let now = services.clock.now();
+    let revocations = &services.issued.revocations;
+    revocations.set_http_sinks(&services.issuer).map_err(RevokeError::from)?;
     let longest = settings.token.max_lifetime.max(settings.download.lease_max);
     let forget_at = now.plus(longest).plus(settings.token.leeway * 2).plus(Duration::from_secs(3600));
-    let active: Vec<&NodeSettings> = desk.nodes.active().await?;
+    let active: Vec<&NodeSettings> = services.nodes.active().await?;
     for jti in jtis {
         // Any node may know a token that the web app didn't issue.
-        let audience = desk.issued.node_of(*jti).await?;
+        let audience = services.issued.node_of(*jti).await?;
         let audiences: Vec<&str> = match &audience {
             Some(audience) => vec![audience],
             None => active.iter().map(|node| node.public_url.as_str()).collect(),

@@ -12,7 +12,7 @@ use crate::http_client::HttpClient;
 use crate::token::{HmacSecret, KeyRing, MAX_JWKS};
 use crate::web::tokens::signer::Signer;
 
-/// How long to wait for an answer to a command.
+/// How long a command waits for the keys.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Returns the keys of this machine's web app if there are any, otherwise those from `download.keys`; and the

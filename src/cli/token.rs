@@ -150,7 +150,7 @@ async fn verify(settings: &Settings, text: &str, now: Timestamp) -> Result<(), C
     Ok(())
 }
 
-/// Extracts the token from a download link. Any other text is taken for a token.
+/// Extracts the token from a download link. Any other text is treated as a token.
 fn token_in(text: &str) -> &str {
     let text = text.trim();
     if !text.contains("://") {

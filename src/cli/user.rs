@@ -77,7 +77,8 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
             return Err(CliError::AccountExists { email: user.email });
         }
     };
-    services.account_admin.note(AuditEvent::AccountMade, &account.email, services.clock.now()).await?;
+    let (actor, now) = (Actor::operator(), services.clock.now());
+    services.account_admin.note(&account.email, &actor, AuditEvent::AccountMade, now).await?;
     remark(&format!("created account {} for {}", account.id, account.email));
     if has_password { Ok(()) } else { print_link(&services, &account).await }
 }
@@ -169,7 +170,8 @@ async fn passwd(
             if !services.accounts.set_password(&account, &password).await? {
                 return Err(CliError::AccountChanged { email: email.to_string() });
             }
-            services.account_admin.note(AuditEvent::PasswordReset, &email, services.clock.now()).await?;
+            let (actor, now) = (Actor::operator(), services.clock.now());
+            services.account_admin.note(&email, &actor, AuditEvent::PasswordReset, now).await?;
             remark(&format!("{email} has the new password and was logged out everywhere"));
             Ok(())
         }

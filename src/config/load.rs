@@ -86,7 +86,7 @@ impl Draft {
         for (name, value) in &self.values {
             if self.keys.is_section(name) {
                 let Value::Table(section) = value else {
-                    let problem = format!("is a section, not {}", kind_of(value));
+                    let problem = format!("it is a section, not {}", kind_of(value));
                     let remedy = format!("write a line `[{name}]` and put its keys below it");
                     return Err(self.wrong(name, problem, remedy));
                 };

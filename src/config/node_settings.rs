@@ -1,4 +1,4 @@
-//! What is set of a download service.
+//! The settings of a download service, as the web app needs them.
 
 use serde::Deserialize;
 

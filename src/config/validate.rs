@@ -290,7 +290,7 @@ fn public_url(key: &str, text: &str) -> Result<(), InvalidSetting> {
     Ok(())
 }
 
-/// Accepts only the embedded store. Says of a store of a later version that it is not supported yet.
+/// Accepts only the embedded store. For a store that is planned for a later version, the error says so.
 fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Result<(), InvalidSetting> {
     if address.as_str() == only {
         return Ok(());

@@ -49,7 +49,8 @@ struct Inner {
     writing: Cell<bool>,
     /// Whether no request has arrived yet.
     fresh: Cell<bool>,
-    /// The last time when a response ended or a byte of it was sent.
+    /// When the connection was opened, a byte of a response was last sent, a request last ended, or the
+    /// connection was refused, whichever is the latest.
     since: Cell<Instant>,
     /// When the first byte of the next head arrived.
     heard: Cell<Option<Instant>>,
@@ -75,7 +76,7 @@ pub enum ReadBudget {
     Later,
 }
 
-/// A connection is refused before its first request.
+/// Why the next request of a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionRefusal {
     /// The head is larger than [`HEAD_MAX`].

@@ -21,7 +21,7 @@ const ON_PROBATION: usize = 64;
 /// A /48 counts as much as a /64 with a quarter of its connections.
 const SITE_WEIGHT: usize = 4;
 /// Minimum time between log lines about a full listener.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// The connections of this process. Clones share them.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ struct Listener {
     /// The next connections to close, the longest idle one last, each with the time of its last byte.
     victims: Vec<(Instant, Arc<ConnectionEntry>)>,
     on_probation: VecDeque<u64>,
-    told: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 /// An address or network with all its connections.
@@ -103,7 +103,7 @@ impl Connections {
             sites: HashMap::new(),
             victims: Vec::new(),
             on_probation: VecDeque::new(),
-            told: None,
+            logged: None,
         });
         ListenerId(state.listeners.len().saturating_sub(1))
     }
@@ -201,7 +201,7 @@ impl State {
             .map(|member| (member.entry.moved_at(), Arc::clone(&member.entry)))
             .collect();
         idle.sort_unstable_by_key(|(moved, _)| std::cmp::Reverse(*moved));
-        listener.tell(crowd, idle.len());
+        listener.log_full(crowd, idle.len());
         let is_own = crowd.is_some_and(|crowd| crowd.has(newcomer));
         match idle.pop() {
             Some((moved, victim)) if !is_own || moved.elapsed() >= settled => {
@@ -292,10 +292,10 @@ impl Listener {
         near.chain(sites).max_by_key(|(count, _)| *count).map(|(_, crowd)| crowd)
     }
 
-    fn tell(&mut self, crowd: Option<AddressGroup>, idle: usize) {
+    fn log_full(&mut self, crowd: Option<AddressGroup>, idle: usize) {
         let now = Instant::now();
-        if self.told.is_none_or(|told| now.duration_since(told) >= TOLD_EVERY) {
-            self.told = Some(now);
+        if self.logged.is_none_or(|logged| now.duration_since(logged) >= LOG_EVERY) {
+            self.logged = Some(now);
             let address = crowd.map(|crowd| tracing::field::display(crowd.address()));
             tracing::warn!(
                 address,

@@ -25,7 +25,7 @@ pub(super) async fn answer(
     state: &Arc<DownloadState>,
 ) -> Result<HttpResponse, DownloadRefusal> {
     let ready = state.ready().await;
-    let Some(unverified) = bearer(request.headers()) else { return told(request, state, ready) };
+    let Some(unverified) = bearer(request.headers()) else { return status(request, state, ready) };
     let now = state.clock.now();
     let question = with_keys(state, |ring| verify_command(unverified, ring, &state.rules, now)).await?;
     // Commands that revoke something else belong to `/revocations`.
@@ -41,7 +41,7 @@ pub(super) async fn answer(
 
 /// Also reports a wrong clock. Downloads continue then, because taking a node out of service doesn't correct
 /// its clock.
-fn told(
+fn status(
     request: &HttpRequest,
     state: &DownloadState,
     ready: Result<(), String>,

@@ -147,7 +147,7 @@ impl Remembered {
         self.state().memory.database().map(str::to_owned)
     }
 
-    /// Handles the web app's answer to a report, which contains what it remembers.
+    /// Handles the web app's reply to a report, which contains what the web app remembers.
     ///
     /// # Errors
     /// If the store was restored and its fence may not be set.

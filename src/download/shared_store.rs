@@ -15,8 +15,8 @@ use crate::used_tokens::{ASKED_AT_ONCE, StoreError};
 
 /// How often the store is queried for revocations.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// How often the store is told about running transfers.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// How often running transfers are reported to the store.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// Maximum time for one query.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long bytes are sent without an answer from the store.
@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub(crate) async fn watch(state: &DownloadState) {
     let mut ticks = interval(ASK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut heard, mut told, mut silent) = (Instant::now(), Instant::now(), false);
+    let (mut heard, mut reported, mut silent) = (Instant::now(), Instant::now(), false);
     loop {
         ticks.tick().await;
         let sending = state.ledger.sending();
@@ -45,9 +45,9 @@ pub(crate) async fn watch(state: &DownloadState) {
                 continue;
             }
         }
-        if told.elapsed() >= TELL_EVERY {
-            told = Instant::now();
-            if let Ok(Err(e)) = timeout(PATIENCE, tell(state, &sending)).await {
+        if reported.elapsed() >= REPORT_EVERY {
+            reported = Instant::now();
+            if let Ok(Err(e)) = timeout(PATIENCE, report(state, &sending)).await {
                 tracing::warn!(
                     cause = chain(&e),
                     "cannot report running transfers to the shared used-token store"
@@ -66,7 +66,7 @@ async fn ask(state: &DownloadState, sending: &[Jti]) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn tell(state: &DownloadState, sending: &[Jti]) -> Result<(), StoreError> {
+async fn report(state: &DownloadState, sending: &[Jti]) -> Result<(), StoreError> {
     for jtis in sending.chunks(ASKED_AT_ONCE) {
         state.store.record_activity(jtis, state.clock.now()).await?;
     }

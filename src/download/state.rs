@@ -25,7 +25,7 @@ use crate::secret::{RandomError, random_bytes};
 use crate::token::TokenRules;
 use crate::used_tokens::{StoreError, UsedTokens};
 
-/// What a download service is told about its work.
+/// The rules by which a download service works.
 pub struct DownloadRules {
     /// What tokens must claim.
     pub rules: TokenRules,
@@ -81,32 +81,32 @@ impl DownloadState {
     /// # Errors
     /// If the system provides no random bytes.
     pub fn new(
-        told: DownloadRules,
+        settings: DownloadRules,
         clock: Clock,
         keys: KeySource,
         shares: Shares,
         store: Arc<dyn UsedTokens>,
         receipts: Arc<Receipts>,
     ) -> Result<DownloadState, RandomError> {
-        let invalid = NonZeroU32::new(told.invalid_per_minute)
+        let invalid = NonZeroU32::new(settings.invalid_per_minute)
             .map(|count| RateLimiter::keyed(Quota::per_minute(count)));
         Ok(DownloadState {
             keys,
-            max_lifetime: told.rules.max_lifetime,
-            rules: told.rules,
+            max_lifetime: settings.rules.max_lifetime,
+            rules: settings.rules,
             shares,
             store,
             ledger: Arc::default(),
             receipts,
             clock,
-            resume: told.resume,
-            lease: told.lease,
-            lease_max: told.lease_max,
-            addresses: told.addresses,
+            resume: settings.resume,
+            lease: settings.lease,
+            lease_max: settings.lease_max,
+            addresses: settings.addresses,
             portions: BufferBudget::default(),
-            resend_proxied: told.resend_proxied,
-            node_key: told.node_key,
-            web_url: told.web_url,
+            resend_proxied: settings.resend_proxied,
+            node_key: settings.node_key,
+            web_url: settings.web_url,
             invalid,
             health: Health::default(),
             request_prefix: u32::from_be_bytes(random_bytes()?),

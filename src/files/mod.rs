@@ -1,9 +1,9 @@
 //! Shares and their files: the only place that opens anything in a share, and only for reading.
 //!
 //! A share's root is opened as a handle; everything below is opened through that handle with
-//! `openat2(RESOLVE_BENEATH)`, so no path, symlink or race leads out. Only regular files are handed out. A
+//! `openat2(RESOLVE_BENEATH)`, so no path, symlink or race leads out. Only regular files are opened. A
 //! share whose folder is missing is unavailable until it is back (`root`). Functions here may block on the
-//! disk unless they say otherwise. What changes a share is the web app's: `web/shares/disk`.
+//! disk unless they say otherwise. Only the web app changes shares (`web/shares/disk`).
 
 mod beneath;
 mod edges;

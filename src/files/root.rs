@@ -79,7 +79,7 @@ impl Root {
     /// Opens the folder if it is the one that is served.
     pub(super) fn open(&self) -> Result<OwnedFd, ShareUnavailable> {
         let opened = self.open_and_judge();
-        self.tell(opened.as_ref().err());
+        self.log_change(opened.as_ref().err());
         opened
     }
 
@@ -138,7 +138,7 @@ impl Root {
     }
 
     /// Logs once that the share became unavailable or available.
-    fn tell(&self, away: Option<&ShareUnavailable>) {
+    fn log_change(&self, away: Option<&ShareUnavailable>) {
         let available = away.is_none();
         if self.known.read().unwrap_or_else(PoisonError::into_inner).available == available {
             return;

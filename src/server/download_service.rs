@@ -80,7 +80,7 @@ impl RunningServices {
         receipts.report_at_start(if web_app.is_some() { Duration::from_secs(30) } else { GREETING }).await;
         wait_for_fence(store.as_ref(), clock).await;
         self.remembered = Some(remembered.clone());
-        self.spawned.task("remembering where stores stand", move || {
+        self.spawned.task("remembering standings", move || {
             let remembered = remembered.clone();
             async move { remembered.watch().await }
         });
@@ -96,9 +96,9 @@ impl RunningServices {
             let receipts = watched.clone();
             async move { receipts.watch().await }
         });
-        let told = receipts.clone();
-        self.spawned.task("telling receipts", move || {
-            let receipts = told.clone();
+        let reported = receipts.clone();
+        self.spawned.task("reporting receipts", move || {
+            let receipts = reported.clone();
             async move { receipts.run().await }
         });
         self.receipts = Some(receipts);
@@ -109,16 +109,16 @@ impl RunningServices {
             stop_timeout: self.settings.download.stop_timeout,
         };
         let data = Data::from(state.clone());
-        let door = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
+        let responder = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
         let server = listen::serve(listener, limits, move || {
             App::new()
                 .wrap(from_fn(host::refuse_invalid))
                 .app_data(data.clone())
                 .default_service(routes::to(crate::download::handle))
         });
-        self.spawned.server(server.map_err(ServeError::Server)?, door);
-        let looked_after = state.clone();
-        self.spawned.task("keeping the download service", move || looked_after.clone().maintain());
+        self.spawned.server(server.map_err(ServeError::Server)?, responder);
+        let maintained = state.clone();
+        self.spawned.task("maintaining the download service", move || maintained.clone().maintain());
         self.download_state = Some(state);
         Ok(())
     }
@@ -149,7 +149,7 @@ impl RunningServices {
     }
 }
 
-/// What the settings say about the work of the download service.
+/// Converts the settings to the rules of the download service.
 fn rules(settings: &Settings) -> DownloadRules {
     let (download, token) = (&settings.download, &settings.token);
     DownloadRules {

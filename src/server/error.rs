@@ -64,7 +64,7 @@ pub enum ServeError {
     #[error(transparent)]
     Random(#[from] RandomError),
     /// The signal handlers can't be installed.
-    #[error("cannot listen to signals")]
+    #[error("cannot install the signal handlers")]
     Signals(#[source] io::Error),
     /// A server ended unexpectedly.
     #[error("a listener failed")]

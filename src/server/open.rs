@@ -16,7 +16,7 @@ use crate::server::{listen, time};
 use crate::used_tokens::UsedTokens;
 use crate::web;
 
-/// Opens everything, binds the listeners and starts serving. Returns when both services answer.
+/// Opens everything, binds the listeners and starts serving. Returns when the services accept requests.
 ///
 /// # Errors
 /// If something can't be opened or bound; nothing keeps running then.
@@ -89,7 +89,7 @@ impl RunningServices {
         web_listener: Option<TcpListener>,
         download_listener: Option<TcpListener>,
     ) -> Result<(), ServeError> {
-        // The web app comes last: tokens that it issues must not be older than the store's fence.
+        // The web app is served last: tokens that it issues must not be older than the store's fence.
         if web_listener.is_some() {
             let app = web::WebApp::open(&self.settings, clock.clone(), folders.clone()).await?;
             self.spawned.report_to(app.health().clone());

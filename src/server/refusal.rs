@@ -10,7 +10,7 @@ const HEAD_TOO_SLOW: &str = "The request did not arrive in time. Try again.\n";
 /// The text if there is no free place.
 pub(super) const CROWDED: &str = "The service is very busy. Try again in a few seconds.\n";
 /// The text while the service stops.
-pub(super) const STOPPING: &str = "The service is restarting. Try again in a few seconds.\n";
+pub(super) const STOPPING: &str = "The service is restarting or has been stopped. Try again in a moment.\n";
 /// When to retry, in seconds.
 pub(super) const RETRY_AFTER: &str = "5";
 

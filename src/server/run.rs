@@ -20,7 +20,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves until SIGINT or SIGTERM, or until a listener fails. A second signal stops waiting for running
-/// transfers. When the services answer, `warnings` are computed and logged.
+/// transfers. Once the services accept requests, `warnings` are computed and logged.
 ///
 /// # Errors
 /// If a service can't start, or ends unexpectedly.
@@ -36,7 +36,7 @@ pub async fn run(
         () = signals.stop() => return Ok(()),
     };
     announce(&running);
-    let telling = tokio::spawn(async move {
+    let logging = tokio::spawn(async move {
         for line in warnings.await {
             tracing::warn!("{line}");
         }
@@ -45,7 +45,7 @@ pub async fn run(
         () = signals.stop() => Ok(()),
         failed = running.spawned.failed() => failed.map_err(ServeError::Server),
     };
-    telling.abort();
+    logging.abort();
     tracing::info!("stopping; running transfers may finish");
     Box::pin(running.stop_unless(signals.stop())).await;
     failed

@@ -46,23 +46,23 @@ impl StopResponder {
                 return std::future::pending().await;
             }
         };
-        let mut guests = FuturesUnordered::new();
+        let mut replies = FuturesUnordered::new();
         loop {
             tokio::select! {
-                accepted = listener.accept(), if guests.len() < AT_ONCE => match accepted {
+                accepted = listener.accept(), if replies.len() < AT_ONCE => match accepted {
                     Ok((stream, _)) => {
-                        guests.push(tokio::time::timeout(PATIENCE, tell(stream)).map(drop).boxed());
+                        replies.push(tokio::time::timeout(PATIENCE, respond_to(stream)).map(drop).boxed());
                     }
                     Err(_) => tokio::time::sleep(PAUSE).await,
                 },
-                Some(()) = guests.next() => {}
+                Some(()) = replies.next() => {}
             }
         }
     }
 }
 
-/// Reads a request's head and answers that the service is stopping.
-async fn tell(mut stream: TcpStream) -> io::Result<()> {
+/// Reads a request's head and responds that the service is stopping.
+async fn respond_to(mut stream: TcpStream) -> io::Result<()> {
     let (mut head, mut bytes) = (Vec::new(), [0; 4096]);
     while !head.windows(4).any(|four| four == b"\r\n\r\n") {
         let count = stream.read(&mut bytes).await?;

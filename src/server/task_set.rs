@@ -16,7 +16,7 @@ pub(super) struct TaskSet {
     health: Health,
     servers: Vec<JoinHandle<io::Result<()>>>,
     handles: Vec<ServerHandle>,
-    doors: Vec<StopResponder>,
+    responders: Vec<StopResponder>,
     tasks: Vec<Task>,
 }
 
@@ -30,9 +30,9 @@ impl TaskSet {
         self.health = health;
     }
 
-    /// Runs a server. Its `door` answers while it stops.
-    pub(super) fn server(&mut self, server: Server, door: StopResponder) {
-        self.doors.push(door);
+    /// Runs a server. Its `responder` replies to new connections while it stops.
+    pub(super) fn server(&mut self, server: Server, responder: StopResponder) {
+        self.responders.push(responder);
         self.handles.push(server.handle());
         self.servers.push(tokio::spawn(server));
     }
@@ -60,7 +60,7 @@ impl TaskSet {
 
     /// Tells new clients that the services are stopping. Never returns.
     pub(super) async fn answer_while_stopping(&self) {
-        futures_util::future::join_all(self.doors.iter().map(StopResponder::respond)).await;
+        futures_util::future::join_all(self.responders.iter().map(StopResponder::respond)).await;
         std::future::pending().await
     }
 

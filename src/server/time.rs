@@ -15,7 +15,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The time is written this often; a jump of the clock is written at the next check.
 const KEEP_EVERY: Duration = Duration::from_secs(8);
 /// How often the warning about a wrong clock is repeated.
-const TELL_EVERY: u32 = 3600;
+const LOG_EVERY: u32 = 3600;
 
 /// Continues from the last recorded time of the services on this data directory, and returns the current
 /// time.
@@ -39,11 +39,11 @@ pub(super) fn watch(
     leeway: Duration,
 ) -> impl Future<Output = ()> + Send + 'static {
     keep(&data_dir, &clock);
-    let told = tell(clock.wrong(leeway), None);
-    go_on_watching(data_dir, clock, leeway, told)
+    let logged = log_if_due(clock.wrong(leeway), None);
+    go_on_watching(data_dir, clock, leeway, logged)
 }
 
-async fn go_on_watching(data_dir: Arc<DataDir>, clock: Clock, leeway: Duration, mut told: Option<u32>) {
+async fn go_on_watching(data_dir: Arc<DataDir>, clock: Clock, leeway: Duration, mut logged: Option<u32>) {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut kept = None;
@@ -56,14 +56,14 @@ async fn go_on_watching(data_dir: Arc<DataDir>, clock: Clock, leeway: Duration, 
             // If the runtime ends before a write, stopping writes it again.
             let _done = tokio::task::spawn_blocking(move || keep(&data_dir, &clock)).await;
         }
-        told = tell(clock.wrong(leeway), told);
+        logged = log_if_due(clock.wrong(leeway), logged);
     }
 }
 
-/// Logs the state of the clock if necessary; `told` is how many checks ago that happened last.
-fn tell(wrong: Option<WrongClock>, told: Option<u32>) -> Option<u32> {
-    match (wrong, told) {
-        (Some(_), Some(looks)) if looks < TELL_EVERY => Some(looks.saturating_add(1)),
+/// Logs the state of the clock if it is due; `logged` is how many checks ago that happened last.
+fn log_if_due(wrong: Option<WrongClock>, logged: Option<u32>) -> Option<u32> {
+    match (wrong, logged) {
+        (Some(_), Some(looks)) if looks < LOG_EVERY => Some(looks.saturating_add(1)),
         (Some(wrong), _) => {
             tracing::error!("{wrong}: neither tokens nor sessions expire; {}", WrongClock::REMEDY);
             Some(0)

@@ -84,7 +84,7 @@ impl SocketTransport {
         &self.connection
     }
 
-    /// Tells the transfers on this connection how far their bytes have come.
+    /// Returns the tracker that tells transfers on this connection how far their bytes have come.
     pub(crate) const fn line(&self) -> &WriteTracker {
         &self.line
     }

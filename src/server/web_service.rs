@@ -51,12 +51,12 @@ impl RunningServices {
     ) -> Result<(), ServeError> {
         self.web = listener.local_addr().ok();
         self.first_admin_link = app.first_admin_link().await?;
-        let door = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
+        let responder = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
         let server = web_server(listener, &app, &self.settings, &self.connections);
-        self.spawned.server(server.map_err(ServeError::Server)?, door);
-        let looked_after = app.clone();
-        self.spawned.task("keeping the web app", move || {
-            let app = looked_after.clone();
+        self.spawned.server(server.map_err(ServeError::Server)?, responder);
+        let maintained = app.clone();
+        self.spawned.task("maintaining the web app", move || {
+            let app = maintained.clone();
             async move { app.upkeep().run().await }
         });
         let revoking = app.clone();

@@ -14,7 +14,7 @@ pub(super) enum JsonFault {
     #[error("not JSON")]
     Syntax,
     /// An object has a duplicate member.
-    #[error("a member stands twice")]
+    #[error("a member occurs twice")]
     Duplicate,
     /// Objects or arrays are nested too deeply.
     #[error("nested too deeply")]

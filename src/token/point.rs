@@ -44,7 +44,7 @@ pub(super) fn is_on_curve(encoded: &[u8; 32]) -> bool {
     let y_squared = y.times(y);
     let numerator = y_squared.minus_one();
     let denominator = y_squared.times(D).plus_one();
-    // u/v is a square exactly if u·v is; v is never zero, because -1/d is no square.
+    // u/v is a square exactly if u·v is; v is never zero, because -1/d is not a square.
     !numerator.times(denominator).is_non_square()
 }
 

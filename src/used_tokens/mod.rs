@@ -55,7 +55,7 @@ pub struct Lease {
     pub trace: Option<FileFingerprint>,
     /// How many bytes were reserved so far for streams that don't depend on a node's memory.
     pub reserved: u64,
-    /// When bytes were last sent, as far as the store was told.
+    /// When bytes were last sent, as far as this was reported to the store.
     pub active_at: Timestamp,
 }
 

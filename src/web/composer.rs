@@ -224,7 +224,7 @@ impl MailComposer {
             address: self.links.address(&self.public_url, &recipient),
             title: link.title,
             note: link.note,
-            uses: link.uses,
+            uses_per_recipient: link.uses_per_recipient,
             until: link.ends_at,
             asks_password: link.password.is_some(),
             asks_code: link.mailed_code,

@@ -34,7 +34,7 @@ pub enum InstanceKeysError {
     LinkKey(#[from] LinkKeyError),
     /// The link key is missing.
     #[error(
-        "the link key {} is lost: links that were given out still work, but their pages and new mails can't \
+        "the link key {} is lost: existing links still work, but their pages and new mails can't \
          show their addresses; restore the file from a backup, or run `oncelink keys adopt` to continue with \
          a new one; only links created after that show correct addresses",
         .0.display()
@@ -42,8 +42,8 @@ pub enum InstanceKeysError {
     LinkKeyLost(PathBuf),
     /// The link key is a different one.
     #[error(
-        "the link key {} is not the one that the links in this database were made with: links that were \
-         given out still work, but their pages and new mails would show wrong addresses; all web apps on one \
+        "the link key {} is not the one that the links in this database were created with: existing links \
+         still work, but their pages and new mails would show wrong addresses; all web apps on one \
          database need the same keys folder: copy it here, or, if the other one is lost, run `oncelink keys adopt`",
         .0.display()
     )]

@@ -1,4 +1,4 @@
-//! Converts the settings to what each room of the web app needs of them.
+//! Converts the settings into the values that each part of the web app needs.
 
 use crate::config::Settings;
 use crate::web::db::DatabaseSettings;

@@ -172,7 +172,7 @@ impl Upkeep {
         warn(uses::prune_released(&self.services.db, released).await, "cannot delete released uses of links");
         let links = &self.services.links;
         let over = now.minus(links.lease.lease_max).minus(KEEP_CLIENTS);
-        warn(uses::prune_clients(&links.db, over).await, "cannot delete clients of links");
+        warn(uses::prune_clients(&links.db, over).await, "cannot delete old client addresses of links");
         if let Some(released @ 1..) = warn(
             self.deliveries.release_of_removed(&self.services.nodes, now).await,
             "cannot release uses of removed nodes",
@@ -180,8 +180,8 @@ impl Upkeep {
             tracing::info!(released, "released link uses: their node was removed");
         }
         warn(self.services.issued.prune(now).await, "cannot delete old tokens");
-        warn(self.sent_forms.prune(now).await, "cannot delete forms that were sent");
-        warn(self.services.account_changes.prune().await, "cannot delete old changes");
+        warn(self.sent_forms.prune(now).await, "cannot delete old records of forms");
+        warn(self.services.account_changes.prune().await, "cannot delete old account changes");
         if let Some(gone @ 1..) = warn(
             self.services.self_service.forget_unactivated(now).await,
             "cannot delete accounts that nobody activated",

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "the one of this device";
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "as set on this device";
   const shown = new Intl.DateTimeFormat("en-GB", {
     day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
   });

@@ -12,7 +12,7 @@ const SERVICES: [&str; 2] = ["download", "web"];
 const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
-/// stand on it, and their wiring. A new module needs a line here.
+/// are built on it, and their wiring. A new module needs a line here.
 const TABLE: [(&str, &[&str]); 25] = [
     ("words", &[]),
     ("bearer", &[]),
@@ -310,7 +310,7 @@ fn only_the_web_app_and_the_command_line_name_the_private_key() {
 }
 
 #[test]
-fn services_are_told_plain_values_and_not_all_settings() {
+fn services_get_plain_values_and_not_all_settings() {
     // The web app's rooms are still to follow.
     let homes: &[&str] = &["src/config/", "src/server/", "src/cli/", "src/web/"];
     only_homes_name(&[("Settings", homes)]);

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::architecture::{Source, sources};
 
-/// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file that lies beside
-/// the folders; `http` has four wings, and what lies beside them is theirs in common. The addresses
-/// (`http/mod.rs`), the samples and `web/mod.rs` put all of it together, and nothing imports them.
+/// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
+/// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
+/// samples and `web/mod.rs` combine everything, and nothing imports them.
 const TABLE: [(&str, &[&str]); 30] = [
     ("identity", &[]),
     ("db", &[]),
@@ -297,13 +297,13 @@ fn every_folder_has_a_row() {
 }
 
 #[test]
-fn rooms_form_no_ring() {
+fn rooms_form_no_cycle() {
     let mut settled: BTreeSet<&str> = BTreeSet::new();
     while settled.len() < TABLE.len() {
         let next = TABLE.iter().find(|(room, imports)| {
             !settled.contains(room) && imports.iter().all(|import| settled.contains(import))
         });
-        settled.insert(next.expect("a ring of rooms in the table").0);
+        settled.insert(next.expect("a cycle of rooms in the table").0);
     }
 }
 

@@ -53,7 +53,7 @@ fn every_row_names_a_test_or_a_file_that_exists_or_says_why_there_is_none() {
 }
 
 #[test]
-fn what_the_text_says_of_scripts_is_so() {
+fn what_the_text_says_about_scripts_is_true() {
     let mut writes_markup = Vec::new();
     for entry in fs::read_dir("templates/static").unwrap() {
         let path = entry.unwrap().path();

@@ -46,7 +46,7 @@ async fn count(web: &TestWeb, table: &'static str) -> i64 {
 }
 
 #[actix_web::test]
-async fn presses_of_one_link_from_one_address_are_bounded_and_others_go_on() {
+async fn presses_of_one_link_from_one_address_are_limited_and_others_are_not() {
     let (web, mut browser) = ada_with(|settings| {
         behind_a_proxy(settings);
         settings.links.presses = 5;
@@ -73,7 +73,7 @@ async fn presses_of_one_link_from_one_address_are_bounded_and_others_go_on() {
 }
 
 #[actix_web::test]
-async fn one_account_fills_no_mailbox_and_who_is_not_mailed_is_named() {
+async fn one_account_can_t_fill_a_mailbox_and_recipients_not_mailed_are_named() {
     let (web, mut browser) = ada_with(|_| {}).await;
     let with_mail = |recipients| [("recipients", recipients), ("mail", "yes")];
     for _ in 0..3 {
@@ -81,8 +81,8 @@ async fn one_account_fills_no_mailbox_and_who_is_not_mailed_is_named() {
     }
     let refused = send(&mut browser, &with_mail("s@example.org, R@example.org")).await;
     assert_eq!(refused.status, 422);
-    assert!(refused.body.contains("R@example.org has had as many mails"), "{}", refused.body);
-    assert!(!refused.body.contains("s@example.org has had"), "{}", refused.body);
+    assert!(refused.body.contains("R@example.org has already received as many mails"), "{}", refused.body);
+    assert!(!refused.body.contains("s@example.org has already received"), "{}", refused.body);
     assert_eq!(web.mails().await.len(), 3, "nobody on that list gets a mail");
     assert_eq!(send(&mut browser, &[("recipients", "r@example.org")]).await.status, 303, "without a mail");
     assert_eq!(send(&mut browser, &with_mail("s@example.org")).await.status, 303);
@@ -94,13 +94,13 @@ async fn one_account_fills_no_mailbox_and_who_is_not_mailed_is_named() {
 }
 
 #[actix_web::test]
-async fn a_form_that_is_sent_twice_makes_one_thing() {
+async fn a_form_that_is_sent_twice_takes_effect_once() {
     let (web, mut browser) = ada_with(|_| {}).await;
     let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
-    let wish = fields(&[("recipients", "r@example.org"), ("mail", "yes"), ("csrf", &csrf)]);
+    let request = fields(&[("recipients", "r@example.org"), ("mail", "yes"), ("csrf", &csrf)]);
     let (mut one, mut other) = (browser.clone(), browser.clone());
-    let (first, second) = tokio::join!(one.post("/links", &wish), other.post("/links", &wish));
-    let again = browser.post("/links", &wish).await;
+    let (first, second) = tokio::join!(one.post("/links", &request), other.post("/links", &request));
+    let again = browser.post("/links", &request).await;
     assert_eq!((first.status, second.status, again.status), (303, 303, 303));
     assert_eq!((&first.location, &first.location), (&second.location, &again.location));
     assert_eq!(first.set_cookies, again.set_cookies, "the repeated form gets the same answer");
@@ -128,7 +128,7 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
     // Signing up sends one mail.
     let mut stranger = web.browser();
     let csrf = stranger.get("/signup").await.csrf();
-    let wish = [
+    let request = [
         ("email", "nia@example.org"),
         ("name", "Nia"),
         ("password", PASSWORD),
@@ -136,7 +136,10 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
         ("csrf", csrf.as_str()),
     ];
     for _ in 0..2 {
-        assert_eq!(stranger.post("/signup", &wish).await.location.as_deref(), Some("/mail-sent?for=sign-up"));
+        assert_eq!(
+            stranger.post("/signup", &request).await.location.as_deref(),
+            Some("/mail-sent?for=sign-up")
+        );
     }
     assert_eq!(web.mails().await.iter().filter(|mail| mail.header("to") == "nia@example.org").count(), 1);
     // A day later the same form counts as new.
@@ -147,21 +150,21 @@ async fn a_form_that_is_sent_twice_makes_one_thing() {
 }
 
 #[actix_web::test]
-async fn two_processes_make_one_link_of_a_form_that_is_sent_to_both() {
+async fn two_processes_create_one_link_for_a_form_sent_to_both() {
     let (mut web, mut browser) = ada_with(|_| {}).await;
     let twin = web.twin().await;
     let csrf = browser.get("/links/new?file=/open/file.txt").await.csrf();
-    let wish = fields(&[("csrf", &csrf)]);
+    let request = fields(&[("csrf", &csrf)]);
     let (mut one, mut other) = (browser.clone(), browser.clone());
     other.base = twin;
-    let (first, second) = tokio::join!(one.post("/links", &wish), other.post("/links", &wish));
+    let (first, second) = tokio::join!(one.post("/links", &request), other.post("/links", &request));
     assert_eq!((first.status, second.status), (303, 303), "{} {}", first.body, second.body);
     assert_eq!((first.location, count(&web, "links").await), (second.location, 1));
     web.stop().await;
 }
 
 #[actix_web::test]
-async fn a_pasted_list_reaches_everybody_or_names_who_can_t_be_read() {
+async fn a_pasted_list_reaches_everybody_or_names_the_entries_that_can_t_be_read() {
     let (web, mut browser) = ada_with(|_| {}).await;
     let list =
         "Ann <a@example.org>, \"Lee, Bob\" <b@example.org>;\tc@example.org\r\nmailto:d@example.org,;\n";
@@ -189,13 +192,13 @@ async fn a_pasted_list_reaches_everybody_or_names_who_can_t_be_read() {
 async fn no_mailbox_gets_the_words_of_a_stranger() {
     let web = TestWeb::spawn().await;
     let sign_up = async |name: &str| {
-        let wish = [
+        let request = [
             ("email", "victim@example.org"),
             ("name", name),
             ("password", PASSWORD),
             ("password_again", PASSWORD),
         ];
-        web.browser().fill("/signup", "/signup", &wish).await
+        web.browser().fill("/signup", "/signup", &request).await
     };
     for name in ["your parcel: https://evil.example/pay", "see www.evil.example", "a\u{202e}b", "a\u{200b}b"]
     {
@@ -210,23 +213,23 @@ async fn no_mailbox_gets_the_words_of_a_stranger() {
 }
 
 #[actix_web::test]
-async fn strangers_who_sign_up_for_somebody_don_t_keep_them_from_a_reset() {
+async fn strangers_who_sign_up_for_somebody_can_t_prevent_their_reset() {
     let web = TestWeb::spawn_with(behind_a_proxy).await;
     web.account("ada@example.org", &[]).await;
     for n in 0..9 {
-        let wish = [
+        let request = [
             ("email", "ada@example.org"),
             ("name", "Nobody"),
             ("password", PASSWORD),
             ("password_again", PASSWORD),
         ];
         let mut stranger = from(&web.browser(), &format!("192.0.2.{n}"));
-        assert_eq!(stranger.fill("/signup", "/signup", &wish).await.status, 303);
+        assert_eq!(stranger.fill("/signup", "/signup", &request).await.status, 303);
     }
     let mails = web.mails().await;
-    let told =
+    let notices =
         mails.iter().filter(|mail| mail.header("subject").contains("You already have an account")).count();
-    assert!((1..9).contains(&told), "{told}");
+    assert!((1..9).contains(&notices), "{notices}");
     // The link in that mail leads into the existing account: anyone who reads it owns the mailbox.
     let text = &mails.last().unwrap().text;
     let reset = text.lines().find(|line| line.contains("/reset/")).unwrap_or_else(|| panic!("{text}"));
@@ -243,7 +246,7 @@ async fn strangers_who_sign_up_for_somebody_don_t_keep_them_from_a_reset() {
 }
 
 #[actix_web::test]
-async fn a_wrong_password_counts_for_the_link_and_not_only_for_one_of_its_recipients() {
+async fn a_wrong_password_counts_for_the_link_and_not_only_for_one_recipient() {
     let (web, mut browser) = ada_with(|settings| {
         behind_a_proxy(settings);
         settings.links.password_guesses = 10;
@@ -273,7 +276,7 @@ async fn a_wrong_password_counts_for_the_link_and_not_only_for_one_of_its_recipi
 }
 
 #[actix_web::test]
-async fn a_network_of_many_neighbourhoods_is_slowed_down_too() {
+async fn a_network_of_many_neighborhoods_is_slowed_down_too() {
     let web = TestWeb::spawn_with(behind_a_proxy).await;
     let mut statuses = Vec::new();
     for net in 0..100 {
@@ -428,21 +431,21 @@ async fn looking_at_an_upload_changes_nothing() {
 }
 
 #[actix_web::test]
-async fn what_people_put_in_stands_in_the_audit_log() {
+async fn new_folders_and_uploads_are_in_the_audit_log() {
     let (web, mut browser) = ada_with(|_| {}).await;
     browser.fill("/account", "/manage/make-folder", &[("folder", "/open"), ("name", "new")]).await;
     let ada = Uploader::of(browser.clone()).await;
     let address = ada.begin("/open/new", "a.txt", 3).await;
     assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204);
     let lines = audit::list(&web.outside.db, "/open/new", 0, 10).await.unwrap().0;
-    let told: Vec<(&str, &str)> =
+    let actions: Vec<(&str, &str)> =
         lines.iter().rev().map(|line| (line.action.as_str(), line.subject.as_str())).collect();
-    assert_eq!(told, [("folder-made", "/open/new"), ("file-uploaded", "/open/new/a.txt")]);
+    assert_eq!(actions, [("folder-made", "/open/new"), ("file-uploaded", "/open/new/a.txt")]);
     web.stop().await;
 }
 
 #[actix_web::test]
-async fn making_the_first_administrator_is_the_first_line_of_the_audit_log() {
+async fn creating_the_first_administrator_is_the_first_line_of_the_audit_log() {
     let web = TestWeb::spawn().await;
     let link = web.app.first_admin_link().await.unwrap().unwrap();
     let path = link.strip_prefix(&web.base).unwrap().to_owned();
@@ -464,7 +467,7 @@ async fn making_the_first_administrator_is_the_first_line_of_the_audit_log() {
 }
 
 #[actix_web::test]
-async fn what_only_looks_or_is_refused_does_not_wait_for_the_database() {
+async fn views_and_refused_requests_do_not_wait_for_a_write_transaction() {
     let (web, mut browser) = ada_with(|settings| settings.web.account_quota = 1000).await;
     let ada = Uploader::of(browser.clone()).await;
     let begun = ada.begin("/open", "begun.bin", 400).await;

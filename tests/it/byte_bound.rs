@@ -25,7 +25,7 @@ async fn take_all(link: &str, key: &str) -> usize {
 }
 
 #[actix_web::test]
-async fn restarts_do_not_start_the_count_anew() {
+async fn restarts_do_not_reset_the_count() {
     for size in [MIB, 3 * MIB] {
         let mut node = Node::start().await;
         node.put("a.bin", &pattern(size));
@@ -43,7 +43,7 @@ async fn restarts_do_not_start_the_count_anew() {
 }
 
 #[actix_web::test]
-async fn after_a_restart_twice_the_file_may_leave_by_key_in_however_many_starts() {
+async fn after_a_restart_the_key_gets_the_file_twice_however_many_more_restarts_follow() {
     let mut node = Node::start().await;
     let size = 6 * MIB;
     node.put("a.bin", &pattern(size));
@@ -59,7 +59,7 @@ async fn after_a_restart_twice_the_file_may_leave_by_key_in_however_many_starts(
 }
 
 #[actix_web::test]
-async fn what_breaks_again_and_again_in_one_start_is_counted_as_far_as_it_was_sent() {
+async fn repeated_breaks_without_a_restart_count_only_what_was_sent() {
     let node = Node::start().await;
     node.put("a.bin", &pattern(24 * MIB));
     let link = node.link("a.bin");
@@ -73,7 +73,7 @@ async fn what_breaks_again_and_again_in_one_start_is_counted_as_far_as_it_was_se
 }
 
 #[test]
-fn kills_do_not_start_the_count_anew() {
+fn kills_do_not_reset_the_count() {
     let site = Site::new();
     let size = 5 * MIB;
     site.put("big.bin", &pattern(size));

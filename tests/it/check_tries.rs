@@ -58,14 +58,14 @@ const SERVICES: &str = "[web]\nlisten = '127.0.0.1:0'\n[download]\nlisten = '127
 const SHARE: &str = "[[share]]\nname = 'team'\npath = 'team'\n";
 
 #[test]
-fn a_share_that_is_missing_is_told_with_what_to_do() {
+fn a_missing_share_is_reported_with_what_to_do() {
     let place = Place::new("[[share]]\nname = 'nas'\npath = 'gone'\n");
     let (line, code) = place.check();
     assert!(code == 2 && line.starts_with("problem  share `nas`") && line.contains("create it"), "{line}");
 }
 
 #[test]
-fn a_port_that_somebody_else_has_is_a_problem() {
+fn a_port_in_use_is_a_problem() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let place = Place::new("");
     let address = taken.local_addr().unwrap();
@@ -78,7 +78,7 @@ fn a_port_that_somebody_else_has_is_a_problem() {
 }
 
 #[test]
-fn a_database_that_does_not_answer_is_a_problem_said_once() {
+fn a_database_that_does_not_respond_is_reported_once() {
     let place = Place::new("");
     place.settings(&format!("[web]\nlisten = '127.0.0.1:0'\ndatabase = 'postgres://u:p@127.0.0.1:1/x'\n[download]\nlisten = '127.0.0.1:0'\n{SHARE}"));
     fs::set_permissions(place.path("oncelink.toml"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -92,7 +92,7 @@ fn a_database_that_does_not_answer_is_a_problem_said_once() {
 }
 
 #[test]
-fn a_group_that_nobody_is_in_is_told_with_those_that_there_are() {
+fn an_unknown_group_or_person_in_a_share_is_reported_with_suggestions() {
     let place = Place::new("read = ['everybody']\nwrite = ['stuff', 'bob@example.org']\n");
     let said = place.add_account(&["--group", "staff"]);
     assert!(said.contains("no share names the group `staff`") && said.contains("stuff"), "{said}");
@@ -129,7 +129,7 @@ fn too_few_open_files_are_a_warning() {
 }
 
 #[test]
-fn a_running_service_has_its_ports_rightly_and_says_what_check_would() {
+fn check_accepts_the_ports_of_a_running_service_which_logs_the_same_warnings() {
     let place = Place::new("write = ['nobody-is-in-it']\n[[share]]\nname = 'nas'\npath = 'gone'\n");
     let ports = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     let [web, download] = ports.map(|port| port.local_addr().unwrap());
@@ -157,7 +157,7 @@ fn a_running_service_has_its_ports_rightly_and_says_what_check_would() {
 }
 
 #[test]
-fn the_program_alone_in_an_empty_folder_makes_what_it_needs() {
+fn the_program_alone_in_an_empty_folder_creates_what_it_needs() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let file = fs::File::create(&log).unwrap();
@@ -190,7 +190,7 @@ fn the_program_alone_in_an_empty_folder_makes_what_it_needs() {
 }
 
 #[test]
-fn a_sandbox_that_refuses_openat2_is_told_at_the_start() {
+fn a_sandbox_that_refuses_openat2_is_reported_at_the_start() {
     if !crate::needs::has_program("strace") {
         return;
     }

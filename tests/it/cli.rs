@@ -244,7 +244,7 @@ fn verify_says_which_check_failed_and_ends_with_1() {
 }
 
 #[test]
-fn verify_needs_public_keys_alone() {
+fn verify_needs_only_public_keys() {
     let signer = Machine::new();
     let address = signer.ask(["token", "mint", "/books/x.pdf"]);
     let jwks = signer.ask(["keys", "export"]);
@@ -276,7 +276,7 @@ fn mint_warns_of_an_unknown_share_but_prints_the_address() {
 }
 
 #[test]
-fn keys_rotate_and_the_older_still_verify() {
+fn keys_rotate_and_older_tokens_still_verify() {
     let machine = Machine::new();
     let listed = machine.run(["keys", "list"]);
     assert_eq!((listed.code, listed.out.as_str()), (0, ""));
@@ -335,7 +335,7 @@ fn revoke_asks_the_download_service_with_a_signed_command() {
 }
 
 #[test]
-fn a_jti_that_begins_with_a_hyphen_and_options_after_it_are_told_apart() {
+fn a_jti_that_begins_with_a_hyphen_is_not_taken_for_an_option() {
     let (at, served) = serve(vec![answer("204 No Content", "")]);
     let machine = Machine::new();
     fs::write(machine.path("other.toml"), format!("[download]\ninner_url = '{at}'\n")).unwrap();
@@ -378,7 +378,7 @@ async fn desk(machine: &Machine) -> Services {
 }
 
 #[actix_web::test]
-async fn the_audit_log_is_shown_and_what_was_done_to_it_found() {
+async fn the_audit_log_is_shown_and_tampering_with_it_is_found() {
     let machine = Machine::new();
     assert_eq!(machine.ask(words("audit verify")), "0:\nreceipts 0:\n");
     for name in ["ada", "bob"] {
@@ -487,7 +487,7 @@ async fn disabling_revokes_download_links_at_once_or_says_that_they_wait() {
 }
 
 #[actix_web::test]
-async fn check_finds_that_the_keys_at_an_address_are_somebody_elses() {
+async fn check_finds_that_a_running_service_has_other_keys() {
     use oncelink::server::{self, Role};
     let folder = tempfile::tempdir().unwrap();
     let settings = crate::support::deliveries::settings(&folder);
@@ -574,7 +574,7 @@ fn the_completions_for_bash_are_bash() {
 }
 
 #[test]
-fn a_reader_that_has_read_enough_is_no_failure() {
+fn a_reader_that_stops_early_is_not_a_failure() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oncelink"));
     let mut child = command
         .args(["completions", "zsh"])
@@ -599,7 +599,7 @@ fn check_finds_nothing_wrong_on_a_new_machine() {
     machine.ask(["token", "mint", "/books/x"]);
     let said = machine.run(["check"]);
     assert_eq!(said.code, 0, "{}", said.out);
-    assert!(said.out.contains("0 older keys are still valid"), "{}", said.out);
+    assert!(said.out.contains("; no older key is valid"), "{}", said.out);
 }
 
 /// The one line of `check` that is not "ok", and the exit code.
@@ -613,7 +613,7 @@ fn finding(machine: &Machine) -> (String, i32) {
 }
 
 #[test]
-fn check_says_what_is_wrong_and_how_to_mend_it() {
+fn check_says_what_is_wrong_and_how_to_fix_it() {
     let machine = Machine::new();
     fs::remove_dir(machine.path("storage/books")).unwrap();
     let (line, code) = finding(&machine);

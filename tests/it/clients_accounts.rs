@@ -109,7 +109,7 @@ async fn somebody_signs_up_activates_in_another_browser_and_deletes_the_account(
     browser.inspect("account-own").await;
     stage.fill("#delete-current_password", PASSWORD).await;
     stage.press("form[action='/account/delete'] button", "/login").await;
-    assert!(browser.text().await.contains("is deleted"), "{}", browser.text().await);
+    assert!(browser.text().await.contains("has been deleted"), "{}", browser.text().await);
     browser.inspect("login-after-deletion").await;
     assert!(stage.mail().await.header("subject").contains("deleted"));
     stage.end().await;

@@ -64,7 +64,7 @@ async fn aria2_on_slow_lines_runs_all_its_connections_at_once() {
 }
 
 #[actix_web::test]
-async fn aria2_whose_connections_are_cut_gets_the_file_nevertheless() {
+async fn aria2_gets_the_file_although_its_connections_are_cut() {
     if !has_program("aria2c") {
         return;
     }

@@ -11,7 +11,7 @@ use crate::support::{Node, pattern};
 const MIB: usize = 1024 * 1024;
 
 #[actix_web::test]
-async fn chromium_resumes_with_the_key_what_was_cut() {
+async fn chromium_resumes_a_cut_download_with_the_key() {
     let Some(browser) = Browser::start().await else { return };
     let node = Node::start().await;
     let content = pattern(24 * MIB);

@@ -31,7 +31,7 @@ async fn curl_downloads_once_and_is_then_told_that_the_link_was_used() {
 }
 
 #[actix_web::test]
-async fn curl_resumes_with_c_where_it_was_cut_as_often_as_it_is_cut() {
+async fn curl_resumes_with_c_after_every_cut() {
     if !has_program("curl") {
         return;
     }
@@ -59,7 +59,7 @@ async fn curl_resumes_with_c_where_it_was_cut_as_often_as_it_is_cut() {
 }
 
 #[actix_web::test]
-async fn curl_that_tries_again_by_itself_from_the_start_is_served() {
+async fn curl_that_retries_by_itself_from_the_start_is_served() {
     if !has_program("curl") {
         return;
     }
@@ -77,7 +77,7 @@ async fn curl_that_tries_again_by_itself_from_the_start_is_served() {
 }
 
 #[actix_web::test]
-async fn curl_that_would_start_over_again_and_again_is_refused_in_the_end() {
+async fn curl_that_keeps_starting_over_is_refused_in_the_end() {
     if !has_program("curl") {
         return;
     }

@@ -96,7 +96,7 @@ impl Stage {
 }
 
 #[actix_web::test]
-async fn somebody_makes_a_link_and_somebody_else_takes_it_once() {
+async fn somebody_makes_a_link_and_somebody_else_downloads_once() {
     let Some(stage) = Stage::start().await else { return };
     let browser = &stage.browser;
     browser.goto(&stage.url("/files/books")).await;
@@ -161,7 +161,7 @@ async fn somebody_makes_a_link_and_somebody_else_takes_it_once() {
 }
 
 #[actix_web::test]
-async fn several_files_with_a_password_and_a_mailed_code_are_taken_by_a_named_recipient() {
+async fn several_files_with_a_password_and_a_mailed_code_are_downloaded_by_a_named_recipient() {
     let Some(stage) = Stage::start().await else { return };
     let browser = &stage.browser;
     browser.goto(&stage.url("/files/books")).await;

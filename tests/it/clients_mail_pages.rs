@@ -52,7 +52,7 @@ impl Stage {
 }
 
 #[actix_web::test]
-async fn an_owner_watches_mails_leave_and_sends_one_again() {
+async fn an_owner_watches_mails_being_sent_and_sends_one_again() {
     let Some(stage) = Stage::start().await else { return };
     let browser = &stage.browser;
     stage.web.account("ada@example.org", &[]).await;
@@ -102,7 +102,7 @@ async fn an_owner_watches_mails_leave_and_sends_one_again() {
 }
 
 #[actix_web::test]
-async fn an_administrator_follows_the_mark_and_mends_what_is_stuck() {
+async fn an_administrator_follows_the_notice_and_fixes_stuck_mail() {
     let Some(stage) = Stage::start().await else { return };
     let (browser, web) = (&stage.browser, &stage.web);
     let _logged_in = administrator(web, "root@example.org").await;
@@ -141,7 +141,7 @@ async fn an_administrator_follows_the_mark_and_mends_what_is_stuck() {
 }
 
 #[actix_web::test]
-async fn somebody_unsubscribes_at_the_page_and_subscribes_again_in_their_account() {
+async fn somebody_unsubscribes_on_the_page_and_subscribes_again_in_their_account() {
     let Some(stage) = Stage::start().await else { return };
     let (browser, web) = (&stage.browser, &stage.web);
     let ada = web.account("ada@example.org", &[]).await;

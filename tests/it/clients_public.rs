@@ -10,7 +10,7 @@ use crate::support::client::{Client, Partial};
 use crate::support::pattern;
 use crate::support::proxy::{Line, Proxy};
 use crate::support::web::{Browser as Program, PASSWORD};
-use crate::web_link_taken::Stage;
+use crate::web_link_downloads::Stage;
 
 const MIB: usize = 1024 * 1024;
 const SIZE: usize = 24 * MIB;
@@ -41,7 +41,7 @@ async fn click(browser: &Browser, css: &str) {
 }
 
 #[actix_web::test]
-async fn a_cancelled_download_is_continued_from_the_page_which_says_what_is_true() {
+async fn a_canceled_download_is_continued_from_the_page_which_shows_its_state() {
     let Some(browser) = Browser::start().await else { return };
     let (mut stage, _proxy) = behind_a_slow_line(0).await;
     let made = stage.make(&[("files", "/open/big.bin"), ("password", "the right word")]).await;
@@ -96,7 +96,7 @@ async fn a_cancelled_download_is_continued_from_the_page_which_says_what_is_true
 }
 
 #[actix_web::test]
-async fn each_of_several_files_says_how_it_stands() {
+async fn each_of_several_files_shows_its_state() {
     let Some(browser) = Browser::start().await else { return };
     let mut stage = Stage::start_with(|_| {}).await;
     std::fs::write(stage.folder.path().join("open/another.txt"), "another").unwrap();
@@ -154,7 +154,7 @@ async fn a_browser_that_blocks_cookies_is_told_what_that_costs() {
 }
 
 #[actix_web::test]
-async fn the_owners_pages_follow_as_a_whole() {
+async fn all_parts_of_the_owners_pages_update_together() {
     let Some(browser) = Browser::start().await else { return };
     let mut stage = Stage::start_with(|_| {}).await;
     std::fs::write(stage.folder.path().join("open/tiny.txt"), "tiny").unwrap();

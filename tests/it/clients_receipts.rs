@@ -10,12 +10,12 @@ use crate::support::web::PASSWORD;
 const MIB: usize = 1024 * 1024;
 
 #[actix_web::test]
-async fn an_owner_watches_a_download_come_break_and_end() {
+async fn an_owner_watches_a_download_start_break_off_and_end() {
     let Some(browser) = Browser::start().await else { return };
     let services = BothServices::start().await;
     services.put("我这一辈子 & a long name.bin", &pattern(20 * MIB));
-    let desk = &services.desk;
-    desk.link(Some("bob@example.org"), "never").await;
+    let access = &services.access;
+    access.link(Some("bob@example.org"), "never").await;
     let base = &services.settings.web.public_url;
     browser.goto(&format!("{base}/login?next=%2Flinks%2F{LINK}")).await;
     for (css, text) in [("#email", "ada@example.org"), ("#password", PASSWORD)] {
@@ -33,7 +33,7 @@ async fn an_owner_watches_a_download_come_break_and_end() {
     browser.run("window.sameDocument = true").await;
 
     let name = "我这一辈子 & a long name.bin";
-    let (_, link) = desk.token(name, services.clock.now()).await;
+    let (_, link) = access.token(name, services.clock.now()).await;
     let mut partial = Partial::open(1, &link, "", 5 * MIB).await;
     eventually("the percentage", async || part().await.contains(" %")).await;
     browser.inspect("link-deliveries-running").await;

@@ -217,7 +217,7 @@ async fn files_larger_than_what_a_proxy_lets_through_arrive_in_smaller_pieces() 
 const SLOW: Uplink = Uplink { cuts: 0, cut_after: 0, speed: Some(300_000) };
 
 #[actix_web::test]
-async fn an_upload_is_paused_and_continued_and_another_cancelled() {
+async fn an_upload_is_paused_and_continued_and_another_canceled() {
     let Some((stage, proxy)) = Stage::start_behind(SLOW).await else { return };
     let content = pattern(20_000_000);
     let files = [stage.file("long.bin", &content), stage.file("unwanted.bin", &content)];
@@ -267,7 +267,7 @@ async fn each_file_is_listed_while_others_are_still_under_way() {
 }
 
 #[actix_web::test]
-async fn a_file_that_is_dropped_where_none_is_taken_does_not_replace_the_page() {
+async fn a_file_dropped_on_a_page_without_uploads_does_not_replace_the_page() {
     let Some(stage) = Stage::start().await else { return };
     let drop = "const files = new DataTransfer(); files.items.add(new File(['x'], 'x.txt')); \
                 return ['dragover', 'drop'].map((kind) => { \
@@ -283,7 +283,7 @@ async fn a_file_that_is_dropped_where_none_is_taken_does_not_replace_the_page() 
 }
 
 #[actix_web::test]
-async fn after_a_reload_the_same_file_goes_on_where_it_was() {
+async fn after_a_reload_the_same_file_continues_where_it_stopped() {
     let Some((stage, proxy)) = Stage::start_behind(SLOW).await else { return };
     let content = pattern(20_000_000);
     let file = stage.file("long.bin", &content);
@@ -305,7 +305,7 @@ async fn after_a_reload_the_same_file_goes_on_where_it_was() {
 }
 
 #[actix_web::test]
-async fn after_a_crash_of_the_browser_it_goes_on_as_well() {
+async fn after_a_crash_of_the_browser_the_same_file_continues() {
     let Some((mut stage, proxy)) = Stage::start_behind(SLOW).await else { return };
     let content = pattern(20_000_000);
     let file = stage.file("long.bin", &content);
@@ -326,7 +326,7 @@ async fn after_a_crash_of_the_browser_it_goes_on_as_well() {
 }
 
 #[actix_web::test]
-async fn who_was_logged_out_meanwhile_logs_in_elsewhere_and_goes_on() {
+async fn an_upload_interrupted_by_a_logout_continues_after_a_login_elsewhere() {
     let Some((stage, proxy)) = Stage::start_behind(SLOW).await else { return };
     let content = pattern(20_000_000);
     let file = stage.file("long.bin", &content);
@@ -399,7 +399,7 @@ async fn without_javascript_the_form_uploads() {
 }
 
 #[actix_web::test]
-async fn a_folder_is_made_and_a_file_renamed_moved_deleted_and_put_back() {
+async fn a_folder_is_made_and_a_file_renamed_moved_deleted_and_restored() {
     let Some(stage) = Stage::start().await else { return };
     let browser = &stage.browser;
     fs::create_dir(stage.web.share("open").join("Archive")).unwrap();

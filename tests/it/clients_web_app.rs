@@ -89,7 +89,7 @@ fn row(name: &str) -> String {
 }
 
 #[actix_web::test]
-async fn a_person_logs_in_clicks_download_and_has_the_file_and_the_link_works_no_more() {
+async fn a_person_logs_in_and_downloads_a_file_and_the_link_no_longer_works() {
     let Some(browser) = Browser::start().await else { return };
     let services = Services::start().await;
     services.administrator(&browser).await;

@@ -13,7 +13,7 @@ use crate::support::{Node, pattern};
 const MIB: usize = 1024 * 1024;
 
 #[actix_web::test]
-async fn wget_resumes_with_c_what_was_cut() {
+async fn wget_resumes_a_cut_download_with_c() {
     if !has_program("wget") {
         return;
     }
@@ -38,7 +38,7 @@ async fn wget_resumes_with_c_what_was_cut() {
 }
 
 #[actix_web::test]
-async fn wget_goes_on_by_itself_as_often_as_it_is_cut() {
+async fn wget_continues_by_itself_after_every_cut() {
     if !has_program("wget") {
         return;
     }

@@ -49,7 +49,7 @@ fn checked(serving: &Serving) -> String {
 const WARNING: &str = "time stands still";
 
 #[actix_web::test]
-async fn a_clock_that_was_ahead_is_told_of_and_a_reset_makes_time_right_without_letting_anything_in_twice() {
+async fn a_clock_that_was_ahead_is_reported_and_a_reset_corrects_time_without_accepting_anything_twice() {
     let Some(serving) = with_fake_clock() else { return };
     set(&serving, "+400d");
     serving.add("ada@example.org");
@@ -106,7 +106,7 @@ async fn a_clock_that_was_ahead_is_told_of_and_a_reset_makes_time_right_without_
 }
 
 #[actix_web::test]
-async fn a_clock_a_year_ahead_under_running_services_leaves_one_time_for_them_and_all_commands() {
+async fn services_and_commands_agree_on_the_time_after_the_clock_was_a_year_ahead() {
     let Some(serving) = with_fake_clock() else { return };
     serving.add("ada@example.org");
     let node = serving.start();
@@ -136,7 +136,7 @@ async fn a_clock_a_year_ahead_under_running_services_leaves_one_time_for_them_an
 }
 
 #[actix_web::test]
-async fn steps_of_seconds_are_no_alarm() {
+async fn steps_of_seconds_raise_no_alarm() {
     let Some(serving) = with_fake_clock() else { return };
     serving.add("ada@example.org");
     set(&serving, "+20s");
@@ -160,7 +160,7 @@ const LEFT: [(&str, &str); 4] = [
 ];
 
 #[actix_web::test]
-async fn a_reset_looks_after_every_column_that_holds_a_time() {
+async fn a_reset_handles_every_column_that_holds_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
     let db = Database::open(&settings).await.unwrap();

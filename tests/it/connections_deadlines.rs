@@ -1,5 +1,5 @@
 //! Every phase of a connection has a deadline, whatever the framing, at both listeners. The deadlines are
-//! shortened for these tests; that they don't fire too early is the business of the other tests.
+//! shortened for these tests; all other tests would show if they fired too early.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const SHORT: ConnectionLimits = ConnectionLimits {
 /// By then every deadline has passed, even on a machine that is busy with other tests.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// What a client does next, where it should go on.
+/// What a client does where the server expects more from it.
 #[derive(Clone, Copy, Debug)]
 enum Then {
     /// Sends nothing more.
@@ -214,7 +214,7 @@ async fn never_read(address: SocketAddr, requests: &str) {
 }
 
 #[actix_web::test]
-async fn who_asks_and_never_reads_is_cut_off() {
+async fn a_client_that_never_reads_is_cut_off() {
     let mut setup = Setup::default();
     setup.settings.connection_limits = SHORT;
     let node = setup.start().await;
@@ -232,7 +232,7 @@ async fn who_asks_and_never_reads_is_cut_off() {
 }
 
 #[actix_web::test]
-async fn who_keeps_a_connection_busy_keeps_it() {
+async fn a_connection_in_use_is_kept_open() {
     let web = web().await;
     let host = address_of(&web.base);
     let mut stream = TcpStream::connect(host).await.unwrap();
@@ -249,7 +249,7 @@ async fn who_keeps_a_connection_busy_keeps_it() {
 }
 
 #[actix_web::test]
-async fn a_head_may_have_32_kib_and_a_larger_one_is_told_of_cookies() {
+async fn a_head_may_have_32_kib_and_the_refusal_of_a_larger_one_mentions_cookies() {
     let web = TestWeb::spawn().await;
     let node = Setup::default().start().await;
     for host in [address_of(&web.base), node.address] {

@@ -112,14 +112,14 @@ async fn web(settled: Duration) -> (TestWeb, SocketAddr) {
 }
 
 #[actix_web::test]
-async fn at_a_full_web_app_the_crowd_gives_way() {
+async fn a_full_web_app_closes_connections_of_the_address_with_the_most() {
     let (web, address) = web(Duration::ZERO).await;
     assert_the_crowd_gives_way(address, "/login").await;
     web.stop().await;
 }
 
 #[actix_web::test]
-async fn at_a_full_download_service_the_crowd_gives_way() {
+async fn a_full_download_service_closes_connections_of_the_address_with_the_most() {
     let mut setup = Setup::default();
     small(&mut setup.settings, Duration::ZERO);
     let node = setup.start().await;
@@ -128,14 +128,14 @@ async fn at_a_full_download_service_the_crowd_gives_way() {
 }
 
 #[actix_web::test]
-async fn a_web_app_without_an_idle_connection_tells_its_health() {
+async fn a_web_app_without_an_idle_connection_answers_health_checks() {
     let (web, address) = web(Duration::from_secs(3600)).await;
     assert_health_is_answered(address, "/login").await;
     web.stop().await;
 }
 
 #[actix_web::test]
-async fn a_download_service_without_an_idle_connection_tells_its_health() {
+async fn a_download_service_without_an_idle_connection_answers_health_checks() {
     let mut setup = Setup::default();
     small(&mut setup.settings, Duration::from_secs(3600));
     let node = setup.start().await;
@@ -144,7 +144,7 @@ async fn a_download_service_without_an_idle_connection_tells_its_health() {
 }
 
 #[actix_web::test]
-async fn what_is_held_for_one_client_is_bounded_and_everybody_else_is_served() {
+async fn memory_held_for_one_client_is_limited_and_everybody_else_is_served() {
     let web = TestWeb::spawn_with(|settings| {
         settings.web.form_max = 256 << 10;
         settings.web.body_memory = 1 << 20;
@@ -171,7 +171,7 @@ async fn what_is_held_for_one_client_is_bounded_and_everybody_else_is_served() {
 }
 
 #[actix_web::test]
-async fn a_form_that_is_too_large_is_refused_before_it_has_come() {
+async fn a_form_that_is_too_large_is_refused_before_it_has_arrived() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let browser = web.logged_in("ada@example.org").await;

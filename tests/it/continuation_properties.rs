@@ -225,7 +225,7 @@ impl World {
 }
 
 #[test]
-fn who_began_it_can_finish_and_nobody_gets_more_than_the_rule_gives() {
+fn the_person_who_began_can_finish_and_nobody_gets_more_than_the_rule_allows() {
     let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
     let tried = TestRunner::new(config).run(&steps(), |steps| {
         actix_web::rt::System::new().block_on(async {

@@ -26,7 +26,7 @@ fn used() -> (u16, String) {
 }
 
 #[actix_web::test]
-async fn a_continuation_of_what_nobody_began_is_refused_and_spends_nothing() {
+async fn a_continuation_of_a_download_that_nobody_began_is_refused_and_spends_nothing() {
     let node = Node::start().await;
     node.put("a.bin", &pattern(1000));
     let issued = node.issue("a.bin", |_| {});
@@ -43,7 +43,7 @@ async fn a_continuation_of_what_nobody_began_is_refused_and_spends_nothing() {
 }
 
 #[actix_web::test]
-async fn a_broken_download_goes_on_from_any_address_whole_or_in_part() {
+async fn a_broken_download_continues_from_any_address_whole_or_in_part() {
     let node = Node::start().await;
     let content = pattern(24 * MIB);
     node.put("a.bin", &content);
@@ -73,7 +73,7 @@ async fn a_broken_download_goes_on_from_any_address_whole_or_in_part() {
 }
 
 #[actix_web::test]
-async fn after_a_restart_a_continuation_goes_on_and_its_tag_and_the_first_one_resume_it() {
+async fn after_a_restart_a_continuation_works_and_both_its_tag_and_the_first_one_resume_it() {
     let node = Node::start().await;
     let content = pattern(6 * MIB);
     node.put("a.bin", &content);
@@ -132,7 +132,7 @@ async fn continuations_share_sixteen_connections_and_the_bound_with_the_key() {
 }
 
 #[actix_web::test]
-async fn resumption_that_is_off_refuses_continuations_and_by_key_only_allows_them() {
+async fn resume_off_refuses_continuations_and_resume_key_allows_them() {
     for (resume, goes_on) in [(Resume::Off, false), (Resume::ResumeKey, true)] {
         let mut setup = Setup::default();
         setup.settings.download.resume = resume;
@@ -153,7 +153,7 @@ async fn resumption_that_is_off_refuses_continuations_and_by_key_only_allows_the
 }
 
 #[actix_web::test]
-async fn a_continuation_that_has_ended_begins_nothing_and_what_it_began_goes_on_by_its_tag() {
+async fn an_expired_continuation_starts_nothing_and_what_it_began_is_resumed_by_its_tag() {
     let node = Node::start().await;
     let content = pattern(20 * MIB);
     node.put("a.bin", &content);
@@ -259,25 +259,25 @@ async fn a_continuation_opens_no_other_file_and_none_of_another_node_or_signer()
 }
 
 #[actix_web::test]
-async fn a_continuation_is_told_as_the_same_delivery_that_was_resumed() {
+async fn a_continuation_is_reported_as_a_resumption_of_the_same_delivery() {
     let services = BothServices::start().await;
     let content = pattern(20 * MIB);
     services.put("a.bin", &content);
-    let desk = &services.desk;
-    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    let access = &services.access;
+    let (jti, link) = access.token("a.bin", services.clock.now()).await;
     drop(Partial::open(1, &link, "", 10 * MIB).await);
-    desk.until_state(jti, DeliveryState::Broken).await;
+    access.until_state(jti, DeliveryState::Interrupted).await;
     let path = "/files/a.bin".parse().unwrap();
     let order = DownloadTokenRequest {
         again: true,
         link: Some(&LinkId::from_store(LINK)),
         ..DownloadTokenRequest::new("somebody", &path)
     };
-    let again = desk.db.issuer.issue_download_as(jti, &order, services.clock.now()).unwrap();
+    let again = access.db.issuer.issue_download_as(jti, &order, services.clock.now()).unwrap();
     assert!(Client::at(2).get(&again.address).await.body == content);
-    let complete = desk.until_state(jti, DeliveryState::Complete).await;
+    let complete = access.until_state(jti, DeliveryState::Complete).await;
     assert_eq!(complete.resumed, 1);
-    assert_eq!(desk.use_of(jti).await.taken, 1, "one use");
-    assert_eq!(desk.steps(jti).await, ["started", "broken", "resumed", "complete"]);
+    assert_eq!(access.use_of(jti).await.taken, 1, "one use");
+    assert_eq!(access.steps(jti).await, ["started", "broken", "resumed", "complete"]);
     services.stop().await;
 }

@@ -47,7 +47,7 @@ fn no_banned_crate_is_compiled() {
 }
 
 #[test]
-fn every_licence_is_allowed() {
+fn every_license_is_allowed() {
     let allowed = strings(&deny()["licenses"]["allow"]);
     for (name, licence) in compiled() {
         assert!(
@@ -79,7 +79,7 @@ fn every_crate_comes_from_an_allowed_registry() {
 }
 
 #[test]
-fn licence_expressions_are_understood() {
+fn license_expressions_are_understood() {
     let allowed = ["MIT", "ISC", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"].map(str::to_owned).into();
     for (expression, expected) in [
         ("MIT", true),

@@ -47,7 +47,7 @@ impl FakeClockNode {
 }
 
 #[test]
-fn a_clock_set_back_makes_nothing_good_again() {
+fn a_clock_set_back_makes_nothing_valid_again() {
     let Some(faked) = FakeClockNode::new() else { return };
     let site = &faked.site;
     let refused = ["used-token", "expired-token"];

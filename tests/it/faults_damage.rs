@@ -50,9 +50,9 @@ fn damaged_by(damage: impl FnOnce(&Site)) -> String {
 }
 
 fn assert_logged(log: &str, what: &str) {
-    let told =
+    let is_logged =
         log.lines().any(|line| line.contains(NOT_TRUSTED) && line.contains(what) && line.contains(" ERROR "));
-    assert!(told, "{log}");
+    assert!(is_logged, "{log}");
     assert!(log.contains("links issued before") && log.contains("issue new links"), "{log}");
 }
 
@@ -63,7 +63,7 @@ fn a_deleted_store_lets_nothing_in_twice() {
 }
 
 #[test]
-fn a_token_from_a_clock_that_is_ahead_is_behind_the_fence_of_a_new_store() {
+fn a_token_from_a_clock_that_is_ahead_is_refused_by_the_fence_of_a_new_store() {
     let site = Site::new();
     let node = site.start();
     // Within the leeway, as if the web app's clock were ahead of this node's.
@@ -79,14 +79,14 @@ fn a_token_from_a_clock_that_is_ahead_is_behind_the_fence_of_a_new_store() {
 }
 
 #[test]
-fn a_store_deleted_with_all_around_it_lets_nothing_in_twice() {
+fn a_store_deleted_with_everything_around_it_lets_nothing_in_twice() {
     let log = damaged_by(|site| fs::remove_dir_all(&site.data).unwrap());
     assert!(log.contains("created a new used-token store; links issued before"), "{log}");
 }
 
 #[test]
-fn a_store_with_a_part_deleted_lets_nothing_in_twice() {
-    for (part, told) in [
+fn a_partly_deleted_store_lets_nothing_in_twice() {
+    for (part, message) in [
         ("journal.0", "journal 0: it is missing"),
         ("journal.1", "journal 1: it is missing"),
         ("sled", "the database is missing"),
@@ -97,7 +97,7 @@ fn a_store_with_a_part_deleted_lets_nothing_in_twice() {
             let path = site.store().join(part);
             if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
         });
-        assert_logged(&log, told);
+        assert_logged(&log, message);
     }
 }
 
@@ -142,7 +142,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn yesterdays_store_put_back_lets_nothing_in_twice() {
+fn yesterdays_restored_store_lets_nothing_in_twice() {
     let backup = |site: &Site| site.path().join("backup");
     let log = put_back(
         |site| copy(&site.store(), &backup(site)),
@@ -155,7 +155,7 @@ fn yesterdays_store_put_back_lets_nothing_in_twice() {
 }
 
 #[test]
-fn yesterdays_data_folder_put_back_lets_nothing_in_twice() {
+fn yesterdays_restored_data_folder_lets_nothing_in_twice() {
     let backup = |site: &Site| site.path().join("backup");
     let log = put_back(
         |site| copy(&site.data, &backup(site)),
@@ -168,7 +168,7 @@ fn yesterdays_data_folder_put_back_lets_nothing_in_twice() {
 }
 
 #[test]
-fn yesterdays_original_put_back_over_a_copy_lets_nothing_in_twice() {
+fn yesterdays_original_restored_over_a_copy_lets_nothing_in_twice() {
     let backup = |site: &Site| site.path().join("backup");
     let log = put_back(
         |site| {

@@ -20,15 +20,15 @@ struct FaultInjector(Child);
 
 impl FaultInjector {
     fn attach(site: &Site, node: &Process, call: &str, error: &str) -> FaultInjector {
-        let told = site.path().join("strace");
+        let log = site.path().join("strace");
         let child = Command::new("strace")
             .args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}")])
             .args(["-e", &format!("inject={call}:error={error}"), "-p", &node.id().to_string()])
             .stdin(Stdio::null())
-            .stderr(File::create(&told).unwrap())
+            .stderr(File::create(&log).unwrap())
             .spawn();
         let injector = FaultInjector(child.unwrap());
-        wait_for("strace", || fs::read_to_string(&told).unwrap().contains("attached"));
+        wait_for("strace", || fs::read_to_string(&log).unwrap().contains("attached"));
         injector
     }
 }
@@ -88,7 +88,7 @@ fn after_a_write_that_failed_nothing_is_served_until_the_next_start() {
 }
 
 #[test]
-fn after_a_write_that_found_the_disk_full_the_service_goes_on_once_there_is_room() {
+fn after_a_write_on_a_full_disk_the_service_continues_once_there_is_room() {
     if !has_program("strace") {
         return;
     }
@@ -228,7 +228,7 @@ fn a_full_disk_stops_the_service_until_there_is_room_and_loses_nothing() {
 }
 
 #[test]
-fn a_start_on_a_full_disk_says_why_not_and_loses_nothing() {
+fn a_start_on_a_full_disk_works_or_says_why_not_and_loses_nothing() {
     if !can_mount() {
         return;
     }

@@ -15,7 +15,7 @@ const CLIENTS: usize = 8;
 const SAMPLE: u64 = 30;
 
 #[test]
-fn what_a_client_saw_the_first_byte_of_is_never_served_again() {
+fn a_file_whose_first_byte_reached_a_client_is_never_served_again() {
     let number =
         |name: &str, otherwise: u64| variable(name).map_or(otherwise, |text| text.parse().expect("a number"));
     let (rounds, seed) = (number("ONCELINK_TEST_KILL_ROUNDS", 100), number("ONCELINK_TEST_SEED", 1));

@@ -18,7 +18,7 @@ use crate::support::volume::{Volume, can_mount, make_image};
 const CLIENTS: usize = 6;
 
 #[test]
-fn what_was_delivered_before_the_power_went_is_never_served_again() {
+fn what_was_delivered_before_a_power_cut_is_never_served_again() {
     if !can_mount() {
         return;
     }

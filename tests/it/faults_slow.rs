@@ -66,7 +66,7 @@ fn assert_others_are_served(site: &Site, slow: &[SocketAddr]) {
 }
 
 #[test]
-fn who_stops_reading_is_dropped_after_a_minute_and_may_resume_and_nobody_else_waits() {
+fn a_client_that_stops_reading_is_dropped_after_a_minute_and_may_resume_and_nobody_else_waits() {
     let site = Site::new();
     fs::File::create(site.path().join("share/big.bin")).unwrap().set_len(BIG).unwrap();
     let node = site.start();

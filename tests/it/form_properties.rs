@@ -68,7 +68,7 @@ async fn with_forms<C: std::fmt::Debug>(
 }
 
 #[actix_web::test]
-async fn what_a_browser_joined_is_split_again_and_the_token_is_taken_out() {
+async fn a_form_is_split_as_the_browser_joined_it_and_the_token_is_taken_out() {
     let field = (".{0,8}".prop_filter("the token is its own field", |name| name != "csrf"), any::<String>());
     let token = prop_oneof![
         Just(csrf::token_for(&Secret::presented(SECRET))),
@@ -92,7 +92,7 @@ async fn what_a_browser_joined_is_split_again_and_the_token_is_taken_out() {
 }
 
 #[actix_web::test]
-async fn nothing_but_one_plain_token_stands_for_the_token() {
+async fn only_one_plain_token_is_accepted_as_the_token() {
     let token = csrf::token_for(&Secret::presented(SECRET));
     let place = prop::sample::select(vec![
         "csrf=TOKEN&csrf=TOKEN",
@@ -118,7 +118,7 @@ async fn nothing_but_one_plain_token_stands_for_the_token() {
 }
 
 #[actix_web::test]
-async fn bytes_that_are_no_text_are_refused_wherever_they_stand() {
+async fn invalid_utf8_is_refused_wherever_it_is() {
     let bytes = prop_oneof![any::<Vec<u8>>(), "[&=%+0-9a-fA-F]{0,30}".prop_map(String::into_bytes)];
     with_forms(&bytes, Vec::clone, |body, open, own| {
         let text = str::from_utf8(body).ok();

@@ -19,7 +19,7 @@ async fn status(address: SocketAddr, head: &str) -> u16 {
 }
 
 #[actix_web::test]
-async fn a_host_that_is_none_is_a_bad_request() {
+async fn an_invalid_host_is_a_bad_request() {
     let services = BothServices::start().await;
     let running = services.running.as_ref().unwrap();
     for address in [running.web.unwrap(), running.download.unwrap()] {
@@ -43,7 +43,7 @@ async fn a_host_that_is_none_is_a_bad_request() {
 }
 
 #[actix_web::test]
-async fn head_knows_no_range() {
+async fn head_ignores_ranges() {
     let node = Node::start().await;
     node.put("a.bin", &pattern(5000));
     let link = node.link("a.bin");

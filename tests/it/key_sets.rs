@@ -32,7 +32,7 @@ fn without(mut key: Value, member: &str) -> Value {
 }
 
 #[test]
-fn good_keys_are_taken_and_written_back() {
+fn good_keys_are_accepted_and_written_back() {
     let taken = ring(&[ed(), ec()]).unwrap();
     assert_eq!(taken.kids().collect::<Vec<_>>(), ["ed", "ec"]);
     assert_eq!(serde_json::from_str::<Value>(&taken.to_jwks()).unwrap(), json!({ "keys": [ed(), ec()] }));
@@ -44,7 +44,7 @@ fn good_keys_are_taken_and_written_back() {
 }
 
 #[test]
-fn private_and_secret_members_are_refused_whatever_they_hold() {
+fn private_and_secret_members_are_refused_whatever_their_value() {
     for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
         for key in [ed(), ec()] {
             for value in [json!("AAAA"), json!(null)] {
@@ -138,7 +138,7 @@ fn points_that_are_weak_or_off_the_curve_are_refused() {
 }
 
 #[test]
-fn sets_that_are_no_sets_are_refused() {
+fn texts_that_are_not_key_sets_are_refused() {
     let twice = |text: &str| KeyRing::from_jwks(text).unwrap_err();
     let key = ed().to_string();
     for text in [

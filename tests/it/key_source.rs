@@ -1,4 +1,5 @@
-//! The source of the key ring: it is queried rarely, keeps its keys, and takes none from anybody else.
+//! The source of the key ring: it is queried rarely, keeps its last good keys, and accepts none from another
+//! host.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -76,7 +77,7 @@ impl Drop for WebApp {
 }
 
 #[tokio::test]
-async fn an_unknown_kid_makes_the_source_be_asked_at_most_once_in_ten_seconds() {
+async fn an_unknown_kid_queries_the_source_at_most_once_in_ten_seconds() {
     let app = WebApp::start().await;
     app.answers("200 OK", &jwks("one"));
     let source = KeySource::new(&app.url(), None, Vec::new()).unwrap();
@@ -103,7 +104,7 @@ async fn an_unknown_kid_makes_the_source_be_asked_at_most_once_in_ten_seconds() 
 }
 
 #[tokio::test]
-async fn many_who_meet_an_unknown_kid_at_once_share_one_question() {
+async fn many_requests_with_an_unknown_kid_at_once_share_one_query() {
     let app = WebApp::start().await;
     app.answers("200 OK", &jwks("one"));
     let source = Arc::new(KeySource::new(&app.url(), None, Vec::new()).unwrap());
@@ -150,7 +151,7 @@ async fn a_failure_counts_against_the_limit_and_the_good_ring_stays() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_cut_off() {
+async fn an_endless_answer_is_cut_off() {
     let app = WebApp::start().await;
     *app.answer.lock().unwrap() =
         format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", " ".repeat(1 << 20)).into_bytes();
@@ -247,7 +248,7 @@ async fn in_one_process_a_rotation_is_seen_at_once_and_secrets_stay_in_every_rin
 }
 
 #[test]
-fn addresses_that_are_none_are_refused() {
+fn invalid_addresses_are_refused() {
     for address in ["ftp://a/b", "http://", "://", "file:///etc/passwd", "https//x://"] {
         assert!(KeySource::new(address, None, Vec::new()).is_err(), "{address}");
     }

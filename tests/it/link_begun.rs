@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use sqlx::AssertSqlSafe;
 
-use crate::link_uses::Desk;
+use crate::link_uses::LinkDatabase;
 use crate::support::web::START;
 
 const FILES: [&str; 2] = ["/books/a.txt", "/books/b.txt"];
@@ -109,7 +109,7 @@ impl Token {
 
 /// A link with one recipient, as the app stores it, and the model of it.
 struct Model<'d> {
-    desk: &'d Desk,
+    database: &'d LinkDatabase,
     recipient: String,
     limit: i64,
     now: Timestamp,
@@ -122,7 +122,7 @@ impl Model<'_> {
     async fn press(&mut self, who: Who, file: usize) {
         let (visitor, path) = (visitor(who), FILES[file].parse::<FilePath>().unwrap());
         let press = UseRequest {
-            owner: &self.desk.owner,
+            owner: &self.database.owner,
             recipient: &RecipientId::from_store(&self.recipient),
             named: false,
             visitor: &visitor,
@@ -132,7 +132,7 @@ impl Model<'_> {
             expires_at: self.now.plus(Duration::from_secs(120)),
             basis: TokenBasis { node: "node", kid: "", link: Some((&LinkId::from_store("link"), 0)) },
         };
-        let app = &self.desk.desks[0];
+        let app = &self.database.processes[0];
         let rules = LeaseRules {
             lease: Duration::from_secs(HOUR),
             lease_max: Duration::from_secs(24 * HOUR),
@@ -193,12 +193,12 @@ impl Model<'_> {
         let (jti, token) = (*jti, *token);
         self.write(jti, &token).await;
         if begins {
-            let mut transaction = self.desk.desks[0].db.begin().await.unwrap();
+            let mut transaction = self.database.processes[0].db.begin().await.unwrap();
             uses::mark_used(&mut transaction, jti, now).await.unwrap();
             transaction.commit().await.unwrap();
         }
         if event == Event::Revoked {
-            self.desk.sql(&format!("UPDATE issued_tokens SET revoke = 1 WHERE jti = '{jti}'")).await;
+            self.database.sql(&format!("UPDATE issued_tokens SET revoke = 1 WHERE jti = '{jti}'")).await;
         }
     }
 
@@ -206,7 +206,7 @@ impl Model<'_> {
         self.sequence += 1;
         let (redeemed, last) = (token.redeemed_at.secs(), token.last_at.secs());
         let (word, sequence) = (token.event.unwrap().word(), self.sequence);
-        self.desk
+        self.database
             .sql(&format!(
                 "INSERT INTO receipts (jti, link, node, sequence, redeemed_at, started_at, last_at, size, bytes, \
                  state, resumed, address) VALUES ('{jti}', 'link', 'n', {sequence}, {redeemed}, {redeemed}, \
@@ -231,27 +231,37 @@ impl Model<'_> {
 
     async fn taken(&self) -> i64 {
         let query = format!("SELECT taken FROM recipients WHERE id = '{}'", self.recipient);
-        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(self.desk.desks[0].db.reader()).await.unwrap()
+        sqlx::query_scalar(AssertSqlSafe(query))
+            .fetch_one(self.database.processes[0].db.reader())
+            .await
+            .unwrap()
     }
 }
 
 #[test]
-fn whatever_happens_only_who_began_continues_and_it_never_counts() {
+fn whatever_happens_only_the_visitor_who_began_continues_and_that_never_counts() {
     static RECIPIENTS: AtomicU32 = AtomicU32::new(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for desk in runtime.block_on(Desk::all(Some(2))) {
+    for database in runtime.block_on(LinkDatabase::all(Some(2))) {
         let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
         let steps = proptest::collection::vec(any_step(), 1..40);
         let result = TestRunner::new(config).run(&steps, |steps| {
             runtime.block_on(async {
                 let recipient = format!("recipient {}", RECIPIENTS.fetch_add(1, Ordering::Relaxed));
-                desk.sql(&format!(
-                    "INSERT INTO recipients (id, link, code_digest, taken, looks, position) \
+                database
+                    .sql(&format!(
+                        "INSERT INTO recipients (id, link, code_digest, taken, looks, position) \
                      VALUES ('{recipient}', 'link', '{recipient}', 0, 0, 0)"
-                ))
-                .await;
-                let mut model =
-                    Model { desk: &desk, recipient, limit: 2, now: START, tokens: Vec::new(), sequence: 0 };
+                    ))
+                    .await;
+                let mut model = Model {
+                    database: &database,
+                    recipient,
+                    limit: 2,
+                    now: START,
+                    tokens: Vec::new(),
+                    sequence: 0,
+                };
                 for step in steps {
                     match step {
                         Step::Press(who, file) => model.press(who, file).await,
@@ -270,11 +280,11 @@ fn whatever_happens_only_who_began_continues_and_it_never_counts() {
 }
 
 /// A visitor's press on a file, this many seconds after the start.
-async fn press(desk: &Desk, named: bool, who: Who, file: usize, seconds: u64) -> UseDecision {
+async fn press(database: &LinkDatabase, named: bool, who: Who, file: usize, seconds: u64) -> UseDecision {
     let (visitor, path) = (visitor(who), FILES[file].parse::<FilePath>().unwrap());
     let now = Timestamp::from_secs(START.secs() + seconds);
     let press = UseRequest {
-        owner: &desk.owner,
+        owner: &database.owner,
         recipient: &RecipientId::from_store("recipient"),
         named,
         visitor: &visitor,
@@ -284,17 +294,17 @@ async fn press(desk: &Desk, named: bool, who: Who, file: usize, seconds: u64) ->
         expires_at: now.plus(Duration::from_secs(120)),
         basis: TokenBasis { node: "node", kid: "", link: Some((&LinkId::from_store("link"), 0)) },
     };
-    let app = &desk.desks[0];
+    let app = &database.processes[0];
     uses::reserve(&app.db, &app.issued, &app.links.lease, &press, now).await.unwrap()
 }
 
-async fn begin(desk: &Desk, named: bool, who: Who, file: usize, event: Event) -> Jti {
-    let UseDecision::Token(jti) = press(desk, named, who, file, 0).await else { panic!("no token") };
-    let mut transaction = desk.desks[0].db.begin().await.unwrap();
+async fn begin(database: &LinkDatabase, named: bool, who: Who, file: usize, event: Event) -> Jti {
+    let UseDecision::Token(jti) = press(database, named, who, file, 0).await else { panic!("no token") };
+    let mut transaction = database.processes[0].db.begin().await.unwrap();
     uses::mark_used(&mut transaction, jti, START).await.unwrap();
     transaction.commit().await.unwrap();
     let (word, at) = (event.word(), START.secs());
-    desk.sql(&format!(
+    database.sql(&format!(
         "INSERT INTO receipts (jti, link, node, sequence, redeemed_at, started_at, last_at, size, bytes, state, \
          resumed, address) VALUES ('{jti}', 'link', 'n', 1, {at}, {at}, {at}, 7, 3, '{word}', 0, '')"
     ))
@@ -311,43 +321,43 @@ fn continues(answer: &UseDecision) -> Option<Jti> {
 
 #[actix_web::test]
 async fn the_end_of_a_link_limits_the_start_and_not_what_was_begun() {
-    for desk in Desk::all(Some(2)).await {
+    for database in LinkDatabase::all(Some(2)).await {
         let (one, other) = ((Some(1), Some(1)), (Some(2), Some(1)));
-        let jti = begin(&desk, false, one, 0, Event::Broken).await;
-        desk.sql(&format!("UPDATE links SET ends_at = {}", START.secs() + 10)).await;
-        assert_eq!(continues(&press(&desk, false, one, 0, 10).await), Some(jti));
-        assert_eq!(press(&desk, false, other, 0, 10).await, UseDecision::Closed);
+        let jti = begin(&database, false, one, 0, Event::Broken).await;
+        database.sql(&format!("UPDATE links SET ends_at = {}", START.secs() + 10)).await;
+        assert_eq!(continues(&press(&database, false, one, 0, 10).await), Some(jti));
+        assert_eq!(press(&database, false, other, 0, 10).await, UseDecision::Closed);
         assert_eq!(
-            press(&desk, false, one, 1, 10).await,
+            press(&database, false, one, 1, 10).await,
             UseDecision::Closed,
             "the other file was not begun"
         );
         for close in ["UPDATE links SET paused = 1", "UPDATE links SET withdrawn_at = 1, paused = 0"] {
-            desk.sql(close).await;
-            assert_eq!(press(&desk, false, one, 0, 10).await, UseDecision::Closed, "{close}");
+            database.sql(close).await;
+            assert_eq!(press(&database, false, one, 0, 10).await, UseDecision::Closed, "{close}");
         }
     }
 }
 
 #[actix_web::test]
 async fn the_uses_of_a_named_recipient_are_theirs_in_any_browser_and_what_is_begun_stays_where_it_began() {
-    for desk in Desk::all(Some(1)).await {
+    for database in LinkDatabase::all(Some(1)).await {
         let (phone, laptop, program) = ((Some(1), Some(1)), (Some(2), Some(2)), (None, Some(3)));
-        let jti = begin(&desk, true, phone, 0, Event::Broken).await;
-        assert_eq!(press(&desk, true, laptop, 0, 5).await, UseDecision::UsedUp, "it began on the phone");
+        let jti = begin(&database, true, phone, 0, Event::Broken).await;
+        assert_eq!(press(&database, true, laptop, 0, 5).await, UseDecision::UsedUp, "it began on the phone");
         assert!(
-            matches!(press(&desk, true, laptop, 1, 5).await, UseDecision::Token(_)),
+            matches!(press(&database, true, laptop, 1, 5).await, UseDecision::Token(_)),
             "it was not begun yet"
         );
-        assert_eq!(press(&desk, true, program, 1, 5).await, UseDecision::UsedUp);
-        assert_eq!(continues(&press(&desk, true, phone, 0, 5).await), Some(jti));
-        assert_eq!(desk.taken().await, 1, "all of this is one use");
+        assert_eq!(press(&database, true, program, 1, 5).await, UseDecision::UsedUp);
+        assert_eq!(continues(&press(&database, true, phone, 0, 5).await), Some(jti));
+        assert_eq!(database.taken().await, 1, "all of this is one use");
     }
-    for desk in Desk::all(Some(1)).await {
-        begin(&desk, false, (Some(1), Some(1)), 0, Event::Broken).await;
+    for database in LinkDatabase::all(Some(1)).await {
+        begin(&database, false, (Some(1), Some(1)), 0, Event::Broken).await;
         let laptop = (Some(2), Some(2));
         assert_eq!(
-            press(&desk, false, laptop, 1, 5).await,
+            press(&database, false, laptop, 1, 5).await,
             UseDecision::UsedUp,
             "the link names no recipient"
         );
@@ -356,25 +366,25 @@ async fn the_uses_of_a_named_recipient_are_theirs_in_any_browser_and_what_is_beg
 
 #[actix_web::test]
 async fn a_file_that_was_replaced_is_another_download() {
-    for desk in Desk::all(Some(2)).await {
+    for database in LinkDatabase::all(Some(2)).await {
         let who = (Some(1), Some(1));
-        begin(&desk, false, who, 0, Event::Broken).await;
-        desk.sql("UPDATE link_tokens SET version = 'another'").await;
-        assert!(matches!(press(&desk, false, who, 0, 5).await, UseDecision::Token(_)));
-        assert_eq!(desk.taken().await, 2);
+        begin(&database, false, who, 0, Event::Broken).await;
+        database.sql("UPDATE link_tokens SET version = 'another'").await;
+        assert!(matches!(press(&database, false, who, 0, 5).await, UseDecision::Token(_)));
+        assert_eq!(database.taken().await, 2);
     }
 }
 
 #[actix_web::test]
-async fn addresses_are_forgotten_when_nothing_can_be_continued_by_them() {
-    for desk in Desk::all(Some(2)).await {
-        begin(&desk, false, (Some(1), Some(1)), 0, Event::Broken).await;
-        let db = &desk.desks[0].db;
+async fn addresses_are_deleted_when_they_can_no_longer_continue_anything() {
+    for database in LinkDatabase::all(Some(2)).await {
+        begin(&database, false, (Some(1), Some(1)), 0, Event::Broken).await;
+        let db = &database.processes[0].db;
         let known = "SELECT COUNT(*) FROM link_tokens WHERE client = 'client 1'";
         assert_eq!(uses::prune_clients(db, START).await.unwrap(), 0);
-        assert_eq!(desk.number(known).await, 1);
+        assert_eq!(database.number(known).await, 1);
         let after = Timestamp::from_secs(START.secs() + 121);
         assert_eq!(uses::prune_clients(db, after).await.unwrap(), 1);
-        assert_eq!(desk.number(known).await, 0);
+        assert_eq!(database.number(known).await, 0);
     }
 }

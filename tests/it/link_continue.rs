@@ -15,7 +15,7 @@ use crate::support::pattern;
 use crate::support::programs::run;
 use crate::support::proxy::{Line, Proxy};
 use crate::support::web::{Answer, Browser};
-use crate::web_link_taken::Stage;
+use crate::web_link_downloads::Stage;
 
 const MIB: usize = 1024 * 1024;
 const SIZE: usize = 24 * MIB;
@@ -178,7 +178,7 @@ async fn a_press_right_after_the_break_waits_for_the_news_of_it() {
 }
 
 #[actix_web::test]
-async fn a_restart_loses_nothing_and_while_the_download_service_is_away_the_use_is_kept() {
+async fn a_restart_loses_nothing_and_the_use_is_kept_while_the_download_service_is_down() {
     let mut stage = start().await;
     let made = stage.make(&BIG).await;
     let first = program_presses(&stage, "192.0.2.1", &made).await;
@@ -269,7 +269,7 @@ async fn the_password_is_asked_for_again_and_each_of_several_files_is_continued(
     assert!(none.status == 400 && none.body.contains("Choose which file to download."), "{}", none.body);
     let unknown = press(&mut browser, &made, &[("file", "7"), fields[1]]).await;
     assert!(
-        unknown.status == 404 && unknown.body.contains("This link has no such file."),
+        unknown.status == 404 && unknown.body.contains("This link does not have that file."),
         "{}",
         unknown.body
     );
@@ -295,7 +295,7 @@ async fn where_the_address_proves_nothing_only_the_cookie_continues() {
 }
 
 #[actix_web::test]
-async fn whom_an_unknown_proxy_forwards_is_not_known_by_an_address() {
+async fn a_client_of_an_untrusted_proxy_is_not_recognized_by_an_address() {
     let mut stage = Stage::start_with(|_| {}).await;
     let made = stage.make(&[("uses", "3"), BIG[0]]).await;
     let mut browser = Browser::at(&stage.base);

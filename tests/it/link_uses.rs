@@ -21,27 +21,27 @@ use crate::support::web::START;
 const RECIPIENT: &str = "recipient";
 
 /// A database with one link for one recipient.
-pub(crate) struct Desk {
+pub(crate) struct LinkDatabase {
     /// Two processes on one database, or the same one twice.
-    pub(crate) desks: [Services; 2],
+    pub(crate) processes: [Services; 2],
     pub(crate) owner: AccountId,
     _folder: TempDir,
 }
 
-impl Desk {
+impl LinkDatabase {
     /// One on each available database engine.
-    pub(crate) async fn all(uses: Option<i64>) -> Vec<Desk> {
-        let mut desks = vec![Desk::on("sqlite", uses).await];
+    pub(crate) async fn all(uses_per_recipient: Option<i64>) -> Vec<LinkDatabase> {
+        let mut databases = vec![LinkDatabase::on("sqlite", uses_per_recipient).await];
         if let Some(postgres) = empty_schema().await {
-            desks.push(Desk::on(&postgres, uses).await);
+            databases.push(LinkDatabase::on(&postgres, uses_per_recipient).await);
         }
-        desks
+        databases
     }
 
-    async fn on(database: &str, uses: Option<i64>) -> Desk {
+    async fn on(address: &str, uses_per_recipient: Option<i64>) -> LinkDatabase {
         let folder = TempDir::new().unwrap();
         let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
-        settings.web.database = database.into();
+        settings.web.database = address.into();
         let one = Services::open(&settings, Clock::manual(START)).await.unwrap();
         let other = Services::open(&settings, Clock::manual(START)).await.unwrap();
         let new = NewAccount {
@@ -54,28 +54,33 @@ impl Desk {
         let AddOutcome::New(owner) = one.accounts.add(new, START).await.unwrap() else {
             panic!("no account")
         };
-        let desk = Desk { desks: [one, other], owner: owner.id, _folder: folder };
-        let uses = uses.map_or("NULL".to_owned(), |uses| uses.to_string());
-        desk.sql(&format!(
-            "INSERT INTO links (id, account, title, note, uses, mailed_code, notify, paused, created_at) \
+        let database = LinkDatabase { processes: [one, other], owner: owner.id, _folder: folder };
+        let uses = uses_per_recipient.map_or("NULL".to_owned(), |uses| uses.to_string());
+        database
+            .sql(&format!(
+                "INSERT INTO links (id, account, title, note, uses, mailed_code, notify, paused, created_at) \
              VALUES ('link', '{}', '', '', {uses}, 0, 'never', 0, 0)",
-            desk.owner.as_str()
-        ))
-        .await;
-        desk.sql(&format!(
-            "INSERT INTO recipients (id, link, code_digest, taken, looks, position) \
+                database.owner.as_str()
+            ))
+            .await;
+        database
+            .sql(&format!(
+                "INSERT INTO recipients (id, link, code_digest, taken, looks, position) \
              VALUES ('{RECIPIENT}', 'link', 'digest', 0, 0, 0)"
-        ))
-        .await;
-        desk
+            ))
+            .await;
+        database
     }
 
     pub(crate) async fn sql(&self, statement: &str) {
-        sqlx::query(AssertSqlSafe(statement.to_owned())).execute(self.desks[0].db.writer()).await.unwrap();
+        sqlx::query(AssertSqlSafe(statement.to_owned()))
+            .execute(self.processes[0].db.writer())
+            .await
+            .unwrap();
     }
 
     async fn press(&self, process: usize, visitor: Option<&str>, file: &str) -> UseDecision {
-        let desk = &self.desks[process];
+        let services = &self.processes[process];
         let file: FilePath = file.parse().unwrap();
         let visitor = Visitor { mark: visitor.map(str::to_owned), client: None };
         let press = UseRequest {
@@ -88,12 +93,12 @@ impl Desk {
             version: "v",
             expires_at: later(120),
             basis: TokenBasis {
-                node: &desk.issuer.audience,
+                node: &services.issuer.audience,
                 kid: "",
                 link: Some((&LinkId::from_store("link"), 0)),
             },
         };
-        uses::reserve(&desk.db, &desk.issued, &desk.links.lease, &press, START).await.unwrap()
+        uses::reserve(&services.db, &services.issued, &services.links.lease, &press, START).await.unwrap()
     }
 
     /// Presses as this visitor, which must succeed, and returns the jti.
@@ -105,25 +110,25 @@ impl Desk {
     }
 
     async fn started(&self, jti: Jti) {
-        let mut transaction = self.desks[0].db.begin().await.unwrap();
+        let mut transaction = self.processes[0].db.begin().await.unwrap();
         uses::mark_used(&mut transaction, jti, START).await.unwrap();
         transaction.commit().await.unwrap();
     }
 
     async fn unsent(&self, jti: Jti) {
-        let mut transaction = self.desks[0].db.begin().await.unwrap();
+        let mut transaction = self.processes[0].db.begin().await.unwrap();
         uses::release_unsent(&mut transaction, jti, START).await.unwrap();
         transaction.commit().await.unwrap();
     }
 
     async fn release(&self, before: Timestamp) -> u64 {
-        let desk = &self.desks[0];
-        let of = NodeTokens { audience: &desk.issuer.audience, unnamed: true };
-        uses::release_unredeemed(&desk.db, of, Timestamp::EPOCH, before, START).await.unwrap()
+        let services = &self.processes[0];
+        let of = NodeTokens { audience: &services.issuer.audience, unnamed: true };
+        uses::release_unredeemed(&services.db, of, Timestamp::EPOCH, before, START).await.unwrap()
     }
 
     pub(crate) async fn number(&self, query: &'static str) -> i64 {
-        sqlx::query_scalar(query).fetch_one(self.desks[0].db.reader()).await.unwrap()
+        sqlx::query_scalar(query).fetch_one(self.processes[0].db.reader()).await.unwrap()
     }
 
     pub(crate) async fn taken(&self) -> i64 {
@@ -137,9 +142,9 @@ fn later(seconds: u64) -> Timestamp {
 
 #[actix_web::test]
 async fn a_hundred_presses_at_once_on_ten_uses_give_exactly_ten_tokens() {
-    for desk in Desk::all(Some(10)).await {
+    for database in LinkDatabase::all(Some(10)).await {
         // Every other press goes to the other process.
-        let presses = join_all((0..100).map(|n| desk.press(n % 2, None, "/books/a.txt"))).await;
+        let presses = join_all((0..100).map(|n| database.press(n % 2, None, "/books/a.txt"))).await;
         let tokens: BTreeSet<Jti> = presses
             .iter()
             .filter_map(|press| match press {
@@ -150,175 +155,185 @@ async fn a_hundred_presses_at_once_on_ten_uses_give_exactly_ten_tokens() {
             })
             .collect();
         assert_eq!(tokens.len(), 10);
-        assert_eq!(desk.taken().await, 10);
-        assert_eq!(desk.number("SELECT COUNT(*) FROM link_uses WHERE state = 'reserved'").await, 10);
-        assert_eq!(desk.number("SELECT COUNT(*) FROM issued_tokens WHERE revoke = 0").await, 10);
+        assert_eq!(database.taken().await, 10);
+        assert_eq!(database.number("SELECT COUNT(*) FROM link_uses WHERE state = 'reserved'").await, 10);
+        assert_eq!(database.number("SELECT COUNT(*) FROM issued_tokens WHERE revoke = 0").await, 10);
     }
 }
 
 #[actix_web::test]
 async fn the_last_use_works_and_an_unlimited_link_never_ends() {
-    for desk in Desk::all(Some(2)).await {
-        assert!(matches!(desk.press(0, None, "/books/a.txt").await, UseDecision::Token(_)));
-        assert!(matches!(desk.press(1, None, "/books/a.txt").await, UseDecision::Token(_)));
-        assert_eq!(desk.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
-        desk.sql("UPDATE links SET uses = 3").await;
-        assert!(matches!(desk.press(1, None, "/books/a.txt").await, UseDecision::Token(_)));
-        assert_eq!(desk.press(1, None, "/books/a.txt").await, UseDecision::UsedUp);
+    for database in LinkDatabase::all(Some(2)).await {
+        assert!(matches!(database.press(0, None, "/books/a.txt").await, UseDecision::Token(_)));
+        assert!(matches!(database.press(1, None, "/books/a.txt").await, UseDecision::Token(_)));
+        assert_eq!(database.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
+        database.sql("UPDATE links SET uses = 3").await;
+        assert!(matches!(database.press(1, None, "/books/a.txt").await, UseDecision::Token(_)));
+        assert_eq!(database.press(1, None, "/books/a.txt").await, UseDecision::UsedUp);
     }
-    for desk in Desk::all(None).await {
+    for database in LinkDatabase::all(None).await {
         for _ in 0..20 {
-            desk.take(None, "/books/a.txt").await;
+            database.take(None, "/books/a.txt").await;
         }
-        assert_eq!(desk.taken().await, 20);
+        assert_eq!(database.taken().await, 20);
     }
 }
 
 #[actix_web::test]
-async fn what_was_not_redeemed_is_released_and_what_was_is_not() {
-    for desk in Desk::all(Some(3)).await {
-        let unredeemed = desk.take(None, "/books/a.txt").await;
-        let sent = desk.take(None, "/books/a.txt").await;
-        let told = desk.take(None, "/books/a.txt").await;
-        desk.started(sent).await;
+async fn unredeemed_uses_are_released_and_redeemed_ones_are_not() {
+    for database in LinkDatabase::all(Some(3)).await {
+        let unredeemed = database.take(None, "/books/a.txt").await;
+        let sent = database.take(None, "/books/a.txt").await;
+        let told = database.take(None, "/books/a.txt").await;
+        database.started(sent).await;
         // Redeemed, but it is not known yet whether a byte was sent.
-        desk.sql(&format!(
+        database.sql(&format!(
             "INSERT INTO receipts (jti, link, node, sequence, redeemed_at, last_at, size, bytes, state, resumed, address) \
              VALUES ('{told}', 'link', 'n', 1, 0, 0, 7, 0, 'running', 0, '')"
         ))
         .await;
-        assert_eq!(desk.release(later(120)).await, 0, "a token may have been redeemed just before its end");
-        assert_eq!(desk.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
-        assert_eq!(desk.release(later(121)).await, 1);
-        assert_eq!(desk.release(later(121)).await, 0, "once");
-        assert_eq!(desk.taken().await, 2);
-        desk.take(None, "/books/a.txt").await;
-        assert_eq!(desk.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
+        assert_eq!(
+            database.release(later(120)).await,
+            0,
+            "a token may have been redeemed just before its end"
+        );
+        assert_eq!(database.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
+        assert_eq!(database.release(later(121)).await, 1);
+        assert_eq!(database.release(later(121)).await, 0, "once");
+        assert_eq!(database.taken().await, 2);
+        database.take(None, "/books/a.txt").await;
+        assert_eq!(database.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
         // If it was redeemed nevertheless, it counts, whatever the limit is.
-        desk.started(unredeemed).await;
-        desk.started(unredeemed).await;
-        assert_eq!(desk.taken().await, 4);
+        database.started(unredeemed).await;
+        database.started(unredeemed).await;
+        assert_eq!(database.taken().await, 4);
     }
 }
 
 #[actix_web::test]
 async fn a_delivery_that_sent_nothing_gives_its_use_back_once() {
-    for desk in Desk::all(Some(1)).await {
-        let jti = desk.take(None, "/books/a.txt").await;
-        desk.unsent(jti).await;
-        desk.unsent(jti).await;
-        assert_eq!(desk.taken().await, 0);
-        let jti = desk.take(None, "/books/a.txt").await;
-        desk.started(jti).await;
-        desk.unsent(jti).await;
-        assert_eq!(desk.taken().await, 1, "a byte was sent");
-        assert_eq!(desk.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
-        desk.started(Jti::random().unwrap()).await;
-        desk.unsent(Jti::random().unwrap()).await;
+    for database in LinkDatabase::all(Some(1)).await {
+        let jti = database.take(None, "/books/a.txt").await;
+        database.unsent(jti).await;
+        database.unsent(jti).await;
+        assert_eq!(database.taken().await, 0);
+        let jti = database.take(None, "/books/a.txt").await;
+        database.started(jti).await;
+        database.unsent(jti).await;
+        assert_eq!(database.taken().await, 1, "a byte was sent");
+        assert_eq!(database.press(0, None, "/books/a.txt").await, UseDecision::UsedUp);
+        database.started(Jti::random().unwrap()).await;
+        database.unsent(Jti::random().unwrap()).await;
     }
 }
 
 #[actix_web::test]
-async fn a_browser_takes_each_file_once_per_use() {
-    for desk in Desk::all(Some(2)).await {
-        let a = desk.take(Some("mark"), "/books/a.txt").await;
-        let b = desk.take(Some("mark"), "/books/b.txt").await;
-        assert_eq!(desk.taken().await, 1, "one use for both");
-        desk.take(Some("another"), "/books/a.txt").await;
-        assert_eq!(desk.taken().await, 2, "another visitor begins a use of their own");
-        assert_eq!(desk.press(0, None, "/books/b.txt").await, UseDecision::UsedUp);
-        desk.take(Some("another"), "/books/b.txt").await;
-        assert_eq!(desk.taken().await, 2);
+async fn a_browser_gets_each_file_once_per_use() {
+    for database in LinkDatabase::all(Some(2)).await {
+        let a = database.take(Some("mark"), "/books/a.txt").await;
+        let b = database.take(Some("mark"), "/books/b.txt").await;
+        assert_eq!(database.taken().await, 1, "one use for both");
+        database.take(Some("another"), "/books/a.txt").await;
+        assert_eq!(database.taken().await, 2, "another visitor begins a use of their own");
+        assert_eq!(database.press(0, None, "/books/b.txt").await, UseDecision::UsedUp);
+        database.take(Some("another"), "/books/b.txt").await;
+        assert_eq!(database.taken().await, 2);
         // A use is released with the last of its tokens, and is used with the first.
-        desk.unsent(a).await;
-        assert_eq!(desk.taken().await, 2);
-        desk.unsent(b).await;
-        assert_eq!(desk.taken().await, 1);
-        let a = desk.take(Some("mark"), "/books/a.txt").await;
-        let b = desk.take(Some("mark"), "/books/b.txt").await;
-        desk.started(a).await;
-        desk.unsent(b).await;
-        assert_eq!(desk.taken().await, 2);
-        desk.take(Some("mark"), "/books/b.txt").await;
-        assert_eq!(desk.taken().await, 2, "the file that was not sent can be taken within its use");
-        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, UseDecision::UsedUp);
+        database.unsent(a).await;
+        assert_eq!(database.taken().await, 2);
+        database.unsent(b).await;
+        assert_eq!(database.taken().await, 1);
+        let a = database.take(Some("mark"), "/books/a.txt").await;
+        let b = database.take(Some("mark"), "/books/b.txt").await;
+        database.started(a).await;
+        database.unsent(b).await;
+        assert_eq!(database.taken().await, 2);
+        database.take(Some("mark"), "/books/b.txt").await;
+        assert_eq!(database.taken().await, 2, "the file that was not sent can be taken within its use");
+        assert_eq!(database.press(0, Some("mark"), "/books/a.txt").await, UseDecision::UsedUp);
     }
 }
 
 #[actix_web::test]
 async fn a_second_press_on_the_last_use_by_the_same_browser_is_the_same_token() {
-    for desk in Desk::all(Some(1)).await {
-        let jti = desk.take(Some("mark"), "/books/a.txt").await;
-        assert_eq!(desk.take(Some("mark"), "/books/a.txt").await, jti);
-        assert_eq!(desk.press(0, Some("another"), "/books/a.txt").await, UseDecision::UsedUp);
-        assert_eq!(desk.taken().await, 1);
-        desk.sql("UPDATE issued_tokens SET revoke = 1").await;
-        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, UseDecision::UsedUp, "it was revoked");
-        desk.sql("UPDATE issued_tokens SET revoke = 0").await;
-        desk.started(jti).await;
-        assert_eq!(desk.press(0, Some("mark"), "/books/a.txt").await, UseDecision::UsedUp);
+    for database in LinkDatabase::all(Some(1)).await {
+        let jti = database.take(Some("mark"), "/books/a.txt").await;
+        assert_eq!(database.take(Some("mark"), "/books/a.txt").await, jti);
+        assert_eq!(database.press(0, Some("another"), "/books/a.txt").await, UseDecision::UsedUp);
+        assert_eq!(database.taken().await, 1);
+        database.sql("UPDATE issued_tokens SET revoke = 1").await;
+        assert_eq!(
+            database.press(0, Some("mark"), "/books/a.txt").await,
+            UseDecision::UsedUp,
+            "it was revoked"
+        );
+        database.sql("UPDATE issued_tokens SET revoke = 0").await;
+        database.started(jti).await;
+        assert_eq!(database.press(0, Some("mark"), "/books/a.txt").await, UseDecision::UsedUp);
     }
 }
 
 #[actix_web::test]
 async fn a_link_that_is_closed_gives_nothing() {
-    for desk in Desk::all(None).await {
+    for database in LinkDatabase::all(None).await {
         for (close, open) in [
             ("UPDATE links SET paused = 1", "UPDATE links SET paused = 0"),
             ("UPDATE links SET withdrawn_at = 1", "UPDATE links SET withdrawn_at = NULL"),
             ("UPDATE accounts SET disabled = 1", "UPDATE accounts SET disabled = 0"),
         ] {
-            desk.sql(close).await;
-            assert_eq!(desk.press(0, None, "/books/a.txt").await, UseDecision::Closed, "{close}");
-            desk.sql(open).await;
-            desk.take(None, "/books/a.txt").await;
+            database.sql(close).await;
+            assert_eq!(database.press(0, None, "/books/a.txt").await, UseDecision::Closed, "{close}");
+            database.sql(open).await;
+            database.take(None, "/books/a.txt").await;
         }
-        desk.sql(&format!("UPDATE links SET ends_at = {}", START.secs())).await;
+        database.sql(&format!("UPDATE links SET ends_at = {}", START.secs())).await;
         assert_eq!(
-            desk.press(0, None, "/books/a.txt").await,
+            database.press(0, None, "/books/a.txt").await,
             UseDecision::Closed,
             "a link has ended at `ends_at` itself"
         );
-        desk.sql(&format!("UPDATE links SET ends_at = {}", START.secs() + 1)).await;
-        desk.take(None, "/books/a.txt").await;
+        database.sql(&format!("UPDATE links SET ends_at = {}", START.secs() + 1)).await;
+        database.take(None, "/books/a.txt").await;
     }
 }
 
 #[actix_web::test]
-async fn presses_and_receipts_at_once_stay_exact_and_never_wait_in_a_ring() {
-    for desk in Desk::all(Some(1_000)).await {
+async fn presses_and_receipts_at_once_stay_exact_and_never_deadlock() {
+    for database in LinkDatabase::all(Some(1_000)).await {
         let mut tokens = Vec::new();
         for n in 0..40 {
             let visitor = format!("mark {}", n % 10);
-            tokens.push(desk.take(Some(&visitor), &format!("/books/{}.txt", n / 10)).await);
+            tokens.push(database.take(Some(&visitor), &format!("/books/{}.txt", n / 10)).await);
         }
-        assert_eq!(desk.taken().await, 10);
+        assert_eq!(database.taken().await, 10);
         let press = |n: usize| {
-            let desk = &desk;
-            async move { desk.press(n % 2, Some(&format!("mark {}", n % 10)), &format!("/books/{n}.txt")).await }
+            let database = &database;
+            async move {
+                database.press(n % 2, Some(&format!("mark {}", n % 10)), &format!("/books/{n}.txt")).await
+            }
         };
         let tell = |n: usize, jti: Jti| {
-            let desk = &desk;
-            async move { if n % 10 < 5 { desk.started(jti).await } else { desk.unsent(jti).await } }
+            let database = &database;
+            async move { if n % 10 < 5 { database.started(jti).await } else { database.unsent(jti).await } }
         };
         let presses = join_all((100..140).map(press));
         let tellings = join_all(tokens.iter().enumerate().map(|(n, jti)| tell(n, *jti)));
         let (presses, _) = futures_util::future::join(presses, tellings).await;
         assert!(presses.iter().all(|press| matches!(press, UseDecision::Token(_))));
-        let counted = desk.number("SELECT COUNT(*) FROM link_uses WHERE state <> 'released'").await;
-        assert_eq!(desk.taken().await, counted);
+        let counted = database.number("SELECT COUNT(*) FROM link_uses WHERE state <> 'released'").await;
+        assert_eq!(database.taken().await, counted);
     }
 }
 
 #[actix_web::test]
-async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() {
-    for desk in Desk::all(Some(1)).await {
-        let jti = desk.take(Some("mark"), "/books/a.txt").await;
+async fn a_token_that_is_issued_again_keeps_its_end_and_is_not_issued_after_it() {
+    for database in LinkDatabase::all(Some(1)).await {
+        let jti = database.take(Some("mark"), "/books/a.txt").await;
         let pressed_at = async |seconds: u64| {
             let file: FilePath = "/books/a.txt".parse().unwrap();
             let visitor = Visitor { mark: Some("mark".to_owned()), client: None };
             let press = UseRequest {
-                owner: &desk.owner,
+                owner: &database.owner,
                 recipient: &RecipientId::from_store(RECIPIENT),
                 named: false,
                 visitor: &visitor,
@@ -327,12 +342,12 @@ async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() 
                 version: "v",
                 expires_at: later(seconds + 120),
                 basis: TokenBasis {
-                    node: &desk.desks[0].issuer.audience,
+                    node: &database.processes[0].issuer.audience,
                     kid: "",
                     link: Some((&LinkId::from_store("link"), 0)),
                 },
             };
-            let app = &desk.desks[0];
+            let app = &database.processes[0];
             uses::reserve(&app.db, &app.issued, &app.links.lease, &press, later(seconds)).await.unwrap()
         };
         assert_eq!(pressed_at(60).await, UseDecision::Again(jti, later(120)));
@@ -342,21 +357,25 @@ async fn a_token_that_is_given_out_again_ends_when_it_was_to_and_then_no_more() 
         for seconds in [120, 3_600, 25 * 3_600, 8 * 24 * 3_600] {
             assert_eq!(pressed_at(seconds).await, UseDecision::UsedUp);
         }
-        assert_eq!(desk.taken().await, 1);
+        assert_eq!(database.taken().await, 1);
     }
 }
 
 #[actix_web::test]
 async fn released_uses_are_forgotten_and_others_are_not() {
-    for desk in Desk::all(None).await {
-        desk.take(Some("one"), "/books/a.txt").await;
-        let used = desk.take(Some("two"), "/books/a.txt").await;
-        desk.started(used).await;
-        assert_eq!(desk.release(later(3_600)).await, 1);
-        assert_eq!(uses::prune_released(&desk.desks[0].db, START).await.unwrap(), 0, "only just released");
-        assert_eq!(uses::prune_released(&desk.desks[0].db, later(1)).await.unwrap(), 1);
-        assert_eq!(desk.number("SELECT COUNT(*) FROM link_uses").await, 1);
-        assert_eq!(desk.number("SELECT COUNT(*) FROM link_tokens").await, 1, "its tokens are deleted");
-        assert_eq!(desk.taken().await, 1);
+    for database in LinkDatabase::all(None).await {
+        database.take(Some("one"), "/books/a.txt").await;
+        let used = database.take(Some("two"), "/books/a.txt").await;
+        database.started(used).await;
+        assert_eq!(database.release(later(3_600)).await, 1);
+        assert_eq!(
+            uses::prune_released(&database.processes[0].db, START).await.unwrap(),
+            0,
+            "only just released"
+        );
+        assert_eq!(uses::prune_released(&database.processes[0].db, later(1)).await.unwrap(), 1);
+        assert_eq!(database.number("SELECT COUNT(*) FROM link_uses").await, 1);
+        assert_eq!(database.number("SELECT COUNT(*) FROM link_tokens").await, 1, "its tokens are deleted");
+        assert_eq!(database.taken().await, 1);
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::process::{Download, Site, signal, wait_for};
 
 #[test]
-fn no_token_and_no_resume_key_stands_in_a_log_line() {
+fn no_token_or_resume_key_appears_in_a_log_line() {
     for level in ["info", "trace"] {
         for format in ["text", "json"] {
             let site = Site::new();

@@ -35,7 +35,7 @@ async fn only_mail(web: &TestWeb) -> QueuedMail {
 }
 
 #[actix_web::test]
-async fn each_answer_at_each_step_leads_where_it_belongs() {
+async fn each_reply_at_each_step_has_the_right_outcome() {
     use At::{Content, Data, Ehlo, Greeting, Mail, Rcpt};
     use MailState::{Failed, Sent, Waiting};
     let smtp = ScriptedSmtp::start(|_, _| None).await;
@@ -103,7 +103,7 @@ async fn each_answer_at_each_step_leads_where_it_belongs() {
 }
 
 #[actix_web::test]
-async fn a_mail_that_is_refused_three_times_is_given_up_and_one_that_the_operator_can_mend_is_kept() {
+async fn a_mail_that_is_refused_three_times_is_given_up_and_one_that_the_operator_can_fix_is_kept() {
     let smtp = ScriptedSmtp::start(|_, _| None).await;
     for (at, says, tries, expected) in [
         (At::Content, "554 5.7.1 spam", 3, MailState::Failed),
@@ -130,7 +130,7 @@ async fn a_mail_that_is_refused_three_times_is_given_up_and_one_that_the_operato
 }
 
 #[actix_web::test]
-async fn a_connection_that_is_cut_in_the_middle_loses_no_mail_and_brings_the_same_one_again() {
+async fn a_connection_that_is_cut_in_the_middle_loses_no_mail_and_the_same_one_is_sent_again() {
     let smtp = ScriptedSmtp::start(|_, _| None).await;
     for at in [At::Greeting, At::Ehlo, At::Mail, At::Rcpt, At::Data, At::Content] {
         smtp.follow(move |step, _| (step == at).then_some(Does::Closes));
@@ -199,7 +199,7 @@ async fn a_server_that_says_everything_in_pieces_gets_the_mail() {
 }
 
 #[actix_web::test]
-async fn a_server_that_puts_off_a_mail_for_ever_is_asked_less_and_less_and_the_mail_can_be_tried_again() {
+async fn a_server_that_defers_a_mail_forever_is_tried_less_and_less_and_the_mail_can_be_tried_again() {
     let smtp = ScriptedSmtp::start(|at, _| (at == At::Rcpt).then(|| Does::says("450 4.2.0 come back"))).await;
     let web = web(&smtp).await;
     forgot(&web).await;
@@ -291,16 +291,16 @@ async fn silence_at_each_step_ends_with_its_limit_and_closes_the_connection() {
         smtp.follow(move |asked, _| (asked == at).then_some(Does::Hangs));
         let error = transport.send("x", &message("a@example.org")).await.unwrap_err();
         assert_eq!(error.fault(), fault, "{at:?}: {error}");
-        assert!(error.to_string().contains(&step.to_string()), "{at:?}: {error}");
+        assert!(error.to_string().contains(step.as_str()), "{at:?}: {error}");
         smtp.until("the connection is closed", |seen| seen.closed == seen.connections).await;
     }
     assert!(smtp.seen().taken.is_empty());
 }
 
 #[actix_web::test]
-async fn an_answer_that_comes_too_late_is_never_taken_for_that_of_the_next_mail() {
-    let told = Arc::new(Notify::new());
-    let late = told.clone();
+async fn a_late_reply_is_never_mistaken_for_that_to_the_next_mail() {
+    let allow = Arc::new(Notify::new());
+    let late = allow.clone();
     let smtp = ScriptedSmtp::start(move |at, recipient| match (at, recipient) {
         (At::Content, "slow@example.org") => Some(Does::SaysWhen(late.clone(), "250 queued".to_owned())),
         (At::Content, _) => Some(Does::says("554 5.7.1 refused")),
@@ -312,8 +312,8 @@ async fn an_answer_that_comes_too_late_is_never_taken_for_that_of_the_next_mail(
     let transport = MailTransport::with_limits(&settings, limits).unwrap();
     let slow = transport.send("1", &message("slow@example.org")).await.unwrap_err();
     assert_eq!(slow.fault(), MailFault::Later);
-    told.notify_waiters();
-    told.notify_one();
+    allow.notify_waiters();
+    allow.notify_one();
     for number in 2..6 {
         let next = transport.send(&number.to_string(), &message("next@example.org")).await;
         let error = next.expect_err("a mail that the server refused is never called sent");

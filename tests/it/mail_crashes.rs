@@ -111,7 +111,7 @@ async fn sent_over(rounds: u64, end: End) -> usize {
     assert_eq!(arrived.keys().cloned().collect::<BTreeSet<_>>(), recipients, "each mail arrived");
     let ids: BTreeSet<&String> = arrived.values().flatten().collect();
     assert_eq!(ids.len(), recipients.len(), "a mail that arrived twice is the same mail");
-    assert!(before >= usize::try_from(rounds).unwrap(), "only {before} mails left in {rounds} rounds");
+    assert!(before >= usize::try_from(rounds).unwrap(), "only {before} mails were sent in {rounds} rounds");
     assert!(!site.log().contains("panicked"), "{}", site.log());
     arrived.values().filter(|ids| ids.len() > 1).count()
 }

@@ -54,7 +54,7 @@ async fn sixty_mails_go_through_exim_as_smtp_to_this_machine() {
 }
 
 #[actix_web::test]
-async fn what_exim_does_not_relay_is_kept_and_told_and_leaves_when_that_is_mended() {
+async fn what_exim_does_not_relay_is_kept_and_reported_and_sent_once_that_is_fixed() {
     let Some(exim) = Exim::start(LogIn::Plain) else { return };
     let web = web(|mail| mail.send = format!("smtp://{}", exim.address).into()).await;
     let recipients =
@@ -78,7 +78,7 @@ async fn what_exim_does_not_relay_is_kept_and_told_and_leaves_when_that_is_mende
 }
 
 #[actix_web::test]
-async fn sixty_mails_go_through_starttls_where_it_is_required_with_an_authority_of_one_s_own() {
+async fn sixty_mails_go_through_required_starttls_with_a_private_authority() {
     let Some(exim) = Exim::start(LogIn::Plain) else { return };
     let send = format!("smtp://{}?tls=required", exim.address);
     let stranger = web(|mail| mail.send = send.clone().into()).await;
@@ -98,7 +98,7 @@ async fn sixty_mails_go_through_starttls_where_it_is_required_with_an_authority_
 }
 
 #[actix_web::test]
-async fn sixty_mails_go_through_tls_with_a_log_in_that_exim_checks() {
+async fn sixty_mails_go_through_tls_with_a_login_that_exim_checks() {
     for log_in in [LogIn::Plain, LogIn::Login] {
         let Some(exim) = Exim::start(log_in) else { return };
         let folder = tempfile::tempdir().unwrap();

@@ -79,9 +79,9 @@ async fn each_kind_is_well_formed_and_says_the_same_in_both_parts() {
         assert_eq!(letter.headers.get("References"), letter.headers.get("In-Reply-To"), "{name}");
         // Times, sizes, codes and numbers are in both parts.
         let own = letter.text.lines().filter(|line| !line.starts_with('>'));
-        let told =
+        let figures =
             own.flat_map(str::split_whitespace).filter(|word| word.contains(|c: char| c.is_ascii_digit()));
-        for word in told {
+        for word in figures {
             let is_address = word.contains("://");
             assert!(is_address || letter.html_text.contains(word), "{name}: {word}: {}", letter.html_text);
         }
@@ -96,7 +96,7 @@ async fn each_kind_is_well_formed_and_says_the_same_in_both_parts() {
 }
 
 #[actix_web::test]
-async fn a_letter_says_who_asked_how_much_it_is_until_when_and_who_helps() {
+async fn a_letter_says_who_asked_how_much_it_is_when_it_expires_and_who_helps() {
     let letters = Box::pin(every_letter()).await;
     let Some(read) = read(&letters) else { return };
     let says = |name: &str, words: &[&str]| {
@@ -148,7 +148,7 @@ async fn a_letter_says_who_asked_how_much_it_is_until_when_and_who_helps() {
 }
 
 #[actix_web::test]
-async fn a_letter_that_waited_says_an_end_that_counts_from_when_it_left() {
+async fn the_expiry_in_a_delayed_letter_counts_from_when_it_was_sent() {
     let smtp =
         ScriptedSmtp::start(|at, _| (at == At::Rcpt).then(|| Does::says("451 4.7.1 greylisted"))).await;
     let address = format!("smtp://127.0.0.1:{}", smtp.port);
@@ -185,7 +185,7 @@ async fn a_letter_that_waited_says_an_end_that_counts_from_when_it_left() {
 }
 
 #[actix_web::test]
-async fn spam_filters_have_nothing_against_any_letter() {
+async fn spam_filters_accept_every_letter() {
     if !needs::has_program("spamassassin") || !needs::has_program("python3") {
         return;
     }
@@ -238,7 +238,7 @@ async fn spam_filters_have_nothing_against_any_letter() {
 }
 
 #[actix_web::test]
-async fn a_reader_in_a_terminal_shows_the_whole_address_and_the_sense() {
+async fn a_mail_reader_in_a_terminal_shows_the_whole_address_and_the_meaning() {
     if !needs::has_program("w3m") || !needs::has_program("python3") {
         return;
     }

@@ -28,7 +28,7 @@ async fn stages() -> Vec<BothServices> {
     }
     for services in &all {
         services.put("plan.pdf", &pattern(5000));
-        services.desk.link(Some("bob@example.org"), "every").await;
+        services.access.link(Some("bob@example.org"), "every").await;
     }
     all
 }
@@ -39,14 +39,14 @@ fn public() -> String {
 
 /// Downloads the file once, so that the owner of the link is notified if they want to be.
 async fn download(services: &BothServices) {
-    let (jti, link) = services.desk.token("plan.pdf", services.clock.now()).await;
+    let (jti, link) = services.access.token("plan.pdf", services.clock.now()).await;
     assert_eq!(Client::default().get(&link).await.status, 200);
-    services.desk.until_state(jti, DeliveryState::Complete).await;
+    services.access.until_state(jti, DeliveryState::Complete).await;
 }
 
 async fn queued(services: &BothServices) -> i64 {
     let count = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE kind = 'taken'");
-    count.fetch_one(services.desk.db.db.reader()).await.unwrap()
+    count.fetch_one(services.access.db.db.reader()).await.unwrap()
 }
 
 /// The unsubscribe address in a notice, without the host.
@@ -58,7 +58,7 @@ fn address(notice: &Mail) -> String {
 }
 
 #[actix_web::test]
-async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
+async fn a_notice_is_turned_off_by_one_click_without_a_login_or_a_cookie() {
     for services in stages().await {
         download(&services).await;
         let mails = || outbox(&services.settings.outbox_dir());
@@ -81,8 +81,8 @@ async fn a_notice_is_turned_off_by_one_click_without_a_log_in_or_a_cookie() {
             let answer = stranger().send(Method::POST, &path, Some((kind, body.to_owned()))).await;
             assert_eq!(answer.status, 400, "{body}");
         }
-        let notices = &services.desk.db.notices;
-        let owner = &services.desk.owner.id;
+        let notices = &services.access.db.notices;
+        let owner = &services.access.owner.id;
         assert!(!notices.are_off(owner, MailKind::Taken).await.unwrap());
         // Only the exact address works.
         let other = |from: usize, to: &str| format!("{}{to}{}", &path[..from], &path[from + to.len()..]);
@@ -165,7 +165,7 @@ async fn an_account_shows_and_changes_whether_it_gets_notices() {
 }
 
 #[actix_web::test]
-async fn links_codes_and_what_concerns_the_safety_of_an_account_can_t_be_turned_off() {
+async fn links_codes_and_mails_about_account_security_can_t_be_turned_off() {
     let web = TestWeb::spawn_with(|settings| settings.web.public_url = public()).await;
     let ada = web.account("ada@example.org", &[]).await;
     let now = web.clock.now();

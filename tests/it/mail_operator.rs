@@ -48,7 +48,7 @@ async fn checked(web: &TestWeb) -> String {
 }
 
 #[actix_web::test]
-async fn check_says_whether_the_mail_server_takes_mail() {
+async fn check_says_whether_the_mail_server_accepts_mail() {
     let smtp = ScriptedSmtp::start(|_, _| None).await;
     let address = format!("smtp://127.0.0.1:{}", smtp.port);
     let web = web(&address).await;
@@ -94,7 +94,7 @@ async fn a_test_mail_is_sent_at_once_and_the_server_s_words_are_printed() {
 }
 
 #[actix_web::test]
-async fn mails_are_listed_tried_again_dropped_and_known_to_have_bounced() {
+async fn mails_are_listed_tried_again_dropped_and_marked_as_bounced() {
     let smtp =
         ScriptedSmtp::start(|at, _| (at == At::Rcpt).then(|| Does::says("550 5.1.1 no such user"))).await;
     let web = web(&format!("smtp://127.0.0.1:{}", smtp.port)).await;

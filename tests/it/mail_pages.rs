@@ -140,7 +140,7 @@ async fn the_owner_of_a_link_sees_what_became_of_each_mail() {
 }
 
 #[actix_web::test]
-async fn a_link_is_sent_again_where_no_mail_arrived_and_nowhere_else() {
+async fn a_link_is_sent_again_only_where_no_mail_arrived() {
     for (smtp, web) in stages().await {
         let mut ada = web.logged_in("ada@example.org").await;
         let made = make(&mut ada, &[("recipients", "fine@x.org none@x.org"), ("mail", "yes")]).await;
@@ -211,7 +211,7 @@ async fn owner(web: &TestWeb) -> oncelink::web::identity::AccountId {
 }
 
 #[actix_web::test]
-async fn sending_again_keeps_within_what_one_mailbox_gets_from_one_account() {
+async fn sending_again_respects_the_limit_for_one_account_and_mailbox() {
     let (_smtp, web) = stages().await.remove(0);
     let mut ada = web.logged_in("ada@example.org").await;
     let made = make(&mut ada, &[("recipients", "none@x.org"), ("mail", "yes")]).await;
@@ -277,12 +277,12 @@ async fn administrators_see_on_every_page_that_mail_is_stuck_and_nobody_else_doe
         web.app.send_due_mails().await.unwrap();
         look().await;
         let away = site_notice(&mut root, "/files/").await;
-        assert_eq!(away.as_deref(), Some("The mail server isn’t taking email."));
+        assert_eq!(away.as_deref(), Some("The mail server isn’t accepting email."));
         web.pass(HOUR);
         let mut root = web.logged_in("root@example.org").await;
         look().await;
         let away = site_notice(&mut root, "/files/").await;
-        assert_eq!(away.as_deref(), Some("The mail server isn’t taking email. 1 email can’t be sent."));
+        assert_eq!(away.as_deref(), Some("The mail server isn’t accepting email. 1 email can’t be sent."));
         smtp.follow(|at, _| (at == At::Rcpt).then(|| Does::says("450 4.2.0 come back")));
         web.app.send_due_mails().await.unwrap();
         look().await;
@@ -328,7 +328,7 @@ async fn an_administrator_reads_why_mails_failed_and_tries_those_again_that_have
         let strange = root.fill("/admin/mail", "/admin/mail/retry-all", &[("state", "sent")]).await;
         assert_eq!(strange.status, 400);
         let log = root.get("/admin/audit?q=mail").await.body;
-        assert!(log.contains("1 mails (failed)"), "{log}");
+        assert!(log.contains("1 mail (failed)"), "{log}");
         web.stop().await;
     }
 }
@@ -375,7 +375,7 @@ async fn a_test_mail_from_the_page_shows_what_the_server_said() {
 }
 
 #[actix_web::test]
-async fn a_code_that_waits_or_is_lost_is_said_on_the_page_and_its_time_begins_when_it_left() {
+async fn the_page_says_if_a_code_is_waiting_or_lost_and_its_lifetime_begins_when_it_is_sent() {
     for (smtp, web) in stages().await {
         let mut ada = web.logged_in("ada@example.org").await;
         let changed = [("recipients", "bob@x.org"), ("mailed_code", "yes"), ("uses", "9")];
@@ -416,7 +416,7 @@ async fn a_code_that_waits_or_is_lost_is_said_on_the_page_and_its_time_begins_wh
 }
 
 #[actix_web::test]
-async fn an_action_link_lasts_from_when_its_mail_was_taken_however_long_that_took() {
+async fn the_lifetime_of_an_action_link_begins_when_its_mail_is_accepted() {
     for (smtp, web) in stages().await {
         smtp.follow(|at, _| (at == At::Rcpt).then(|| Does::says("450 4.2.0 greylisted")));
         web.browser().fill("/forgot", "/forgot", &[("email", "ada@example.org")]).await;

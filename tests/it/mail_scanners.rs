@@ -12,7 +12,7 @@ use crate::support::links::{make, send};
 use crate::support::mail::{Mail, outbox};
 use crate::support::programs::run;
 use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
-use crate::web_link_taken::Stage;
+use crate::web_link_downloads::Stage;
 
 /// How many times a scanner presses the first button of the resulting page.
 const PRESSES: usize = 4;

@@ -27,7 +27,7 @@ async fn counts(web: &TestWeb) -> [u64; 3] {
 }
 
 #[actix_web::test]
-async fn a_mail_arrives_with_both_parts_and_the_headers_of_a_machine() {
+async fn a_mail_arrives_with_both_parts_and_the_headers_of_an_automatic_one() {
     let Some(smtp) = Smtp::start(Talk::Plain, None) else { return };
     let web = web(&smtp).await;
     forgot(&web).await;
@@ -134,7 +134,7 @@ async fn a_mail_that_can_t_be_sent_for_two_days_is_given_up_and_can_be_tried_aga
 }
 
 #[actix_web::test]
-async fn starttls_and_tls_are_used_with_a_password_from_a_file_and_a_certificate_of_one_s_own() {
+async fn starttls_and_tls_are_used_with_a_password_from_a_file_and_a_private_certificate() {
     for talk in [Talk::StartTls, Talk::Wrapped] {
         let Some(smtp) = Smtp::start(talk, Some("sender:a secret")) else { return };
         let folder = tempfile::tempdir().unwrap();

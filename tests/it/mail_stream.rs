@@ -28,7 +28,7 @@ async fn bulk(web: &TestWeb, recipients: &[String]) {
 }
 
 #[actix_web::test]
-async fn a_mailbox_that_hangs_holds_up_nobody_else() {
+async fn a_mailbox_that_hangs_delays_nobody_else() {
     let smtp = ScriptedSmtp::start(|at, recipient| match (at, recipient) {
         (At::Content, "hangs@example.org") => Some(Does::Hangs),
         _ => None,
@@ -52,7 +52,7 @@ async fn a_mailbox_that_hangs_holds_up_nobody_else() {
 }
 
 #[actix_web::test]
-async fn a_mail_that_was_put_off_is_tried_again_in_time_though_another_one_hangs() {
+async fn a_deferred_mail_is_tried_again_on_time_while_another_one_hangs() {
     let hangs = |at: At, to: &str| (at == At::Content && to == "hangs@example.org").then_some(Does::Hangs);
     let smtp = ScriptedSmtp::start(move |at, recipient| match (at, recipient) {
         (At::Rcpt, "later@example.net") => Some(Does::says("450 4.2.0 greylisted")),
@@ -82,7 +82,7 @@ async fn a_mail_that_was_put_off_is_tried_again_in_time_though_another_one_hangs
 }
 
 #[actix_web::test]
-async fn what_somebody_waits_for_leaves_before_what_nobody_waits_for() {
+async fn mails_that_somebody_waits_for_are_sent_first() {
     let thinks = Duration::from_millis(20);
     let smtp = ScriptedSmtp::start(move |at, _| {
         (at == At::Content).then(|| Does::SaysAfter(thinks, "250 fine".to_owned()))
@@ -100,17 +100,20 @@ async fn what_somebody_waits_for_leaves_before_what_nobody_waits_for() {
         let before = smtp.seen().taken.len();
         forgot(&web, "ada@example.org").await;
         let asked = smtp.seen().taken.len();
-        let seen = smtp.until("the reset leaves", |seen| seen.taken.iter().skip(before).any(is_hers)).await;
+        let seen = smtp.until("the reset is sent", |seen| seen.taken.iter().skip(before).any(is_hers)).await;
         let place = seen.taken.iter().rposition(is_hers).unwrap();
         // The mails that were being sent, and one more that each connection takes meanwhile.
-        assert!(place <= asked + 8, "number {place}, though only {asked} had left when it was asked for");
+        assert!(
+            place <= asked + 8,
+            "number {place}, though only {asked} had been sent when it was requested"
+        );
     }
     sending.abort();
     web.stop().await;
 }
 
 #[actix_web::test]
-async fn when_the_server_is_back_everything_that_waited_leaves_at_once() {
+async fn when_the_server_is_back_all_waiting_mail_is_sent_at_once() {
     let smtp = ScriptedSmtp::start(|at, _| (at == At::Greeting).then(|| Does::says("421 busy"))).await;
     let web = web(&smtp).await;
     let recipients: Vec<String> = (0..20).map(|number| format!("r{number}@example.org")).collect();
@@ -173,7 +176,7 @@ async fn a_mail_that_a_killed_process_had_is_due_again_when_its_reservation_ends
 }
 
 #[actix_web::test]
-async fn a_newer_request_takes_the_place_of_one_that_waits() {
+async fn a_newer_request_replaces_one_that_waits() {
     let smtp = ScriptedSmtp::start(|at, _| (at == At::Greeting).then(|| Does::says("421 busy"))).await;
     let web = web(&smtp).await;
     for _ in 0..3 {
@@ -187,7 +190,7 @@ async fn a_newer_request_takes_the_place_of_one_that_waits() {
 }
 
 #[actix_web::test]
-async fn a_newer_request_takes_the_place_of_one_that_was_under_way_and_did_not_leave() {
+async fn a_newer_request_replaces_one_whose_attempt_failed_meanwhile() {
     let let_go = std::sync::Arc::new(tokio::sync::Notify::new());
     let held = let_go.clone();
     let smtp = ScriptedSmtp::start(move |at, _| {

@@ -9,13 +9,15 @@
 #![allow(unreachable_pub, reason = "one binary; what its modules share is public among them")]
 
 mod architecture;
-mod architecture_rings;
+mod architecture_cycles;
 mod architecture_web;
 mod arrival;
 mod asvs;
 mod behaviour;
 mod budgets;
 mod byte_bound;
+mod changes_interrupted;
+mod changes_settled;
 mod check_tries;
 mod cli;
 mod clients_accounts;
@@ -36,8 +38,6 @@ mod connections_deadlines;
 mod connections_full;
 mod continuation_properties;
 mod continuations;
-mod deeds_cut_off;
-mod deeds_settled;
 mod dependencies;
 mod faults_clock;
 mod faults_damage;
@@ -115,8 +115,8 @@ mod web_database;
 mod web_files;
 mod web_forms;
 mod web_keys;
+mod web_link_downloads;
 mod web_link_public;
-mod web_link_taken;
 mod web_links;
 mod web_links_broken;
 mod web_login;

@@ -17,7 +17,7 @@ fn resident(app: &Process) -> u64 {
 }
 
 #[actix_web::test]
-async fn sixty_wrong_log_ins_at_once_take_the_memory_of_a_few() {
+async fn sixty_wrong_logins_at_once_take_the_memory_of_a_few() {
     let site = WebSite::new(None, "trusted_proxies = ['127.0.0.0/8']");
     let app = site.start();
     let base = format!("http://{}", site.address);

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::support::T0;
 use crate::support::client::Client;
-use crate::support::deliveries::{Desk, LINK, eventually, settings};
+use crate::support::deliveries::{LINK, WebAccess, eventually, settings};
 use crate::support::web::{Browser, PASSWORD};
 
 /// An address that only this test uses.
@@ -33,7 +33,7 @@ struct Site {
     web: Option<RunningServices>,
     nodes: Vec<Option<RunningServices>>,
     settings: Settings,
-    desk: Desk,
+    access: WebAccess,
     clock: Clock,
     folder: TempDir,
 }
@@ -58,15 +58,15 @@ impl Site {
         settings.nodes = vec![node("one", free_address()), node("two", free_address())];
         let clock = Clock::manual(T0);
         let web = Box::pin(server::start(settings.clone(), Role::Web, clock.clone())).await.unwrap();
-        let desk = Desk::open(&settings, clock.clone()).await;
-        desk.link(None, "never").await;
-        Site { web: Some(web), nodes: vec![None, None], settings, desk, clock, folder }
+        let access = WebAccess::open(&settings, clock.clone()).await;
+        access.link(None, "never").await;
+        Site { web: Some(web), nodes: vec![None, None], settings, access, clock, folder }
     }
 
     /// Gives a node a key and starts it.
     async fn add(&mut self, at: usize) {
         let name = self.settings.nodes[at].name.clone();
-        let key = self.desk.db.nodes.add(&name, T0).await.unwrap();
+        let key = self.access.db.nodes.add(&name, T0).await.unwrap();
         std::fs::write(self.key_file(at), key.reveal()).unwrap();
         self.start_node(at).await;
     }
@@ -122,7 +122,7 @@ impl Site {
     }
 
     async fn waiting(&self, at: usize) -> i64 {
-        let waiting = self.desk.db.issued.revocations.waiting().await.unwrap();
+        let waiting = self.access.db.issued.revocations.waiting().await.unwrap();
         waiting.get(&self.settings.nodes[at].public_url).copied().unwrap_or_default()
     }
 
@@ -131,7 +131,7 @@ impl Site {
             Box::pin(node.stop()).await;
         }
         Box::pin(self.web.take().unwrap().stop()).await;
-        self.desk.db.db.close().await;
+        self.access.db.db.close().await;
     }
 }
 
@@ -144,7 +144,7 @@ async fn a_node_without_a_key_gets_no_tokens_and_where_no_node_has_one_nothing_i
     assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
     assert!(site.readyz().await.contains("no download service can accept new downloads"));
     let issued: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM issued_tokens")
-        .fetch_one(site.desk.db.db.reader())
+        .fetch_one(site.access.db.db.reader())
         .await
         .unwrap();
     assert_eq!(issued, 0, "nothing is spent");
@@ -165,7 +165,7 @@ async fn a_revocation_reaches_each_tokens_node_and_one_that_is_down_delays_nobod
     site.add(1).await;
     site.stop_node(0).await;
     let jti = |address: &str| claims(address)["jti"].as_str().unwrap().parse::<Jti>().unwrap();
-    let revocations = &site.desk.db.issued.revocations;
+    let revocations = &site.access.db.issued.revocations;
     let second = Jti::from_bytes([7; 16]);
     let both: Vec<&str> = site.settings.nodes.iter().map(|node| node.public_url.as_str()).collect();
     let (later, now) = (T0.plus(std::time::Duration::from_secs(3600)), site.clock.now());
@@ -181,38 +181,38 @@ async fn a_revocation_reaches_each_tokens_node_and_one_that_is_down_delays_nobod
 }
 
 #[actix_web::test]
-async fn the_web_app_tells_which_node_is_not_the_one_it_should_be() {
+async fn the_web_app_reports_a_node_that_is_not_the_one_it_should_be() {
     let mut site = Site::start().await;
     site.add(0).await;
     eventually("the web app is ready again", async || site.readyz().await == "ready\n").await;
     // The node's file holds another key, so its reports would be refused.
     let right = std::fs::read(site.key_file(0)).unwrap();
     std::fs::write(site.key_file(0), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
-    let told = "the download service `one` did not prove its node key";
-    eventually("the wrong key is reported", async || site.readyz().await.contains(told)).await;
+    let problem = "the download service `one` did not prove its node key";
+    eventually("the wrong key is reported", async || site.readyz().await.contains(problem)).await;
     std::fs::write(site.key_file(0), right).unwrap();
     // The first node answers at the second's address: it must not pass for the second.
-    site.desk.db.nodes.add("two", T0).await.unwrap();
+    site.access.db.nodes.add("two", T0).await.unwrap();
     let mut nodes = site.settings.nodes.clone();
     nodes[1].inner_url = nodes[0].inner_url.clone();
     let mixed = Settings { nodes, ..site.settings.clone() };
-    let desk = oncelink::web::services::Services::open(&mixed, site.clock.clone()).await.unwrap();
-    let asked = oncelink::web::nodes::monitor::ask_all(&desk.nodes, &desk.issuer, T0).await.unwrap();
-    let told: Vec<(String, bool)> =
+    let services = oncelink::web::services::Services::open(&mixed, site.clock.clone()).await.unwrap();
+    let asked = oncelink::web::nodes::monitor::ask_all(&services.nodes, &services.issuer, T0).await.unwrap();
+    let states: Vec<(String, bool)> =
         asked.iter().map(|(node, answer)| (node.name.clone(), answer.is_ok())).collect();
-    assert_eq!(told, [("one".to_owned(), true), ("two".to_owned(), false)]);
-    desk.db.close().await;
+    assert_eq!(states, [("one".to_owned(), true), ("two".to_owned(), false)]);
+    services.db.close().await;
     site.stop().await;
 }
 
 #[actix_web::test]
-async fn a_question_without_our_signature_learns_only_whether_the_node_is_ready() {
+async fn an_unsigned_question_learns_only_whether_the_node_is_ready() {
     let mut site = Site::start().await;
     site.add(0).await;
     let url = format!("{}/readyz", site.settings.nodes[0].inner_url);
     let plain = Client::default().get(&url).await;
     assert_eq!((plain.status.as_u16(), plain.header("oncelink-node-proof")), (200, None));
-    let issuer = site.desk.db.issuer.for_audience(&site.settings.nodes[0].public_url);
+    let issuer = site.access.db.issuer.for_audience(&site.settings.nodes[0].public_url);
     let ask = async |token: &str| {
         let bearer = format!("Bearer {token}");
         Client::default().request(Method::GET, &url, &[("authorization", &bearer)]).await
@@ -222,7 +222,13 @@ async fn a_question_without_our_signature_learns_only_whether_the_node_is_ready(
     for wrong in [
         "x".to_owned(),
         issuer.issue_command(&[Jti::from_bytes([1; 16])], T0).unwrap().token,
-        site.desk.db.issuer.for_audience("https://two.example.org").issue_readiness_probe(T0).unwrap().token,
+        site.access
+            .db
+            .issuer
+            .for_audience("https://two.example.org")
+            .issue_readiness_probe(T0)
+            .unwrap()
+            .token,
     ] {
         let answer = ask(&wrong).await;
         assert_eq!((answer.status.as_u16(), answer.header("oncelink-node-proof")), (403, None));
@@ -248,7 +254,14 @@ fn receipt(jti: Jti, sequence: u64, started: bool, state: DeliveryState) -> Rece
 }
 
 fn report(node: &str, until: Timestamp, receipts: Vec<Receipt>) -> Report {
-    Report { node: node.to_owned(), told_since: T0, told_until: until, receipts, store: None, database: None }
+    Report {
+        node: node.to_owned(),
+        reported_since: T0,
+        reported_until: until,
+        receipts,
+        store: None,
+        database: None,
+    }
 }
 
 /// Posts a report with a key, and returns the status.
@@ -261,52 +274,52 @@ async fn tell(site: &Site, key: &str, report: &Report) -> u16 {
 }
 
 #[actix_web::test]
-async fn a_node_is_heard_only_about_its_own_tokens_and_no_more_once_it_is_removed() {
+async fn a_node_may_report_only_its_own_tokens_and_nothing_once_it_is_removed() {
     let site = Site::start().await;
-    let one = site.desk.db.nodes.add("one", T0).await.unwrap();
-    let two = site.desk.db.nodes.add("two", T0).await.unwrap();
-    let (jti, _) = site.desk.token("a.bin", T0).await;
-    site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let one = site.access.db.nodes.add("one", T0).await.unwrap();
+    let two = site.access.db.nodes.add("two", T0).await.unwrap();
+    let (jti, _) = site.access.token("a.bin", T0).await;
+    site.access.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
     let begun = vec![receipt(jti, 3, true, DeliveryState::Running)];
     let foreign = report("https://two.example.org", T0, begun.clone());
     assert_eq!(tell(&site, two.reveal(), &foreign).await, 204, "accepted, but without effect");
-    assert_eq!(site.desk.use_of(jti).await.states.0, "reserved");
-    assert_eq!(site.desk.delivery(jti).await, None);
+    assert_eq!(site.access.use_of(jti).await.states.0, "reserved");
+    assert_eq!(site.access.delivery(jti).await, None);
     let own = report("https://one.example.org", T0, begun);
     assert_eq!(tell(&site, two.reveal(), &own).await, 403, "a report in another node's name");
     assert_eq!(tell(&site, one.reveal(), &own).await, 204);
-    assert_eq!(site.desk.use_of(jti).await.states.0, "used");
+    assert_eq!(site.access.use_of(jti).await.states.0, "used");
     // The old key no longer works, nor does that of a removed node.
-    let newer = site.desk.db.nodes.rekey("one", T0).await.unwrap();
+    let newer = site.access.db.nodes.rekey("one", T0).await.unwrap();
     assert_eq!(tell(&site, one.reveal(), &own).await, 403);
     assert_eq!(tell(&site, newer.reveal(), &own).await, 204);
-    site.desk.db.nodes.remove("one", T0).await.unwrap();
+    site.access.db.nodes.remove("one", T0).await.unwrap();
     assert_eq!(tell(&site, newer.reveal(), &own).await, 403);
     site.stop().await;
 }
 
 #[actix_web::test]
-async fn a_use_is_not_freed_by_saying_that_it_is_over_before_its_token_has_ended() {
+async fn a_use_is_not_released_by_a_report_that_it_is_over_before_its_token_has_expired() {
     let site = Site::start().await;
-    let key = site.desk.db.nodes.add("one", T0).await.unwrap();
-    let (jti, _) = site.desk.token("a.bin", T0).await;
-    let (silent, _) = site.desk.token("a.bin", T0).await;
-    site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let key = site.access.db.nodes.add("one", T0).await.unwrap();
+    let (jti, _) = site.access.token("a.bin", T0).await;
+    let (silent, _) = site.access.token("a.bin", T0).await;
+    site.access.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
     let far = T0.plus(std::time::Duration::from_secs(1 << 30));
-    let over = |sequence| vec![receipt(jti, sequence, false, DeliveryState::Over)];
+    let over = |sequence| vec![receipt(jti, sequence, false, DeliveryState::Ended)];
     let highest = u64::try_from(i64::MAX).unwrap();
     assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", far, over(highest))).await, 204);
-    assert_eq!(site.desk.use_of(jti).await.states.1, "reserved", "the token can still be redeemed");
-    assert_eq!(site.desk.use_of(silent).await.states.1, "reserved", "a watermark in the future is ignored");
+    assert_eq!(site.access.use_of(jti).await.states.1, "reserved", "the token can still be redeemed");
+    assert_eq!(site.access.use_of(silent).await.states.1, "reserved", "a watermark in the future is ignored");
     // A reported start counts, however high the sequence number that denied it.
     let begun = vec![receipt(jti, 1, true, DeliveryState::Running)];
     assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, begun)).await, 204);
-    assert_eq!(site.desk.use_of(jti).await.states.1, "used");
+    assert_eq!(site.access.use_of(jti).await.states.1, "used");
     site.clock.set(T0.plus(std::time::Duration::from_secs(600)));
     assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", far, Vec::new())).await, 204);
-    assert_eq!(site.desk.use_of(jti).await.states.1, "used");
+    assert_eq!(site.access.use_of(jti).await.states.1, "used");
     assert_eq!(
-        site.desk.use_of(silent).await.states.1,
+        site.access.use_of(silent).await.states.1,
         "released",
         "its token has expired, and nothing was reported"
     );
@@ -314,63 +327,63 @@ async fn a_use_is_not_freed_by_saying_that_it_is_over_before_its_token_has_ended
 }
 
 #[actix_web::test]
-async fn an_unstarted_delivery_that_is_over_frees_its_use_once_its_token_has_ended() {
+async fn an_unstarted_delivery_that_is_over_releases_its_use_once_its_token_has_expired() {
     let site = Site::start().await;
-    let key = site.desk.db.nodes.add("one", T0).await.unwrap();
-    let (jti, _) = site.desk.token("a.bin", T0).await;
-    site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
-    let over = vec![receipt(jti, 2, false, DeliveryState::Over)];
+    let key = site.access.db.nodes.add("one", T0).await.unwrap();
+    let (jti, _) = site.access.token("a.bin", T0).await;
+    site.access.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let over = vec![receipt(jti, 2, false, DeliveryState::Ended)];
     assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, over)).await, 204);
-    assert_eq!(site.desk.use_of(jti).await.states.1, "reserved");
+    assert_eq!(site.access.use_of(jti).await.states.1, "reserved");
     let later = T0.plus(std::time::Duration::from_secs(600));
     site.clock.set(later);
     assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", later, Vec::new())).await, 204);
-    assert_eq!(site.desk.use_of(jti).await.states.1, "released");
+    assert_eq!(site.access.use_of(jti).await.states.1, "released");
     site.stop().await;
 }
 
 #[actix_web::test]
 async fn a_process_that_is_gone_for_good_holds_nothing_back_once_it_is_removed() {
     let site = Site::start().await;
-    let key = site.desk.db.nodes.add("one", T0).await.unwrap();
-    let (jti, _) = site.desk.token("a.bin", T0).await;
-    site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let key = site.access.db.nodes.add("one", T0).await.unwrap();
+    let (jti, _) = site.access.token("a.bin", T0).await;
+    site.access.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
     let (here, gone) = ("https://one.example.org#here", "https://one.example.org#gone");
     assert_eq!(tell(&site, key.reveal(), &report(gone, T0, Vec::new())).await, 204);
     let later = T0.plus(std::time::Duration::from_secs(600));
     site.clock.set(later);
     assert_eq!(tell(&site, key.reveal(), &report(here, later, Vec::new())).await, 204);
-    assert_eq!(site.desk.use_of(jti).await.states.1, "reserved", "the other node may still report it");
-    site.desk.db.nodes.remove(gone, later).await.unwrap();
+    assert_eq!(site.access.use_of(jti).await.states.1, "reserved", "the other node may still report it");
+    site.access.db.nodes.remove(gone, later).await.unwrap();
     assert_eq!(tell(&site, key.reveal(), &report(here, later, Vec::new())).await, 204);
-    assert_eq!(site.desk.use_of(jti).await.states.1, "released");
+    assert_eq!(site.access.use_of(jti).await.states.1, "released");
     assert_eq!(tell(&site, key.reveal(), &report(gone, later, Vec::new())).await, 403);
-    assert!(site.desk.db.nodes.remove("nobody", later).await.is_err());
+    assert!(site.access.db.nodes.remove("nobody", later).await.is_err());
     site.stop().await;
 }
 
 #[actix_web::test]
-async fn removing_a_node_frees_what_was_begun_there_and_not_what_was_had_whole() {
+async fn removing_a_node_releases_uses_begun_there_except_completed_ones() {
     let site = Site::start().await;
-    let key = site.desk.db.nodes.add("one", T0).await.unwrap();
+    let key = site.access.db.nodes.add("one", T0).await.unwrap();
     let mut jtis = Vec::new();
     for _ in 0..3 {
-        jtis.push(site.desk.token("a.bin", T0).await.0);
+        jtis.push(site.access.token("a.bin", T0).await.0);
     }
-    site.desk.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
-    let told = vec![
-        receipt(jtis[0], 2, true, DeliveryState::Broken),
+    site.access.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let receipts = vec![
+        receipt(jtis[0], 2, true, DeliveryState::Interrupted),
         receipt(jtis[1], 2, true, DeliveryState::Complete),
     ];
-    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, told)).await, 204);
+    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", T0, receipts)).await, 204);
     let later = T0.plus(std::time::Duration::from_secs(600));
     site.clock.set(later);
-    assert_eq!(site.desk.receipts.release_of_removed(&site.desk.db.nodes, later).await.unwrap(), 0);
-    site.desk.db.nodes.remove("one", later).await.unwrap();
-    assert_eq!(site.desk.receipts.release_of_removed(&site.desk.db.nodes, later).await.unwrap(), 2);
+    assert_eq!(site.access.receipts.release_of_removed(&site.access.db.nodes, later).await.unwrap(), 0);
+    site.access.db.nodes.remove("one", later).await.unwrap();
+    assert_eq!(site.access.receipts.release_of_removed(&site.access.db.nodes, later).await.unwrap(), 2);
     let mut states = Vec::new();
     for jti in &jtis {
-        states.push(site.desk.use_of(*jti).await.states.1);
+        states.push(site.access.use_of(*jti).await.states.1);
     }
     assert_eq!(states, ["released", "used", "released"]);
     site.stop().await;

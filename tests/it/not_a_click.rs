@@ -7,7 +7,7 @@ use crate::support::client::{Client, Partial};
 use crate::support::{Node, pattern};
 
 #[actix_web::test]
-async fn a_part_of_a_page_spends_nothing() {
+async fn only_a_click_spends_a_link() {
     let node = Node::start().await;
     node.put("a.bin", &pattern(5000));
     let link = node.link("a.bin");

@@ -78,7 +78,7 @@ async fn a_failed_precondition_or_a_fresh_copy_at_the_client_spends_nothing() {
 }
 
 #[actix_web::test]
-async fn a_store_without_an_answer_is_503_and_not_a_byte_leaves() {
+async fn a_store_that_does_not_respond_is_503_and_no_byte_is_sent() {
     let store = Arc::new(Failing::default());
     let setup = Setup { store: Some(store.clone()), ..Setup::default() };
     let node = setup.start().await;

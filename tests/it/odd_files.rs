@@ -14,7 +14,7 @@ use crate::support::{Node, pattern};
 const GIB: u64 = 1024 * 1024 * 1024;
 
 #[actix_web::test]
-async fn what_is_no_regular_file_beneath_the_share_is_not_found_and_nothing_hangs() {
+async fn anything_but_a_regular_file_in_the_share_is_not_found_and_nothing_hangs() {
     let node = Node::start().await;
     let share = node.dir.path().join("share");
     fs::write(node.dir.path().join("secret"), "secret").unwrap();
@@ -77,7 +77,7 @@ async fn a_link_whose_file_was_missing_or_led_out_is_not_spent() {
 }
 
 #[actix_web::test]
-async fn a_symlink_that_stays_beneath_the_share_is_followed() {
+async fn a_symlink_that_stays_within_the_share_is_followed() {
     let node = Node::start().await;
     let share = node.dir.path().join("share");
     fs::create_dir(share.join("folder")).unwrap();

@@ -1,4 +1,4 @@
-//! The rule: once, only once, and never lost. Each row of the design's table is a test.
+//! The rule: a link works once, only once, and is never lost.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{Node, Setup, pattern};
 const MIB: usize = 1024 * 1024;
 
 #[actix_web::test]
-async fn a_link_serves_the_file_once_and_is_gone_for_everybody_for_ever() {
+async fn a_link_serves_the_file_once_and_is_gone_for_everybody_forever() {
     let node = Node::start().await;
     node.put("a.pdf", &pattern(300_000));
     let link = node.link("a.pdf");
@@ -102,7 +102,7 @@ async fn the_resume_key_opens_any_range_even_after_the_whole_file_and_from_elsew
 }
 
 #[actix_web::test]
-async fn with_the_key_at_most_three_times_the_file_and_8_mib_leave() {
+async fn with_the_key_at_most_three_times_the_file_and_8_mib_are_sent() {
     let node = Node::start().await;
     node.put("a.bin", &pattern(4 * MIB));
     let link = node.link("a.bin");
@@ -327,7 +327,7 @@ async fn a_token_with_confirm_is_spent_by_the_button_only() {
 }
 
 #[actix_web::test]
-async fn the_token_may_come_as_a_bearer_and_with_any_name_behind_it() {
+async fn the_token_may_come_as_a_bearer_or_with_any_name_after_it() {
     let node = Node::start().await;
     node.put("a.bin", &pattern(1000));
     let issued = node.issue("a.bin", |_| {});

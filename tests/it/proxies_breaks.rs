@@ -33,8 +33,8 @@ async fn break_once(
     content: &[u8],
     dice: &mut Dice,
 ) -> Option<String> {
-    let desk = &services.desk;
-    let (jti, link) = desk.token("a.bin", services.clock.now()).await;
+    let access = &services.access;
+    let (jti, link) = access.token("a.bin", services.clock.now()).await;
     let link = front.link(&link);
     let have = MIB + dice.below((SIZE - 4 * MIB) as u64) as usize;
     let mut first = Partial::open(1, &link, "", have).await;
@@ -46,7 +46,7 @@ async fn break_once(
     drop(first);
     // Near the end, the rest may fit into buffers, and the proxy may have all of it.
     if got.len() < SIZE - 40 * MIB {
-        let broken = desk.until_state(jti, DeliveryState::Broken).await;
+        let broken = access.until_state(jti, DeliveryState::Interrupted).await;
         if broken.bytes >= SIZE as u64 {
             return Some(format!("the owner's receipt shows {} bytes", broken.bytes));
         }
@@ -58,7 +58,7 @@ async fn break_once(
     }
     got.extend_from_slice(&rest.body);
     assert!(got == content, "the bytes differ from the file's");
-    desk.until_state(jti, DeliveryState::Complete).await;
+    access.until_state(jti, DeliveryState::Complete).await;
     let again = Client::default().get(&link).await.status;
     (again != 410).then(|| format!("{again} for a plain GET after the whole file"))
 }
@@ -68,7 +68,7 @@ async fn breaks_are_survived(kind: Kind) {
     let content = pattern(SIZE);
     services.put("a.bin", &content);
     // A fast transfer first: it leaves large windows on the connections that are kept open.
-    let (_, link) = services.desk.token("a.bin", services.clock.now()).await;
+    let (_, link) = services.access.token("a.bin", services.clock.now()).await;
     assert!(Client::default().get(&front.link(&link)).await.body == content);
     let rounds: u64 = variable("ONCELINK_TEST_BREAKS").map_or(5, |count| count.parse().unwrap());
     let mut faults = Vec::new();
@@ -112,7 +112,7 @@ async fn three_breaks_in_a_row_are_survived_behind_every_proxy() {
         let Some((services, front)) = start(kind).await else { continue };
         let content = pattern(SIZE);
         services.put("a.bin", &content);
-        let (jti, link) = services.desk.token("a.bin", services.clock.now()).await;
+        let (jti, link) = services.access.token("a.bin", services.clock.now()).await;
         let link = front.link(&link);
         let mut got = Partial::open(1, &link, "", 5 * MIB).await.body;
         for round in 1..=3 {
@@ -124,7 +124,7 @@ async fn three_breaks_in_a_row_are_survived_behind_every_proxy() {
         assert_eq!(rest.status, 206, "{kind:?}");
         got.extend_from_slice(&rest.body);
         assert!(got == content);
-        services.desk.until_state(jti, DeliveryState::Complete).await;
+        services.access.until_state(jti, DeliveryState::Complete).await;
         services.stop().await;
     }
 }

@@ -43,12 +43,12 @@ async fn assert_resumes(program: &str, arguments: &[&str]) {
 }
 
 #[actix_web::test]
-async fn curl_goes_on_behind_every_proxy() {
+async fn curl_resumes_behind_every_proxy() {
     assert_resumes("curl", &["-sSf", "-C", "-", "-o", "a.bin"]).await;
 }
 
 #[actix_web::test]
-async fn wget_goes_on_behind_every_proxy() {
+async fn wget_resumes_behind_every_proxy() {
     assert_resumes("wget", &["-q", "-c", "-O", "a.bin"]).await;
 }
 
@@ -73,7 +73,7 @@ async fn a_resume_key_works_behind_every_proxy() {
 }
 
 #[actix_web::test]
-async fn aria2_all_whose_connections_are_cut_at_once_three_times_gets_the_file_behind_every_proxy() {
+async fn aria2_whose_connections_are_all_cut_three_times_gets_the_file_behind_every_proxy() {
     if !has_program("aria2c") {
         return;
     }

@@ -83,7 +83,7 @@ async fn a_forwarding_header_from_an_untrusted_peer_makes_its_client_unknown() {
 }
 
 #[test]
-fn an_untrusted_proxy_is_told_of_once_in_the_log() {
+fn an_untrusted_proxy_is_logged_once() {
     let site = Site::new();
     let process = site.start();
     for _ in 0..3 {
@@ -116,7 +116,7 @@ async fn only_the_header_in_the_settings_names_the_client() {
 }
 
 #[actix_web::test]
-async fn for_a_minute_after_all_of_it_a_trusted_proxys_client_gets_what_lay_in_buffers_and_no_more() {
+async fn for_a_minute_after_the_last_byte_a_trusted_proxys_client_gets_what_was_buffered_and_no_more() {
     let node = node(|_| {}).await;
     let content = pattern(40 * MIB);
     node.put("a.bin", &content);
@@ -144,7 +144,7 @@ async fn for_a_minute_after_all_of_it_a_trusted_proxys_client_gets_what_lay_in_b
 }
 
 #[actix_web::test]
-async fn a_client_without_a_proxy_gets_nothing_after_all_of_it() {
+async fn a_client_without_a_proxy_gets_nothing_after_the_last_byte() {
     let node = Node::start().await;
     node.put("a.bin", &pattern(MIB));
     let link = node.link("a.bin");
@@ -154,7 +154,7 @@ async fn a_client_without_a_proxy_gets_nothing_after_all_of_it() {
 }
 
 #[actix_web::test]
-async fn a_program_behind_a_proxy_that_passes_no_host_on_is_told_so_and_a_browser_logs_in() {
+async fn a_program_behind_a_proxy_that_does_not_pass_on_the_host_is_told_so_and_a_browser_logs_in() {
     let address = Front::free();
     let base = format!("http://{address}");
     let web = TestWeb::spawn_with(|settings| {
@@ -179,7 +179,7 @@ async fn a_program_behind_a_proxy_that_passes_no_host_on_is_told_so_and_a_browse
 }
 
 #[actix_web::test]
-async fn a_form_that_comes_by_another_name_is_told_the_apps_own() {
+async fn a_form_sent_to_another_name_is_told_the_apps_own() {
     let services = BothServices::start().await;
     let base = &services.settings.web.public_url;
     for (host, origin) in [("192.168.1.5:8080", Some("http://192.168.1.5:8080")), ("oncelink", None)] {

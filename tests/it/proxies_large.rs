@@ -74,14 +74,14 @@ async fn start(kind: Kind) -> Option<(BothServices, Front)> {
 #[actix_web::test]
 async fn more_than_a_gibibyte_breaks_and_resumes_behind_nginx_with_its_defaults() {
     let Some((services, front)) = start(Kind::NginxDefaults).await else { return };
-    let desk = &services.desk;
-    let (jti, link) = desk.token("large.bin", services.clock.now()).await;
+    let access = &services.access;
+    let (jti, link) = access.token("large.bin", services.clock.now()).await;
     let link = front.link(&link);
     let mut seen = Seen::default();
     let first = Partial::open(1, &link, "", 8 * MIB as usize).await;
     seen.piece(0, &first.body);
     drop(first);
-    let broken = desk.until_state(jti, DeliveryState::Broken).await;
+    let broken = access.until_state(jti, DeliveryState::Interrupted).await;
     assert!(broken.bytes < 64 * MIB, "nginx read {} bytes ahead", broken.bytes);
     let from = 8 * MIB;
     let mut rest = Partial::open(1, &link, &format!("Range: bytes={from}-\r\n"), 0).await;
@@ -89,7 +89,7 @@ async fn more_than_a_gibibyte_breaks_and_resumes_behind_nginx_with_its_defaults(
     let came = rest.read_through(None, |at, bytes| seen.piece(from + at, bytes)).await;
     assert_eq!(from + came, SIZE);
     seen.assert_whole();
-    desk.until_state(jti, DeliveryState::Complete).await;
+    access.until_state(jti, DeliveryState::Complete).await;
     services.stop().await;
 }
 
@@ -99,11 +99,11 @@ async fn more_than_a_gibibyte_that_is_read_slowly_arrives_whole_behind_every_pro
     let pace = variable("ONCELINK_TEST_PACE").map(|pace| pace.parse::<u64>().unwrap() * MIB);
     for kind in Kind::ALL {
         let Some((services, front)) = start(kind).await else { continue };
-        let (jti, link) = services.desk.token("large.bin", services.clock.now()).await;
+        let (jti, link) = services.access.token("large.bin", services.clock.now()).await;
         let link = front.link(&link);
         let Some(pace) = pace else {
             drop(Partial::open(1, &link, "", SIZE as usize / 10).await);
-            let broken = services.desk.until_state(jti, DeliveryState::Broken).await;
+            let broken = services.access.until_state(jti, DeliveryState::Interrupted).await;
             assert!(broken.bytes < SIZE / 4, "{kind:?} took {} bytes", broken.bytes);
             services.stop().await;
             continue;
@@ -113,7 +113,7 @@ async fn more_than_a_gibibyte_that_is_read_slowly_arrives_whole_behind_every_pro
         assert_eq!(whole.status(), 200, "{kind:?}");
         assert_eq!(whole.read_through(Some(pace), |at, bytes| seen.piece(at, bytes)).await, SIZE, "{kind:?}");
         seen.assert_whole();
-        services.desk.until_state(jti, DeliveryState::Complete).await;
+        services.access.until_state(jti, DeliveryState::Complete).await;
         services.stop().await;
     }
 }

@@ -53,7 +53,7 @@ fn status(ended: &Ended) -> Vec<u16> {
 }
 
 #[actix_web::test]
-async fn who_asks_before_sending_is_told_to_go_on_behind_every_proxy() {
+async fn a_client_that_asks_before_sending_is_told_to_continue_behind_every_proxy() {
     if !has_program("curl") {
         return;
     }
@@ -111,7 +111,7 @@ async fn a_piece_that_a_proxy_refuses_as_too_large_costs_nothing_and_smaller_one
 }
 
 #[actix_web::test]
-async fn an_upload_begins_without_a_length_of_its_empty_body_behind_every_proxy() {
+async fn an_upload_may_begin_with_an_empty_body_without_a_length_behind_every_proxy() {
     if !has_program("curl") {
         return;
     }

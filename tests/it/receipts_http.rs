@@ -14,7 +14,7 @@ use oncelink::server::{self, Role, RunningServices};
 use tempfile::TempDir;
 
 use crate::support::client::{Client, Partial};
-use crate::support::deliveries::{Desk, LINK, eventually, settings};
+use crate::support::deliveries::{LINK, WebAccess, eventually, settings};
 use crate::support::process::{Download, Site};
 use crate::support::{T0, pattern};
 
@@ -27,7 +27,7 @@ struct SeparateServices {
     web_settings: Box<Settings>,
     download_settings: Box<Settings>,
     clock: Clock,
-    desk: Desk,
+    access: WebAccess,
     folder: TempDir,
 }
 
@@ -56,10 +56,10 @@ impl SeparateServices {
             Some(_) => None,
             None => Some(start_download(&download_settings, &clock).await),
         };
-        let desk = Desk::open(&both, clock.clone()).await;
-        desk.link(None, "never").await;
+        let access = WebAccess::open(&both, clock.clone()).await;
+        access.link(None, "never").await;
         let (web_settings, download_settings) = (Box::new(both), Box::new(download_settings));
-        SeparateServices { web: Some(web), download, web_settings, download_settings, clock, desk, folder }
+        SeparateServices { web: Some(web), download, web_settings, download_settings, clock, access, folder }
     }
 
     fn put(&self, name: &str, content: &[u8]) {
@@ -80,7 +80,7 @@ impl SeparateServices {
             download.stop().await;
         }
         self.web.take().unwrap().stop().await;
-        self.desk.db.db.close().await;
+        self.access.db.db.close().await;
     }
 
     fn receipts_url(&self) -> String {
@@ -120,10 +120,10 @@ async fn what_happened_while_the_web_app_was_down_arrives_once() {
     let now = apart.clock.now();
     let mut whole = Vec::new();
     for _ in 0..20 {
-        whole.push(apart.desk.token("small.bin", now).await);
+        whole.push(apart.access.token("small.bin", now).await);
     }
-    let (broken, broken_link) = apart.desk.token("large.bin", now).await;
-    let (silent, _) = apart.desk.token("small.bin", now).await;
+    let (broken, broken_link) = apart.access.token("large.bin", now).await;
+    let (silent, _) = apart.access.token("small.bin", now).await;
     apart.web_down().await;
     for (_, link) in &whole {
         assert_eq!(Client::default().get(link).await.body, pattern(5000));
@@ -133,13 +133,13 @@ async fn what_happened_while_the_web_app_was_down_arrives_once() {
     apart.clock.set(now.plus(Duration::from_secs(3000)));
     apart.web_up().await;
     for (jti, _) in &whole {
-        apart.desk.until_state(*jti, DeliveryState::Complete).await;
-        assert_eq!(apart.desk.steps(*jti).await, ["started", "complete"]);
-        assert_eq!(apart.desk.use_of(*jti).await.states.1, "used");
+        apart.access.until_state(*jti, DeliveryState::Complete).await;
+        assert_eq!(apart.access.steps(*jti).await, ["started", "complete"]);
+        assert_eq!(apart.access.use_of(*jti).await.states.1, "used");
     }
-    apart.desk.until_state(broken, DeliveryState::Broken).await;
-    eventually("the release", async || apart.desk.use_of(silent).await.states.1 == "released").await;
-    assert_eq!(apart.desk.use_of(silent).await.taken, 21);
+    apart.access.until_state(broken, DeliveryState::Interrupted).await;
+    eventually("the release", async || apart.access.use_of(silent).await.states.1 == "released").await;
+    assert_eq!(apart.access.use_of(silent).await.taken, 21);
     apart.stop().await;
 }
 
@@ -148,8 +148,8 @@ async fn while_the_download_service_is_silent_nothing_is_released() {
     let mut apart = SeparateServices::start().await;
     apart.put("a.bin", &pattern(5000));
     let now = apart.clock.now();
-    let (unknown, _) = apart.desk.token("a.bin", now).await;
-    let (taken, link) = apart.desk.token("a.bin", now).await;
+    let (unknown, _) = apart.access.token("a.bin", now).await;
+    let (taken, link) = apart.access.token("a.bin", now).await;
     apart.web_down().await;
     assert_eq!(Client::default().get(&link).await.status, 200);
     apart.download.take().unwrap().stop().await;
@@ -157,20 +157,20 @@ async fn while_the_download_service_is_silent_nothing_is_released() {
     apart.web_up().await;
     // Another process's upkeep changes nothing either.
     for jti in [unknown, taken] {
-        assert_eq!(apart.desk.use_of(jti).await.states.1, "reserved");
+        assert_eq!(apart.access.use_of(jti).await.states.1, "reserved");
     }
     apart.download = Some(start_download(&apart.download_settings, &apart.clock).await);
-    apart.desk.until_state(taken, DeliveryState::Complete).await;
-    eventually("the release", async || apart.desk.use_of(unknown).await.states.1 == "released").await;
-    assert_eq!(apart.desk.use_of(taken).await.taken, 1);
+    apart.access.until_state(taken, DeliveryState::Complete).await;
+    eventually("the release", async || apart.access.use_of(unknown).await.states.1 == "released").await;
+    assert_eq!(apart.access.use_of(taken).await.taken, 1);
     apart.stop().await;
 }
 
 #[actix_web::test]
 async fn a_thousand_receipts_arrive_and_each_counts_once() {
     let apart = SeparateServices::start().await;
-    let (now, desk) = (apart.clock.now(), &apart.desk);
-    let (jti, _) = desk.token("a.bin", now).await;
+    let (now, access) = (apart.clock.now(), &apart.access);
+    let (jti, _) = access.token("a.bin", now).await;
     let receipt = |number: u32| Receipt {
         jti: match number {
             0 => jti,
@@ -192,7 +192,7 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
         address: Some("2001:db8:1:2::3".parse().unwrap()),
     };
     for number in 1..1000 {
-        desk.use_again(jti, receipt(number).jti).await;
+        access.use_again(jti, receipt(number).jti).await;
     }
     let bearer = format!("Bearer {}", apart.key());
     let client = Client::default();
@@ -200,8 +200,8 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
         for portion in 0..5 {
             let report = Report {
                 node: apart.web_settings.download.public_url.clone(),
-                told_since: now,
-                told_until: now,
+                reported_since: now,
+                reported_until: now,
                 receipts: (portion * 200..(portion + 1) * 200).map(receipt).collect(),
                 store: None,
                 database: None,
@@ -213,17 +213,17 @@ async fn a_thousand_receipts_arrive_and_each_counts_once() {
         }
     }
     let count = async |query: &'static str| -> i64 {
-        sqlx::query_scalar(query).fetch_one(desk.db.db.reader()).await.unwrap()
+        sqlx::query_scalar(query).fetch_one(access.db.db.reader()).await.unwrap()
     };
     assert_eq!(count("SELECT COUNT(*) FROM receipts").await, 1000);
     assert_eq!(count("SELECT COUNT(*) FROM receipt_log").await, 2000);
     assert_eq!(count("SELECT COUNT(*) FROM receipts WHERE address = '2001:db8:1::/48'").await, 1000);
-    assert_eq!(desk.use_of(jti).await.taken, 1);
+    assert_eq!(access.use_of(jti).await.taken, 1);
     apart.stop().await;
 }
 
 #[actix_web::test]
-async fn nobody_without_the_node_key_is_heard() {
+async fn reports_without_the_node_key_are_refused() {
     let apart = SeparateServices::start().await;
     let url = apart.receipts_url();
     let (good, client) = (format!("Bearer {}", apart.key()), Client::default());
@@ -245,7 +245,7 @@ async fn nobody_without_the_node_key_is_heard() {
     ] {
         assert_eq!(post(bearer, report.clone()).await, status, "{bearer:?}");
     }
-    let nodes = apart.desk.receipts.nodes().await.unwrap();
+    let nodes = apart.access.receipts.nodes().await.unwrap();
     assert_eq!(nodes.iter().filter(|node| node.name == own).count(), 1);
     assert_eq!(post(Some(good.as_str()), foreign).await, 403, "the key belongs to another node");
     for (body, status) in [
@@ -266,7 +266,7 @@ async fn nobody_without_the_node_key_is_heard() {
 }
 
 #[actix_web::test]
-async fn a_node_with_a_wrong_key_keeps_what_it_has_to_tell() {
+async fn a_node_with_a_wrong_key_keeps_its_reports() {
     let mut apart = SeparateServices::start().await;
     apart.put("a.bin", &pattern(5000));
     let right = std::fs::read(&apart.download_settings.download.node_key).unwrap();
@@ -275,12 +275,12 @@ async fn a_node_with_a_wrong_key_keeps_what_it_has_to_tell() {
     std::fs::write(&own, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
     apart.download_settings.download.node_key.clone_from(&own);
     apart.download = Some(start_download(&apart.download_settings, &apart.clock).await);
-    let (jti, link) = apart.desk.token("a.bin", apart.clock.now()).await;
+    let (jti, link) = apart.access.token("a.bin", apart.clock.now()).await;
     assert_eq!(Client::default().get(&link).await.status, 200, "downloads go on");
-    assert_eq!(apart.desk.delivery(jti).await, None);
+    assert_eq!(apart.access.delivery(jti).await, None);
     // The key is corrected while the service runs.
     std::fs::write(&own, right).unwrap();
-    apart.desk.until_state(jti, DeliveryState::Complete).await;
+    apart.access.until_state(jti, DeliveryState::Complete).await;
     apart.stop().await;
 }
 
@@ -288,17 +288,17 @@ async fn a_node_with_a_wrong_key_keeps_what_it_has_to_tell() {
 async fn reported_after_restart(site: &Site, web: &SeparateServices) -> Vec<(String, String, i64)> {
     let process = site.start();
     eventually("the node's report", async || {
-        !web.desk.deliveries().await.is_empty()
-            && web.desk.deliveries().await.iter().all(|seen| seen.state != DeliveryState::Running)
+        !web.access.deliveries().await.is_empty()
+            && web.access.deliveries().await.iter().all(|seen| seen.state != DeliveryState::Running)
     })
     .await;
     process.kill();
-    let all = web.desk.deliveries().await;
+    let all = web.access.deliveries().await;
     all.iter().map(|seen| (seen.jti.clone(), seen.state.as_str().to_owned(), seen.bytes as i64)).collect()
 }
 
 #[actix_web::test]
-async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that_it_ended() {
+async fn a_node_that_was_killed_in_the_middle_reports_that_it_began_and_never_that_it_ended() {
     let site = Site::new();
     let web = SeparateServices::start_for(Some(site.address)).await;
     site.put("large.bin", &pattern(20 * MIB));
@@ -308,26 +308,26 @@ async fn a_node_that_was_killed_in_the_middle_tells_that_it_began_and_never_that
     let mut begun = Vec::new();
     for number in 0..8 {
         let ticket = site.ticket_of_link("large.bin", LINK);
-        web.desk.reserve(ticket.jti, "/files/large.bin", T0).await;
+        web.access.reserve(ticket.jti, "/files/large.bin", T0).await;
         // Some are killed right after their first byte, before their receipts are read.
         let download = Download::begin(site.address, &ticket.path, "").unwrap();
         assert_eq!(download.status(), 200);
         if number == 3 {
             let first = begun.first().map(|(ticket, _): &(crate::support::process::Ticket, _)| ticket.jti);
-            web.desk.until(first.unwrap(), "bytes", |seen| seen.bytes > 0).await;
+            web.access.until(first.unwrap(), "bytes", |seen| seen.bytes > 0).await;
         }
         begun.push((ticket, download));
     }
     process.kill();
-    let told = reported_after_restart(&site, &web).await;
-    assert_eq!(told.len(), 8, "{told:?}");
-    for (jti, state, bytes) in &told {
+    let reported = reported_after_restart(&site, &web).await;
+    assert_eq!(reported.len(), 8, "{reported:?}");
+    for (jti, state, bytes) in &reported {
         assert!(begun.iter().any(|(ticket, _)| ticket.jti.to_string() == *jti));
         assert_eq!(state, "broken", "{jti}");
         assert!(*bytes < 20 * MIB as i64);
     }
     let started: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM receipts WHERE started_at IS NOT NULL")
-        .fetch_one(web.desk.db.db.reader())
+        .fetch_one(web.access.db.db.reader())
         .await
         .unwrap();
     assert_eq!(started, 8, "each of them sent a byte, so it counts");

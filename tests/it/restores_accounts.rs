@@ -1,6 +1,6 @@
 //! The web app's database restored from a backup: sessions end, links with a limited number of downloads wait
-//! for their owners, and everything else goes on. The app notices by a file beside the database, or by what
-//! download services remember.
+//! for their owners, and everything else continues. The app detects this by a file beside the database, or
+//! by what download services remember.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -108,7 +108,7 @@ fn put_back(stage: &Stage, backup: &Path) {
 }
 
 #[actix_web::test]
-async fn what_was_downloaded_since_the_backup_is_not_given_out_again() {
+async fn what_was_downloaded_since_the_backup_can_t_be_downloaded_again() {
     let mut stage = Stage::start().await;
     let mut ada = stage.ada().await;
     let once = make(&mut ada, &[("uses", "1")]).await;
@@ -181,8 +181,8 @@ async fn a_database_that_is_only_missing_or_new_ends_nothing() {
 fn report(stage: &Stage, word: Option<String>, now: Timestamp) -> Report {
     Report {
         node: stage.settings.download.public_url.clone(),
-        told_since: now,
-        told_until: now,
+        reported_since: now,
+        reported_until: now,
         receipts: Vec::new(),
         store: None,
         database: word,

@@ -35,7 +35,7 @@ fn alter_manifest(backup: &Path, change: impl FnOnce(String) -> String) {
 }
 
 #[actix_web::test]
-async fn a_backup_made_under_load_and_restored_gives_nothing_out_twice_and_loses_no_account_or_link() {
+async fn a_backup_made_under_load_and_restored_serves_nothing_twice_and_loses_no_account_or_link() {
     let serving = Serving::new();
     serving.add("ada@example.org");
     let node = serving.start();
@@ -126,7 +126,7 @@ async fn a_restore_onto_a_new_machine_is_noticed_too() {
 }
 
 #[test]
-fn what_is_no_whole_backup_of_ours_is_refused_and_nothing_is_touched() {
+fn anything_but_a_complete_backup_of_ours_is_refused_and_nothing_is_touched() {
     let serving = Serving::new();
     assert!(serving.refused(&["backup", "backup"]).contains("neither accounts nor keys"));
     serving.add("ada@example.org");
@@ -151,7 +151,9 @@ fn what_is_no_whole_backup_of_ours_is_refused_and_nothing_is_touched() {
     });
     altered("manifest.json is damaged", &|| fs::write(bad.join("manifest.sha256"), "").unwrap());
     altered("cannot read", &|| fs::remove_file(bad.join("manifest.sha256")).unwrap());
-    altered("an unfinished one", &|| fs::remove_file(bad.join("manifest.json")).unwrap());
+    altered("is unfinished: it has no manifest.json", &|| {
+        fs::remove_file(bad.join("manifest.json")).unwrap()
+    });
     altered("web/oncelink.sqlite in the backup is damaged", &|| {
         let mut bytes = fs::read(bad.join("web/oncelink.sqlite")).unwrap();
         let middle = bytes.len() / 2;
@@ -199,7 +201,7 @@ fn a_backup_that_does_not_fit_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_backup_belongs_to_whoever_the_data_belongs_to() {
+fn a_backup_belongs_to_the_owner_of_the_data() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -217,7 +219,7 @@ fn a_backup_belongs_to_whoever_the_data_belongs_to() {
 }
 
 #[test]
-fn a_restore_that_was_cut_off_is_not_served_from() {
+fn an_interrupted_restore_is_not_served() {
     let serving = Serving::new();
     serving.add("ada@example.org");
     serving.said(&["backup", "backup"]);
@@ -228,7 +230,7 @@ fn a_restore_that_was_cut_off_is_not_served_from() {
 }
 
 #[test]
-fn a_data_directory_that_others_may_change_is_not_served_from() {
+fn a_data_directory_that_others_may_change_is_not_served() {
     let serving = Serving::new();
     serving.add("ada@example.org");
     let data = serving.path("data");

@@ -126,7 +126,7 @@ async fn refused_until(node: &Node, path: &str, wanted: u16) {
 }
 
 #[actix_web::test]
-async fn a_store_put_back_from_a_dump_while_its_node_is_down_lets_nothing_in_twice() {
+async fn a_store_restored_from_a_dump_while_its_node_is_down_lets_nothing_in_twice() {
     let Some(shared) = Shared::new().await else { return };
     let mut node = shared.node("data").await;
     node.put("a.bin", &pattern(5000));
@@ -146,7 +146,7 @@ async fn a_store_put_back_from_a_dump_while_its_node_is_down_lets_nothing_in_twi
 }
 
 #[actix_web::test]
-async fn a_store_put_back_under_running_nodes_lets_nothing_in_twice() {
+async fn a_store_restored_under_running_nodes_lets_nothing_in_twice() {
     let Some(shared) = Shared::new().await else { return };
     let (first, second) = (shared.node("data").await, shared.node("data of the second").await);
     first.put("a.bin", &pattern(5000));
@@ -170,7 +170,7 @@ async fn a_store_put_back_under_running_nodes_lets_nothing_in_twice() {
 }
 
 #[actix_web::test]
-async fn what_is_recorded_in_a_store_put_back_does_not_hide_that() {
+async fn new_records_in_a_restored_store_do_not_hide_the_restore() {
     let Some(shared) = Shared::new().await else { return };
     let clock = Clock::manual(T0);
     let open = async || SqlUsedTokens::connect(&shared.database, &clock, Some(T0)).await.unwrap();
@@ -194,7 +194,7 @@ async fn what_is_recorded_in_a_store_put_back_does_not_hide_that() {
 }
 
 #[actix_web::test]
-async fn a_node_that_comes_back_late_finds_out_a_store_that_went_on_after_it_was_put_back() {
+async fn a_node_that_returns_late_detects_a_store_that_was_used_after_its_restore() {
     let Some(shared) = Shared::new().await else { return };
     let first = shared.node("data").await;
     first.put("a.bin", &pattern(5000));
@@ -214,7 +214,7 @@ async fn a_node_that_comes_back_late_finds_out_a_store_that_went_on_after_it_was
 }
 
 #[actix_web::test]
-async fn one_nodes_empty_disk_fences_nobody() {
+async fn one_nodes_empty_disk_fences_nobody_else() {
     let Some(shared) = Shared::new().await else { return };
     let first = shared.node("data").await;
     first.put("a.bin", &pattern(5000));

@@ -14,7 +14,7 @@ async fn revoke(node: &Node, jti: oncelink::id::Jti) -> u16 {
 }
 
 #[actix_web::test]
-async fn a_revoked_token_is_refused_for_ever_and_revoking_may_be_repeated() {
+async fn a_revoked_token_is_refused_forever_and_revoking_may_be_repeated() {
     let node = Node::start().await;
     node.put("a.bin", &pattern(1000));
     let issued = node.issue("a.bin", |_| {});

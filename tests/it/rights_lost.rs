@@ -159,7 +159,7 @@ impl Transfer {
 }
 
 #[actix_web::test]
-async fn who_loses_the_group_loses_what_the_group_gave_and_nothing_else() {
+async fn a_person_who_leaves_a_group_loses_what_it_granted_and_nothing_else() {
     for mut stage in Stage::all().await {
         let running = begin(stage.own("/bosses/big.bin").await).await;
         let waiting = stage.own("/bosses/file.txt").await;
@@ -180,7 +180,7 @@ async fn who_loses_the_group_loses_what_the_group_gave_and_nothing_else() {
 }
 
 #[actix_web::test]
-async fn a_share_that_others_may_read_after_a_restart_ends_what_it_gave() {
+async fn changing_who_may_read_a_share_ends_what_it_granted_at_the_next_start() {
     let mut stage = Stage::start().await;
     let waiting = stage.own("/bosses/file.txt").await;
     let elsewhere = stage.own("/open/file.txt").await;
@@ -199,7 +199,7 @@ async fn a_share_that_others_may_read_after_a_restart_ends_what_it_gave() {
 }
 
 #[actix_web::test]
-async fn who_changes_the_address_that_a_share_names_loses_what_it_gave() {
+async fn a_person_who_changes_the_address_that_a_share_names_loses_what_it_granted() {
     let mut stage = Stage::start().await;
     let waiting = stage.own("/ada/file.txt").await;
     let elsewhere = stage.own("/open/file.txt").await;
@@ -227,7 +227,7 @@ fn changed<'f>(others: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
 type Edit<'e> = (&'e [(&'e str, &'e str)], &'e str, bool);
 
 #[actix_web::test]
-async fn a_link_that_becomes_stricter_ends_what_was_given_out_under_the_terms_before() {
+async fn making_a_link_stricter_ends_what_was_issued_under_its_earlier_terms() {
     let mut stage = Stage::start().await;
     let (old, new) = ("an old link password", "a new link password");
     let edits: [Edit<'_>; 10] = [
@@ -263,7 +263,7 @@ async fn a_link_that_becomes_stricter_ends_what_was_given_out_under_the_terms_be
 }
 
 #[actix_web::test]
-async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
+async fn a_right_that_is_lost_between_the_page_and_the_token_gives_no_token() {
     let mut stage = Stage::start().await;
     let ada = stage.ada_now().await;
     let made = make(&mut stage.ada, &[("files", "/bosses/file.txt"), ("uses", "5")]).await;
@@ -319,7 +319,7 @@ async fn a_right_that_is_lost_between_the_page_and_the_token_gives_none() {
 }
 
 #[actix_web::test]
-async fn a_key_that_is_taken_out_ends_what_it_signed_and_the_next_one_signs_at_once() {
+async fn removing_a_key_ends_what_it_signed_and_the_next_one_signs_at_once() {
     for mut stage in Stage::all().await {
         let mut running = begin(stage.own("/bosses/big.bin").await).await;
         let waiting = stage.own("/bosses/file.txt").await;

@@ -85,7 +85,7 @@ async fn a_stop_lets_a_transfer_finish_and_takes_no_new_ones() {
 }
 
 #[actix_web::test]
-async fn behind_a_trusted_proxy_the_clients_address_counts_and_else_the_headers_do_not() {
+async fn behind_a_trusted_proxy_the_clients_address_counts_and_otherwise_the_headers_are_ignored() {
     for (trusted, status) in [("127.0.0.1/32", 200), ("192.0.2.0/24", 410)] {
         let mut setup = Setup::default();
         setup.settings.download.trusted_proxies = vec![trusted.parse::<Network>().unwrap()];
@@ -110,9 +110,9 @@ async fn too_many_bad_tokens_from_one_address_are_told_to_wait() {
     for _ in 0..5 {
         assert_eq!(Client::default().get(&bad).await.slug(), "invalid-token");
     }
-    let told = Client::default().get(&bad).await;
-    assert_eq!(told.slug(), "too-many-requests");
-    assert!(told.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    let refused = Client::default().get(&bad).await;
+    assert_eq!(refused.slug(), "too-many-requests");
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     assert_eq!(Client::at(2).get(&bad).await.slug(), "invalid-token");
     assert_eq!(Client::default().get(&node.link("a.bin")).await.status, 200, "a good token still works");
     node.stop().await;
@@ -139,7 +139,7 @@ async fn a_file_that_shrinks_or_changes_while_it_is_sent_is_cut_and_never_mixed(
 }
 
 #[actix_web::test]
-async fn the_files_sha_256_goes_with_it_as_long_as_it_is_the_version_it_was_taken_of() {
+async fn the_files_sha_256_is_sent_while_the_file_is_the_version_that_was_hashed() {
     let node = Node::start().await;
     let content = pattern(100_000);
     node.put("a.bin", &content);

@@ -25,7 +25,7 @@ fn from_environment(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
 }
 
 #[test]
-fn without_a_file_and_an_environment_the_defaults_hold() {
+fn without_a_file_and_variables_the_defaults_apply() {
     let settings = Settings::load(None, []).unwrap();
     assert_eq!(settings, Settings::default());
     assert_eq!(settings.web.listen.to_string(), "127.0.0.1:8080");
@@ -50,7 +50,7 @@ fn without_a_file_and_an_environment_the_defaults_hold() {
 }
 
 #[test]
-fn the_example_file_holds_every_key_with_its_default() {
+fn the_example_file_contains_every_key_with_its_default() {
     let settings = Settings::load(Some(Path::new("oncelink.example.toml")), []).unwrap();
     assert_eq!(settings, Settings::default());
 
@@ -329,7 +329,7 @@ fn a_mistake_in_the_environment_names_the_variable_and_the_remedy() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_or_not_there_is_said_plainly() {
+fn a_file_that_is_missing_or_not_toml_is_reported_plainly() {
     let (_folder, path, settings) = from_file("[web]\nlisten = \"127.0.0.1:1\"\nsignup = open\n");
     let said = settings.unwrap_err().to_string();
     assert!(said.contains(&format!("{}, line 3, column 10", path.display())), "{said}");

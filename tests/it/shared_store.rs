@@ -40,7 +40,7 @@ async fn two_nodes_that_share_a_store_serve_a_token_once() {
 }
 
 #[actix_web::test]
-async fn what_one_node_began_every_node_goes_on_with_by_key_or_continuation() {
+async fn every_node_continues_by_key_or_continuation_what_another_began() {
     let Some((first, second, _)) = two_nodes().await else { return };
     let content = pattern(6 << 20);
     first.put("a.bin", &content);
@@ -97,7 +97,7 @@ async fn a_revocation_on_record_ends_what_another_node_sends_and_all_resumption(
 }
 
 #[actix_web::test]
-async fn a_running_transfer_is_cut_when_another_node_put_its_revocation_on_record() {
+async fn a_running_transfer_is_cut_when_another_node_records_its_revocation() {
     let Some((first, second, database)) = two_nodes().await else { return };
     let size = 5_u64 << 30;
     std::fs::File::create(first.dir.path().join("share/huge.bin")).unwrap().set_len(size).unwrap();

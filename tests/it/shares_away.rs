@@ -36,7 +36,7 @@ fn is_away(shares: &Shares) -> bool {
 }
 
 #[test]
-fn a_share_that_is_missing_at_the_start_comes_when_its_folder_does() {
+fn a_share_that_is_missing_at_the_start_becomes_available_with_its_folder() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("nas");
     let shares = shares_at(&path);
@@ -48,7 +48,7 @@ fn a_share_that_is_missing_at_the_start_comes_when_its_folder_does() {
 }
 
 #[test]
-fn a_share_that_goes_comes_back_and_an_empty_folder_in_its_place_is_not_the_share() {
+fn a_share_that_disappears_comes_back_and_an_empty_folder_in_its_place_is_not_the_share() {
     let dir = tempfile::tempdir().unwrap();
     let (path, aside) = (dir.path().join("nas"), dir.path().join("aside"));
     fs::create_dir(&path).unwrap();
@@ -99,7 +99,7 @@ fn a_disk_is_unmounted_and_mounted_again_while_the_service_runs() {
 }
 
 #[actix_web::test]
-async fn a_token_for_a_share_that_is_away_is_not_spent() {
+async fn a_token_for_an_unavailable_share_is_not_spent() {
     let node = Node::start().await;
     node.put("a.bin", &pattern(1000));
     let link = node.link("a.bin");
@@ -114,7 +114,7 @@ async fn a_token_for_a_share_that_is_away_is_not_spent() {
 }
 
 #[actix_web::test]
-async fn the_pages_say_which_share_is_unavailable_and_the_others_go_on() {
+async fn the_pages_say_which_share_is_unavailable_and_the_others_keep_working() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;
@@ -140,7 +140,7 @@ async fn the_pages_say_which_share_is_unavailable_and_the_others_go_on() {
 }
 
 #[actix_web::test]
-async fn a_file_that_the_service_may_not_read_is_told_as_such_and_named_in_the_log() {
+async fn a_file_that_the_service_may_not_read_is_reported_as_such_and_named_in_the_log() {
     if !has_program("setpriv") {
         return;
     }

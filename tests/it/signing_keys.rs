@@ -12,6 +12,7 @@ use oncelink::token::{
     HmacSecret, KeyRing, TokenError, TokenKind, TokenRules, verify_action, verify_command, verify_download,
 };
 use oncelink::web::tokens::issuer::{ActionClaim, DownloadTokenRequest, IssueError, Issuer};
+use oncelink::web::tokens::private_file::PrivateFileError;
 use oncelink::web::tokens::signer::{KeyType, Signer, SignerError, list, rotate, sign_shared};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -56,7 +57,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn the_first_start_makes_a_key_and_the_second_finds_it() {
+fn the_first_start_creates_a_key_and_the_second_finds_it() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("data/keys");
     let first = Signer::open(&keys, NOW).unwrap();
@@ -72,7 +73,7 @@ fn the_first_start_makes_a_key_and_the_second_finds_it() {
 }
 
 #[test]
-fn every_kind_of_token_that_is_issued_is_good_where_it_belongs() {
+fn every_kind_of_issued_token_is_accepted_where_it_belongs() {
     let folder = tempfile::tempdir().unwrap();
     let issuer = issuer(Signer::open(&folder.path().join("keys"), NOW).unwrap());
     let ring = issuer.signer.ring(NOW).unwrap();
@@ -120,7 +121,7 @@ fn every_kind_of_token_that_is_issued_is_good_where_it_belongs() {
 }
 
 #[test]
-fn an_address_carries_any_name() {
+fn an_address_can_contain_any_name() {
     let folder = tempfile::tempdir().unwrap();
     let issuer = issuer(Signer::open(&folder.path().join("keys"), NOW).unwrap());
     let issued = issuer.issue_download(&DownloadTokenRequest::new("u1", &file()), NOW).unwrap();
@@ -199,12 +200,13 @@ fn keys_that_others_can_read_are_refused() {
     for wrong in [0o640, 0o604, 0o620] {
         fs::set_permissions(&pem, fs::Permissions::from_mode(wrong)).unwrap();
         let error = Signer::open(&keys, NOW).err().unwrap();
-        assert!(matches!(error, SignerError::Exposed { .. }), "{error}");
+        assert!(matches!(error, SignerError::File(PrivateFileError::Exposed { .. })), "{error}");
         assert!(error.to_string().contains("chmod go-rwx"), "{error}");
     }
     fs::set_permissions(&pem, fs::Permissions::from_mode(0o600)).unwrap();
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(Signer::open(&keys, NOW), Err(SignerError::Exposed { .. })));
+    let error = Signer::open(&keys, NOW).err().unwrap();
+    assert!(matches!(error, SignerError::File(PrivateFileError::Exposed { .. })), "{error}");
 }
 
 #[test]
@@ -233,7 +235,7 @@ fn a_damaged_folder_is_refused_and_never_filled_with_a_new_key() {
 }
 
 #[test]
-fn a_running_signer_goes_on_when_the_folder_is_damaged() {
+fn a_running_signer_keeps_signing_when_the_folder_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys");
     let issuer = issuer(Signer::open(&keys, NOW).unwrap());
@@ -281,7 +283,7 @@ fn many_first_starts_at_once_make_one_key() {
 }
 
 #[test]
-fn a_shared_secret_signs_and_shows_nothing_of_itself() {
+fn a_shared_secret_signs_and_is_not_shown_by_debug() {
     let secret = HmacSecret::new("node-1", b"01234567890123456789012345678901").unwrap();
     assert!(HmacSecret::new("node-1", b"0123456789012345678901234567890").is_err());
     assert!(HmacSecret::new("a\"b", b"01234567890123456789012345678901").is_err());

@@ -39,7 +39,7 @@ fn a_hang_up_and_the_users_signals_end_nothing() {
 }
 
 #[test]
-fn a_second_signal_ends_the_waiting_for_transfers() {
+fn a_second_signal_ends_the_wait_for_transfers() {
     for (first, second) in
         [(Signal::INT, Signal::INT), (Signal::TERM, Signal::INT), (Signal::TERM, Signal::TERM)]
     {
@@ -66,7 +66,7 @@ fn a_second_signal_ends_the_waiting_for_transfers() {
 }
 
 #[test]
-fn a_signal_at_the_web_app_is_as_harmless() {
+fn a_hang_up_signal_does_not_end_the_web_app_either() {
     let site = WebSite::new(None, "");
     let mut app = site.start();
     signal(app.id(), Signal::HUP);
@@ -113,7 +113,7 @@ async fn a_start_that_fails_late_leaves_nothing_running() {
 }
 
 #[test]
-fn a_signal_while_the_program_starts_ends_it_in_good_order() {
+fn a_signal_while_the_program_starts_ends_it_cleanly() {
     let dir = TempDir::new().unwrap();
     let log = std::fs::File::create(dir.path().join("log")).unwrap();
     let mut settings = std::fs::File::create(dir.path().join("oncelink.toml")).unwrap();
@@ -186,7 +186,7 @@ fn while_it_stops_it_says_so_and_the_next_process_waits_for_its_end() {
 }
 
 #[test]
-fn an_address_that_another_program_has_is_said_at_once() {
+fn an_address_in_use_is_reported_at_once() {
     let site = Site::new();
     let other = TcpListener::bind(site.address).unwrap();
     let mut node = site.launch(site.command(&[]));
@@ -197,7 +197,7 @@ fn an_address_that_another_program_has_is_said_at_once() {
 }
 
 #[actix_web::test]
-async fn a_stop_that_cuts_requests_off_panics_nowhere_and_waits_for_no_database() {
+async fn a_stop_that_cuts_requests_off_does_not_panic_or_wait_for_the_database() {
     let Some(database) = empty_schema().await else { return };
     let site = WebSite::new(None, &format!("database = '{database}'"));
     let mut app = site.start();

@@ -82,7 +82,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 5000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_browser_that_goes_where_it_is_led_stays_here(text in places()) {
+    fn a_browser_that_follows_a_local_path_stays_on_this_site(text in places()) {
         let here = Url::parse("https://files.example/login").unwrap();
         let Some(path) = LocalPath::parse(&text) else { return Ok(()) };
         prop_assert!(path.as_str().bytes().all(|byte| byte.is_ascii_graphic()), "{:?}", path);
@@ -93,14 +93,14 @@ proptest! {
     }
 
     #[test]
-    fn what_a_page_of_ours_leads_to_is_a_place(path in "[a-zA-Z0-9._~%-]{1,20}(/[a-zA-Z0-9._~%-]{0,20}){0,4}", query in "(\\?[a-z]=[a-z0-9%/]{0,8})?") {
+    fn every_path_of_our_pages_is_a_local_path(path in "[a-zA-Z0-9._~%-]{1,20}(/[a-zA-Z0-9._~%-]{0,20}){0,4}", query in "(\\?[a-z]=[a-z0-9%/]{0,8})?") {
         let text = format!("/{path}{query}");
         let place = LocalPath::parse(&text);
         prop_assert_eq!(place.as_ref().map(LocalPath::as_str), Some(text.as_str()));
     }
 
     #[test]
-    fn everyone_in_a_list_can_have_mail_and_is_there_once(list in lists()) {
+    fn everyone_in_a_list_can_receive_mail_and_appears_once(list in lists()) {
         match recipients::parse(&list) {
             Ok(emails) => {
                 prop_assert!(emails.len() <= RECIPIENTS_MAX);
@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_on_a_line_hides_who_stands_on_another(before in lists(), after in lists()) {
+    fn nothing_on_one_line_hides_a_recipient_on_another(before in lists(), after in lists()) {
         let whole = recipients::parse(&format!("{before}\nnext@example.org\n{after}"));
         match (recipients::parse(&before), recipients::parse(&after)) {
             (Ok(before), Ok(after)) => {

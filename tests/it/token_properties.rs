@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn a_character_less_or_more_is_refused(at in any::<prop::sample::Index>(), more in prop::char::range('-', 'z'), cut in any::<bool>()) {
+    fn a_missing_or_extra_character_is_refused(at in any::<prop::sample::Index>(), more in prop::char::range('-', 'z'), cut in any::<bool>()) {
         let good = good_token();
         let mut characters: Vec<char> = good.chars().collect();
         let at = at.index(characters.len());

@@ -215,7 +215,7 @@ async fn tuspy_uploads_through_three_kills_of_the_server() {
 }
 
 #[actix_web::test]
-async fn what_was_acknowledged_survives_a_kill_to_the_byte_and_a_session_goes_on() {
+async fn what_was_acknowledged_survives_a_kill_to_the_byte_and_the_session_continues() {
     let site = WebSite::new(None, "");
     let server = site.start();
     let ada = site.ada().await;

@@ -112,7 +112,7 @@ async fn a_form_that_is_not_ours_or_makes_no_sense_changes_nothing() {
 }
 
 #[actix_web::test]
-async fn a_file_that_is_beyond_the_quota_near_its_end_is_refused_and_the_others_are_told_of() {
+async fn a_file_that_exceeds_the_quota_near_its_end_is_refused_and_the_others_are_listed() {
     let web = TestWeb::spawn_with(|settings| {
         writable(settings);
         settings.web.account_quota = 1_000_000;
@@ -194,7 +194,7 @@ async fn a_form_without_its_end_says_what_is_there() {
 }
 
 #[actix_web::test]
-async fn an_upload_gets_what_its_folder_hands_down() {
+async fn an_upload_inherits_group_and_access_list_from_its_folder() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     if !rustix::process::getuid().is_root() {
         return crate::support::process::say("only root can set any group on a folder");

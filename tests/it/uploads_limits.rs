@@ -169,7 +169,7 @@ async fn a_share_whose_folder_is_gone_says_so() {
 }
 
 #[actix_web::test]
-async fn a_share_whose_folder_was_replaced_takes_nothing_in() {
+async fn a_share_whose_folder_was_replaced_accepts_no_uploads() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     let address = ada.begin("/open", "a.bin", 3).await;
@@ -218,7 +218,7 @@ async fn uploads_whose_length_comes_later_keep_within_the_quota_together() {
 }
 
 #[actix_web::test]
-async fn nobody_begins_uploads_without_end() {
+async fn unfinished_uploads_are_limited_per_account() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     ada.begin("/open", "first.bin", 10).await;
@@ -249,7 +249,7 @@ async fn half(ada: &Uploader, address: &str, offset: u64, length: usize, sent: &
 }
 
 #[actix_web::test]
-async fn a_disk_that_fills_up_in_the_middle_loses_nothing_and_the_upload_goes_on_when_there_is_room() {
+async fn a_disk_that_fills_up_in_the_middle_loses_nothing_and_the_upload_continues_once_there_is_room() {
     if !can_mount() {
         return;
     }

@@ -71,7 +71,7 @@ async fn each_name_becomes_what_the_vectors_say_and_nothing_is_replaced() {
 }
 
 #[actix_web::test]
-async fn a_folder_that_is_uploaded_whole_keeps_its_shape_and_leads_nowhere_else() {
+async fn a_folder_that_is_uploaded_as_a_whole_keeps_its_structure_and_leads_nowhere_else() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     let begin = async |relative: &str, name: &str| {
@@ -107,7 +107,7 @@ async fn a_folder_that_is_uploaded_whole_keeps_its_shape_and_leads_nowhere_else(
 }
 
 #[actix_web::test]
-async fn folders_that_are_no_place_for_an_upload_are_refused() {
+async fn folders_that_can_t_receive_an_upload_are_refused() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     ada.put("/open", "a.bin", b"abc").await;
@@ -129,7 +129,7 @@ async fn folders_that_are_no_place_for_an_upload_are_refused() {
 }
 
 #[actix_web::test]
-async fn the_services_own_folder_is_never_seen_through_any_address() {
+async fn the_services_own_folder_is_not_visible_at_any_address() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     let address = ada.begin("/open", "a.bin", 10).await;

@@ -54,7 +54,7 @@ async fn a_folder_is_the_same_with_and_without_slashes_around_it() {
 }
 
 #[actix_web::test]
-async fn a_form_of_another_kind_is_no_form_and_a_taken_name_is_said() {
+async fn a_form_of_another_type_is_refused_and_a_taken_name_is_reported() {
     let web = TestWeb::spawn_with(writable).await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;

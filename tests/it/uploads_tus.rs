@@ -20,7 +20,7 @@ fn sha(algorithm: &'static aws_lc_rs::digest::Algorithm, bytes: &[u8]) -> String
 }
 
 #[actix_web::test]
-async fn a_file_arrives_in_pieces_and_stands_under_its_name_only_when_it_is_whole() {
+async fn a_file_arrives_in_pieces_and_gets_its_name_only_when_it_is_complete() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     let content = pattern(700_000);
@@ -48,7 +48,7 @@ async fn a_file_arrives_in_pieces_and_stands_under_its_name_only_when_it_is_whol
 }
 
 #[actix_web::test]
-async fn what_the_server_can_do_is_told_to_anybody() {
+async fn anybody_may_ask_what_the_server_supports() {
     let web = TestWeb::spawn_with(|settings| settings.web.upload_max = 1000).await;
     let answer = Client::default().request(Method::OPTIONS, &format!("{}/uploads", web.base), &[]).await;
     assert_eq!(answer.status, 204);
@@ -175,7 +175,7 @@ async fn an_upload_is_begun_with_its_bytes_and_one_of_no_bytes_is_done_at_once()
 }
 
 #[actix_web::test]
-async fn the_size_may_be_said_later() {
+async fn the_size_may_be_given_later() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     let named = metadata(&[("folder", "/open"), ("filename", "later.bin")]);
@@ -213,7 +213,7 @@ async fn an_upload_that_is_ended_leaves_nothing() {
 }
 
 #[actix_web::test]
-async fn parts_are_joined_in_order_and_are_gone_then() {
+async fn parts_are_joined_in_order_and_then_removed() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     let content = pattern(500_000);
@@ -282,7 +282,7 @@ async fn an_upload_is_its_owners_and_asks_for_the_sessions_token() {
     assert_eq!(ada.try_begin("/staff", "a.bin", 3).await.status, 404, "a share that she can't write to");
     assert_eq!(ada.try_begin("/missing", "a.bin", 3).await.status, 404);
     assert_eq!(ada.try_begin("/open/missing", "a.bin", 3).await.status, 404);
-    assert_eq!(ada.try_begin("/open/file.txt", "a.bin", 3).await.status, 404, "a file is no folder");
+    assert_eq!(ada.try_begin("/open/file.txt", "a.bin", 3).await.status, 404, "a file is not a folder");
     assert_eq!(ada.try_begin("/private", "a.bin", 3).await.status, 201);
     web.stop().await;
 }
@@ -294,7 +294,7 @@ impl Uploader {
 }
 
 #[actix_web::test]
-async fn an_upload_that_nobody_goes_on_with_is_forgotten() {
+async fn an_abandoned_upload_is_removed() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     let address = ada.begin("/open", "a.bin", 10).await;
@@ -349,7 +349,7 @@ async fn until_offset(ada: &Uploader, address: &str, offset: u64) {
 }
 
 #[actix_web::test]
-async fn what_came_before_a_connection_broke_is_kept() {
+async fn what_arrived_before_a_connection_broke_is_kept() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     let content = pattern(900_000);
@@ -434,7 +434,7 @@ async fn of_two_that_write_at_once_one_is_told_to_wait() {
 }
 
 #[actix_web::test]
-async fn a_client_that_comes_back_takes_over_from_a_connection_that_stands_still() {
+async fn a_client_that_comes_back_takes_over_from_a_stalled_connection() {
     let web = TestWeb::spawn_with(writable).await;
     let ada = Uploader::ada(&web).await;
     let content = pattern(600_000);
@@ -537,7 +537,7 @@ async fn a_click_on_download_tells_the_download_service_the_digest_of_what_was_u
 }
 
 #[actix_web::test]
-async fn who_has_lost_the_right_to_write_can_t_go_on_with_an_upload() {
+async fn an_account_that_lost_the_right_to_write_can_t_continue_an_upload() {
     let web = TestWeb::spawn_with(|settings| {
         writable(settings);
         settings.shares[1].write = vec!["staff".to_owned()];

@@ -69,7 +69,7 @@ macro_rules! contract {
         contract!($name, $backend:
             the_first_claim_is_first_and_all_later_ones_replay_its_record
             of_64_simultaneous_claims_exactly_one_is_first
-            find_answers_the_record_and_changes_nothing
+            find_returns_the_record_and_changes_nothing
             a_revoked_jti_cannot_be_claimed
             a_revocation_ends_a_redemption_and_keeps_the_later_end
             a_revocation_may_be_repeated
@@ -77,15 +77,15 @@ macro_rules! contract {
             of_64_simultaneous_reservations_no_more_are_granted_than_the_bound_has_room_for
             nothing_is_reserved_where_there_is_no_lease
             reservations_outlive_the_process
-            of_many_jtis_those_that_are_revoked_are_told
-            what_is_being_sent_is_told_to_those_who_share_the_store
+            of_many_jtis_the_revoked_ones_are_returned
+            activity_is_visible_to_others_who_share_the_store
             purge_forgets_what_is_due_and_nothing_else
             a_forgotten_jti_can_be_claimed_again
             records_outlive_the_process
             time_outlives_the_process
-            the_fence_of_a_new_store_is_what_was_vouched_for
-            a_store_behind_what_somebody_remembers_raises_its_fence_for_good
-            a_closed_store_answers_nothing
+            the_fence_of_a_new_store_is_the_given_time
+            a_store_behind_what_somebody_remembers_raises_its_fence_permanently
+            a_closed_store_refuses_everything
             any_sequence_of_operations_does_what_the_model_does
         );
     };
@@ -188,7 +188,7 @@ async fn of_64_simultaneous_claims_exactly_one_is_first<B: Backend>(place: &B) {
     store.close().await;
 }
 
-async fn find_answers_the_record_and_changes_nothing<B: Backend>(place: &B) {
+async fn find_returns_the_record_and_changes_nothing<B: Backend>(place: &B) {
     let store = open(place).await;
     let used = redeemed(jti(), at(10));
     assert_eq!(store.find(used.jti).await.unwrap(), None);
@@ -321,7 +321,7 @@ async fn reservations_outlive_the_process<B: Backend>(place: &B) {
     }
 }
 
-async fn what_is_being_sent_is_told_to_those_who_share_the_store<B: Backend>(place: &B) {
+async fn activity_is_visible_to_others_who_share_the_store<B: Backend>(place: &B) {
     let store = open(place).await;
     let (used, idle) = (redeemed(jti(), at(9_000)), redeemed(jti(), at(9_000)));
     for used in [used, idle] {
@@ -338,7 +338,7 @@ async fn what_is_being_sent_is_told_to_those_who_share_the_store<B: Backend>(pla
     store.close().await;
 }
 
-async fn of_many_jtis_those_that_are_revoked_are_told<B: Backend>(place: &B) {
+async fn of_many_jtis_the_revoked_ones_are_returned<B: Backend>(place: &B) {
     let store = open(place).await;
     let mut revoked = Vec::new();
     let mut jtis = Vec::new();
@@ -354,10 +354,10 @@ async fn of_many_jtis_those_that_are_revoked_are_told<B: Backend>(place: &B) {
             _ => {}
         }
     }
-    let mut told = store.revoked_among(&jtis).await.unwrap();
-    told.sort_unstable();
+    let mut found = store.revoked_among(&jtis).await.unwrap();
+    found.sort_unstable();
     revoked.sort_unstable();
-    assert_eq!(told, revoked);
+    assert_eq!(found, revoked);
     assert_eq!(store.revoked_among(&[]).await.unwrap(), []);
     store.close().await;
 }
@@ -443,14 +443,14 @@ async fn time_outlives_the_process<B: Backend>(place: &B) {
     store.close().await;
 }
 
-async fn the_fence_of_a_new_store_is_what_was_vouched_for<B: Backend>(place: &B) {
+async fn the_fence_of_a_new_store_is_the_given_time<B: Backend>(place: &B) {
     let store = place.open(&Clock::manual(NOW), at(17)).await;
     assert_eq!(store.fence(), at(17));
     store.ready().await.unwrap();
     store.close().await;
 }
 
-async fn a_store_behind_what_somebody_remembers_raises_its_fence_for_good<B: Backend>(place: &B) {
+async fn a_store_behind_what_somebody_remembers_raises_its_fence_permanently<B: Backend>(place: &B) {
     if !B::PERSISTS {
         return;
     }
@@ -498,7 +498,7 @@ async fn a_store_behind_what_somebody_remembers_raises_its_fence_for_good<B: Bac
     store.close().await;
 }
 
-async fn a_closed_store_answers_nothing<B: Backend>(place: &B) {
+async fn a_closed_store_refuses_everything<B: Backend>(place: &B) {
     let store = open(place).await;
     let used = redeemed(jti(), at(10));
     assert_eq!(store.claim(used).await.unwrap(), Use::First);

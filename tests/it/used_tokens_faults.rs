@@ -202,7 +202,7 @@ flips! {
 }
 
 #[tokio::test]
-async fn a_byte_flipped_every_64_bytes_never_makes_a_jti_good_again() {
+async fn a_byte_flipped_every_64_bytes_never_makes_a_jti_valid_again() {
     for orderly in [true, false] {
         let files = Site::used(orderly).await.files().len();
         for n in 0..files {
@@ -280,7 +280,7 @@ async fn a_journal_of_another_length_raises_the_fence() {
 }
 
 #[tokio::test]
-async fn an_older_copy_put_back_raises_the_fence() {
+async fn a_restored_older_copy_raises_the_fence() {
     for (witness_too, in_place) in [(false, false), (true, false), (false, true), (true, true)] {
         let mut site = Site::used(true).await;
         let backup = site.folder.path().join("backup");
@@ -368,7 +368,7 @@ fn to_first_format(path: &Path) {
 }
 
 #[tokio::test]
-async fn a_journal_of_the_first_format_is_read_and_made_again() {
+async fn a_journal_of_the_first_format_is_read_and_rewritten() {
     for made_again in [&[][..], &[0], &[1]] {
         let site = Site::used(false).await;
         for name in ["journal.0", "journal.1"] {
@@ -478,7 +478,7 @@ fn gated(fail_write: bool) -> (Tuning, Receiver<()>, Sender<io::Result<()>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_is_answered_only_after_its_fsync_has_returned() {
+async fn a_claim_is_acknowledged_only_after_its_fsync_has_returned() {
     let site = Site::new();
     let (tuning, has_begun, let_go) = gated(false);
     let store = Arc::new(site.try_open(&tuning).unwrap());
@@ -685,7 +685,7 @@ async fn a_database_that_cannot_take_the_journal_stops_the_store_and_loses_nothi
 }
 
 #[tokio::test]
-async fn a_purge_keeps_its_time_before_it_forgets() {
+async fn a_purge_records_its_time_before_it_deletes() {
     let mut site = Site::used(true).await;
     let store = site.open();
     assert_eq!(store.purge(at(5_000)).await.unwrap(), 150);
@@ -698,7 +698,7 @@ async fn a_purge_keeps_its_time_before_it_forgets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn claims_go_on_while_a_purge_runs() {
+async fn claims_continue_while_a_purge_runs() {
     let mut site = Site::used(false).await;
     let store = Arc::new(site.open());
     for _ in 0..20 {

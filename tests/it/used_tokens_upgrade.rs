@@ -27,7 +27,7 @@ const EARLIER: &str = "
     );
     INSERT INTO used_tokens_state VALUES ('fence', 1799000000), ('mark', 1799000000);";
 
-async fn is_read_and_goes_on(pool: AnyPool) {
+async fn is_read_and_continued(pool: AnyPool) {
     pool.execute(sqlx::raw_sql(EARLIER)).await.unwrap();
     let known: Jti = jti();
     sqlx::query("INSERT INTO used_tokens VALUES ($1, $2, $3, 0, $4, $5, 77, 123)")
@@ -59,15 +59,15 @@ async fn is_read_and_goes_on(pool: AnyPool) {
 }
 
 #[actix_web::test]
-async fn tables_of_an_earlier_release_are_read_and_go_on_in_sqlite() {
+async fn tables_of_an_earlier_release_are_read_and_continued_in_sqlite() {
     sqlx::any::install_default_drivers();
     let folder = tempfile::tempdir().unwrap();
     let address = format!("sqlite://{}?mode=rwc", folder.path().join("tokens").display());
-    is_read_and_goes_on(AnyPoolOptions::new().max_connections(1).connect(&address).await.unwrap()).await;
+    is_read_and_continued(AnyPoolOptions::new().max_connections(1).connect(&address).await.unwrap()).await;
 }
 
 #[actix_web::test]
-async fn tables_of_an_earlier_release_are_read_and_go_on_in_postgresql() {
+async fn tables_of_an_earlier_release_are_read_and_continued_in_postgresql() {
     let Some(address) = empty_schema().await else { return };
-    is_read_and_goes_on(AnyPoolOptions::new().max_connections(2).connect(&address).await.unwrap()).await;
+    is_read_and_continued(AnyPoolOptions::new().max_connections(2).connect(&address).await.unwrap()).await;
 }

@@ -86,7 +86,7 @@ async fn another_file_of_the_same_size_and_time_is_not_mixed_into_a_resumed_down
 }
 
 #[actix_web::test]
-async fn a_transfer_is_cut_when_its_file_is_written_in_place_even_if_its_time_is_put_back() {
+async fn a_transfer_is_cut_when_its_file_is_written_in_place_even_if_its_time_is_restored() {
     let node = Node::start().await;
     for how in ["written in place", "written in its middle"] {
         let file = node.put("a.bin", &pattern(24 * MIB));
@@ -226,7 +226,7 @@ async fn a_file_that_was_cut_ends_the_transfer_and_is_not_resumed() {
 }
 
 #[actix_web::test]
-async fn a_transfer_goes_on_while_its_file_is_renamed_linked_deleted_or_gets_other_rights() {
+async fn a_transfer_continues_while_its_file_is_renamed_linked_deleted_or_gets_other_permissions() {
     use std::os::unix::fs::PermissionsExt;
     let node = Node::start().await;
     let content = pattern(24 * MIB);
@@ -248,7 +248,7 @@ async fn a_transfer_goes_on_while_its_file_is_renamed_linked_deleted_or_gets_oth
 }
 
 #[actix_web::test]
-async fn a_share_identified_by_time_asks_for_size_and_time_alone() {
+async fn a_share_identified_by_time_compares_only_size_and_time() {
     let mut setup = Setup::default();
     setup.settings.shares[0].identity = Identity::Time;
     let node = setup.start().await;

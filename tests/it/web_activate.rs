@@ -25,7 +25,7 @@ async fn first_link(web: &TestWeb) -> String {
 }
 
 #[actix_web::test]
-async fn the_first_administrator_is_made_once_however_many_click_at_once() {
+async fn the_first_administrator_is_created_once_however_many_click_at_once() {
     let mut web = TestWeb::spawn().await;
     let twin = web.twin().await;
     let path = first_link(&web).await;
@@ -92,7 +92,7 @@ async fn a_form_with_mistakes_spends_nothing() {
 }
 
 #[actix_web::test]
-async fn a_link_for_the_first_administrator_dies_with_the_first_or_in_a_day() {
+async fn a_link_for_the_first_administrator_ends_with_its_first_use_or_after_a_day() {
     let web = TestWeb::spawn().await;
     let (one, other) = (first_link(&web).await, first_link(&web).await);
     let mut browser = web.browser();
@@ -114,7 +114,7 @@ async fn a_link_for_the_first_administrator_dies_with_the_first_or_in_a_day() {
 }
 
 #[actix_web::test]
-async fn a_forged_link_or_one_of_another_kind_is_nothing() {
+async fn a_forged_link_or_one_of_another_kind_is_refused() {
     let web = TestWeb::spawn().await;
     let path = first_link(&web).await;
     let mut browser = web.browser();

@@ -38,7 +38,7 @@ pub(crate) async fn administrator(web: &TestWeb, email: &str) -> Browser {
 }
 
 #[actix_web::test]
-async fn only_administrators_find_anything_here() {
+async fn only_administrators_see_that_administration_exists() {
     let web = TestWeb::spawn().await;
     let mut admin = administrator(&web, "root@example.org").await;
     let bob = web.account("bob@example.org", &[]).await;
@@ -72,7 +72,7 @@ async fn only_administrators_find_anything_here() {
 }
 
 #[actix_web::test]
-async fn a_form_that_no_page_of_ours_would_send_is_refused_here_too_and_changes_nothing() {
+async fn an_administration_form_that_no_page_of_ours_would_send_is_refused_and_changes_nothing() {
     let web = TestWeb::spawn().await;
     let mut admin = administrator(&web, "root@example.org").await;
     let bob = web.account("bob@example.org", &[]).await;
@@ -102,7 +102,7 @@ async fn a_form_that_no_page_of_ours_would_send_is_refused_here_too_and_changes_
 }
 
 #[actix_web::test]
-async fn somebody_who_is_invited_chooses_name_and_password_and_is_in() {
+async fn somebody_who_is_invited_chooses_name_and_password_and_is_logged_in() {
     let web = TestWeb::spawn_with(|settings| settings.web.signup = oncelink::config::Signup::Invite).await;
     let mut admin = administrator(&web, "root@example.org").await;
     let wrong = [("email", "no address"), ("name", "Kim"), ("groups", "a@b"), ("admin", "yes")];
@@ -113,9 +113,9 @@ async fn somebody_who_is_invited_chooses_name_and_password_and_is_in() {
     {
         assert!(refused.body.contains(kept), "{kept} is missing: {}", refused.body);
     }
-    let wish = [("email", "kim@example.org"), ("name", ""), ("groups", "staff readers")];
-    assert_eq!(admin.fill("/admin/invite", "/admin/invite", &wish).await.status, 303);
-    let twice = admin.fill("/admin/invite", "/admin/invite", &wish).await;
+    let request = [("email", "kim@example.org"), ("name", ""), ("groups", "staff readers")];
+    assert_eq!(admin.fill("/admin/invite", "/admin/invite", &request).await.status, 303);
+    let twice = admin.fill("/admin/invite", "/admin/invite", &request).await;
     assert!(twice.status == 422 && twice.body.contains("already"), "{}", twice.body);
     let mails = web.mails().await;
     assert_eq!(mails.len(), 1);
@@ -133,11 +133,11 @@ async fn somebody_who_is_invited_chooses_name_and_password_and_is_in() {
 }
 
 #[actix_web::test]
-async fn an_invitation_lives_for_a_week_and_is_forgotten_with_its_account() {
+async fn an_invitation_lasts_a_week_and_is_deleted_with_its_account() {
     let web = TestWeb::spawn().await;
     let mut admin = administrator(&web, "root@example.org").await;
-    let wish = [("email", "kim@example.org"), ("name", ""), ("groups", "")];
-    admin.fill("/admin/invite", "/admin/invite", &wish).await;
+    let request = [("email", "kim@example.org"), ("name", ""), ("groups", "")];
+    admin.fill("/admin/invite", "/admin/invite", &request).await;
     let path = web.mails().await[0].path();
     web.pass(7 * 24 * 60 * 60 - 1);
     assert_eq!(web.browser().get(&path).await.status, 200);
@@ -271,7 +271,7 @@ async fn mails_that_wait_are_seen_tried_again_and_discarded() {
 }
 
 #[actix_web::test]
-async fn a_look_through_the_logs_finds_a_line_that_was_put_there_by_hand() {
+async fn verifying_the_logs_finds_a_line_that_was_inserted_by_hand() {
     let web = TestWeb::spawn().await;
     let mut admin = administrator(&web, "root@example.org").await;
     let page = admin.get("/admin/audit?check=yes").await.body;

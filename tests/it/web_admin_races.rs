@@ -137,7 +137,7 @@ async fn until_somebody_waits_for(process: i32, desk: &Services) {
 }
 
 #[actix_web::test]
-async fn administration_and_a_log_in_never_wait_for_each_other_in_a_ring() {
+async fn administration_and_a_login_never_deadlock() {
     let Some(desks) = Desks::postgres().await else { return };
     desks.account("root@example.org", true).await;
     for what in ["rights", "disable", "enable", "delete"] {
@@ -205,12 +205,12 @@ async fn no_token_escapes(desks: &Desks) {
 }
 
 #[actix_web::test]
-async fn no_token_escapes_a_disabling_at_the_same_moment_in_sqlite() {
+async fn no_token_survives_a_simultaneous_disabling_in_sqlite() {
     no_token_escapes(&Desks::sqlite().await).await;
 }
 
 #[actix_web::test]
-async fn no_token_escapes_a_disabling_at_the_same_moment_in_postgresql() {
+async fn no_token_survives_a_simultaneous_disabling_in_postgresql() {
     let Some(desks) = Desks::postgres().await else { return };
     no_token_escapes(&desks).await;
 }

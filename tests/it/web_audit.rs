@@ -150,7 +150,7 @@ async fn every_alteration_is_found_in_postgresql() {
 }
 
 #[actix_web::test]
-async fn what_people_do_stands_in_the_log_with_who_when_and_where() {
+async fn what_people_do_is_in_the_log_with_who_when_and_where() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;
@@ -190,7 +190,7 @@ impl std::io::Write for Written {
 }
 
 #[actix_web::test]
-async fn the_log_stream_is_a_witness_outside_the_database() {
+async fn the_log_stream_is_evidence_outside_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let open = async |name: &str| {
         let settings = Settings { data_dir: folder.path().join(name), ..Settings::default() };

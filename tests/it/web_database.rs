@@ -112,7 +112,7 @@ async fn a_damaged_database_is_named_with_the_remedy() {
 }
 
 #[actix_web::test]
-async fn a_database_that_cannot_be_had_is_named() {
+async fn a_database_that_cannot_be_opened_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(&folder);
     std::fs::write(settings.data_dir.join("web"), "in the way").unwrap();

@@ -90,7 +90,7 @@ async fn each_person_may_do_what_the_table_says() {
 }
 
 #[actix_web::test]
-async fn a_share_without_right_looks_like_one_that_does_not_exist() {
+async fn a_share_without_access_looks_like_one_that_does_not_exist() {
     let web = TestWeb::spawn().await;
     let [_, (_, mut bob), (_, mut kim), _] = people(&web).await;
     let forbidden = bob.get("/files/staff/file.txt").await;
@@ -104,7 +104,7 @@ async fn a_share_without_right_looks_like_one_that_does_not_exist() {
 }
 
 #[actix_web::test]
-async fn who_is_logged_in_finds_the_way_on_from_a_refusal_and_nobody_else_is_shown_one() {
+async fn a_refusal_shows_the_navigation_only_to_people_who_are_logged_in() {
     let web = TestWeb::spawn().await;
     let [(_, mut nobody), (_, mut bob), _, _] = people(&web).await;
     for path in ["/files/missing", "/no/such/page", "/admin/accounts"] {
@@ -271,7 +271,7 @@ async fn lists_are_sorted_and_searched() {
 }
 
 #[actix_web::test]
-async fn every_answer_carries_the_headers_of_the_app() {
+async fn every_answer_has_the_headers_of_the_app() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut browser = web.logged_in("ada@example.org").await;
@@ -303,7 +303,7 @@ async fn every_answer_carries_the_headers_of_the_app() {
 }
 
 #[actix_web::test]
-async fn who_asks_for_json_gets_a_problem_document() {
+async fn a_client_that_asks_for_json_gets_a_problem_document() {
     let web = TestWeb::spawn().await;
     let mut program = web.browser();
     program.headers = vec![("accept", "application/json".to_owned())];

@@ -216,8 +216,8 @@ async fn a_changed_password_ends_every_other_session_and_gives_this_one_a_new_id
     let answer = here.fill("/account", "/account/password", &fields).await;
     assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/account")));
     assert_ne!(here.cookies["sid"], before.cookies["sid"]);
-    assert!(here.get("/account").await.body.contains("Your password is changed."));
-    assert!(!here.get("/account").await.body.contains("Your password is changed."), "shown once");
+    assert!(here.get("/account").await.body.contains("Your password has been changed."));
+    assert!(!here.get("/account").await.body.contains("Your password has been changed."), "shown once");
     assert_eq!(elsewhere.get("/account").await.status, 303);
     assert_eq!(before.clone().get("/account").await.status, 303);
     assert_eq!(web.browser().log_in("ada@example.org", PASSWORD).await.status, 403);

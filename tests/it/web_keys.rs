@@ -81,7 +81,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[actix_web::test]
-async fn a_lost_link_key_is_told_and_not_replaced_until_somebody_says_so() {
+async fn a_lost_link_key_is_reported_and_not_replaced_until_an_operator_says_so() {
     let folder = TempDir::new().unwrap();
     std::fs::create_dir_all(folder.path().join("storage/books")).unwrap();
     let own = settings(&folder, "data");
@@ -92,7 +92,7 @@ async fn a_lost_link_key_is_told_and_not_replaced_until_somebody_says_so() {
         let said = oncelink(&folder, words);
         assert_ne!(said.status.code(), Some(0), "{words}");
         let all = format!("{}{}", text(&said.stdout), text(&said.stderr));
-        assert!(all.contains("is lost: links that were given out still work"), "{words}: {all}");
+        assert!(all.contains("is lost: existing links still work"), "{words}: {all}");
         assert!(!key.exists(), "{words} creates no new key");
     }
     assert!(oncelink(&folder, "keys adopt").status.success());
@@ -102,7 +102,7 @@ async fn a_lost_link_key_is_told_and_not_replaced_until_somebody_says_so() {
 }
 
 #[actix_web::test]
-async fn keys_that_were_rotated_in_between_are_known_again() {
+async fn keys_that_were_rotated_in_between_are_recognized() {
     let folder = TempDir::new().unwrap();
     let own = settings(&folder, "data");
     assert_eq!(refusal(&own).await, "");
@@ -127,7 +127,7 @@ async fn keys_that_were_rotated_in_between_are_known_again() {
 }
 
 #[actix_web::test]
-async fn a_key_whose_file_is_gone_can_be_taken_out_and_the_next_start_works() {
+async fn a_key_whose_file_is_gone_can_be_removed_and_the_next_start_works() {
     let folder = TempDir::new().unwrap();
     let own = settings(&folder, "data");
     assert_eq!(refusal(&own).await, "");
@@ -141,7 +141,7 @@ async fn a_key_whose_file_is_gone_can_be_taken_out_and_the_next_start_works() {
 }
 
 #[test]
-fn a_command_of_root_leaves_nothing_that_the_service_can_t_read() {
+fn a_command_run_by_root_leaves_nothing_that_the_service_can_t_read() {
     if !rustix::process::geteuid().is_root() {
         crate::needs::skip("root, to run as another user");
         return;

@@ -169,7 +169,7 @@ async fn a_press_gives_a_token_of_the_link_and_only_to_our_own_page_or_a_program
 }
 
 #[actix_web::test]
-async fn what_can_not_be_taken_says_why_with_the_right_status() {
+async fn a_link_without_a_download_says_why_with_the_right_status() {
     let (web, mut browser) = ada().await;
     let state = async |made: &Made, status: u16, expected: &str, words: &str| {
         let page = web.browser().get(&made.public[0]).await;
@@ -203,7 +203,7 @@ async fn what_can_not_be_taken_says_why_with_the_right_status() {
 }
 
 #[actix_web::test]
-async fn a_link_dies_with_its_owners_rights_and_says_that_it_is_gone() {
+async fn a_link_ends_with_its_owners_rights_and_says_that_it_is_gone() {
     let (web, _) = ada().await;
     let kim = web.account("kim@example.org", &["staff"]).await;
     let mut browser = web.logged_in("kim@example.org").await;
@@ -265,7 +265,7 @@ async fn a_wrong_password_costs_no_use_and_guessing_is_slowed_down() {
 }
 
 #[actix_web::test]
-async fn a_code_is_mailed_to_the_recipient_and_counts_for_a_quarter_of_an_hour() {
+async fn a_code_is_mailed_to_the_recipient_and_valid_for_15_minutes() {
     let (web, mut browser) = ada().await;
     let changed = [("recipients", "bob@example.org"), ("mailed_code", "yes"), ("uses", "5")];
     let made = make(&mut browser, &changed).await;
@@ -335,7 +335,7 @@ async fn a_code_is_mailed_to_the_recipient_and_counts_for_a_quarter_of_an_hour()
 }
 
 #[actix_web::test]
-async fn of_several_files_a_browser_takes_each_once_per_use() {
+async fn a_browser_can_download_each_of_several_files_once_per_use() {
     let (web, mut browser) = ada().await;
     let folder = web.share("open").join("more");
     std::fs::create_dir_all(folder.join("deep/er")).unwrap();
@@ -408,7 +408,7 @@ async fn a_file_that_is_missing_costs_nothing_and_a_folder_shows_what_is_there_n
 }
 
 #[actix_web::test]
-async fn two_web_processes_on_one_database_give_out_exactly_the_uses_there_are() {
+async fn two_web_processes_on_one_database_allow_exactly_the_uses_there_are() {
     for database in [Some("sqlite".to_owned()), empty_schema().await].into_iter().flatten() {
         let mut web = TestWeb::spawn_with(|settings| {
             settings.web.database = database.as_str().into();

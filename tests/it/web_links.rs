@@ -73,7 +73,7 @@ async fn several_files_and_a_folder_become_one_link() {
 }
 
 #[actix_web::test]
-async fn what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept_but_for_the_password() {
+async fn errors_are_shown_beside_their_fields_and_what_was_typed_is_kept_except_for_the_password() {
     let (web, mut browser) = ada().await;
     let long = "x".repeat(100 << 10);
     let past = "2027-01-15T07:59";
@@ -146,7 +146,7 @@ async fn a_thousand_recipients_with_three_bad_rows_lose_nothing_and_then_each_ge
 }
 
 #[actix_web::test]
-async fn nobody_names_more_recipients_in_a_day_than_a_mailing_list_has() {
+async fn recipients_per_account_and_day_are_limited() {
     let (web, mut browser) = ada().await;
     let list =
         |from: usize| -> String { (from..from + 1_000).map(|n| format!("p{n}@example.org\n")).collect() };
@@ -164,7 +164,7 @@ async fn nobody_names_more_recipients_in_a_day_than_a_mailing_list_has() {
 }
 
 #[actix_web::test]
-async fn each_recipient_gets_a_mail_with_his_own_link_and_the_note() {
+async fn each_recipient_gets_a_mail_with_their_own_link_and_the_note() {
     let (web, mut browser) = ada().await;
     let note = "Dear both,\r\n\r\nhere it <b>is</b>.";
     let changed = [
@@ -202,7 +202,7 @@ async fn each_recipient_gets_a_mail_with_his_own_link_and_the_note() {
 }
 
 #[actix_web::test]
-async fn a_link_to_nothing_is_asked_for_again_where_files_were_to_be_chosen() {
+async fn a_link_without_files_leads_back_to_where_files_are_chosen() {
     let (web, mut browser) = ada().await;
     for (query, back) in [
         ("", "/files/"),
@@ -225,7 +225,7 @@ async fn a_link_to_nothing_is_asked_for_again_where_files_were_to_be_chosen() {
 }
 
 #[actix_web::test]
-async fn a_link_is_changed_paused_resumed_and_revoked_and_the_log_tells_of_it() {
+async fn a_link_is_changed_paused_resumed_and_revoked_and_all_of_it_is_logged() {
     let (web, mut browser) = ada().await;
     let made = make(&mut browser, &[("password", "a secret word"), ("uses", "2")]).await;
     let mut visitor = web.browser();
@@ -240,7 +240,7 @@ async fn a_link_is_changed_paused_resumed_and_revoked_and_the_log_tells_of_it() 
         edit(&[("title", "Another title"), ("uses", ""), ("note", "n"), ("ends", "2027-01-16T08:00")]);
     assert_eq!(browser.fill(&made.page, &made.page, &fields).await.status, 303);
     let page = browser.get(&made.page).await.body;
-    assert!(page.contains("The link is changed.") && page.contains("Another title"), "{page}");
+    assert!(page.contains("The link has been changed.") && page.contains("Another title"), "{page}");
     assert!(page.contains("<dd>Password</dd>"), "an empty field keeps the password: {page}");
     let public = visitor.get(&made.public[0]).await.body;
     assert!(
@@ -274,7 +274,7 @@ async fn a_link_is_changed_paused_resumed_and_revoked_and_the_log_tells_of_it() 
         ["link-made", "link-changed", "link-changed", "link-paused", "link-resumed", "link-revoked"];
     assert_eq!(actions, expected);
     assert!(lines.iter().all(|line| line.who == "ada@example.org" && line.subject.contains("(link ")));
-    assert!(lines[5].subject.contains("on /open/file.txt, for whoever has it"), "{:?}", lines[5]);
+    assert!(lines[5].subject.contains("on /open/file.txt, for anyone who has it"), "{:?}", lines[5]);
     assert!(matches!(
         chain::verify::<audit::AuditLine>(&web.outside.db).await.unwrap(),
         ChainVerdict::Whole { .. }
@@ -369,7 +369,7 @@ impl oncelink::web::nodes::revoke::RevocationSink for Unreachable {
 }
 
 #[actix_web::test]
-async fn who_stops_sharing_a_link_while_the_download_service_is_down_is_told_so() {
+async fn an_owner_who_stops_sharing_while_the_download_service_is_down_is_told_so() {
     let web = TestWeb::spawn().await;
     web.app.set_revocation_sink(std::sync::Arc::new(Unreachable));
     web.account("ada@example.org", &[]).await;

@@ -49,7 +49,7 @@ async fn renaming_and_deleting_say_how_many_links_break() {
 }
 
 #[actix_web::test]
-async fn a_link_on_an_empty_folder_is_made_with_a_word() {
+async fn the_form_for_a_link_warns_of_an_empty_folder() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;

@@ -7,7 +7,7 @@ use oncelink::web::services::Services;
 use crate::support::web::{PASSWORD, TestWeb};
 
 #[actix_web::test]
-async fn who_logs_in_sees_the_files_until_he_logs_out() {
+async fn a_person_who_logs_in_sees_the_files_until_they_log_out() {
     let web = TestWeb::spawn().await;
     web.account("Ada@Example.org", &[]).await;
     let mut browser = web.browser();
@@ -36,7 +36,7 @@ async fn who_logs_in_sees_the_files_until_he_logs_out() {
 }
 
 #[actix_web::test]
-async fn the_database_never_holds_a_session_id() {
+async fn the_database_never_contains_a_session_id() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let browser = web.logged_in("ada@example.org").await;
@@ -55,7 +55,7 @@ async fn the_database_never_holds_a_session_id() {
 }
 
 #[actix_web::test]
-async fn a_planted_session_id_is_worth_nothing() {
+async fn a_planted_session_id_is_worthless() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut attacker = web.logged_in("ada@example.org").await;
@@ -99,7 +99,7 @@ async fn a_wrong_password_an_unknown_account_and_a_disabled_one_look_alike() {
 }
 
 #[actix_web::test]
-async fn a_session_ends_by_disuse_and_by_age() {
+async fn a_session_ends_when_it_is_idle_or_too_old() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut idle = web.logged_in("ada@example.org").await;
@@ -135,7 +135,7 @@ async fn a_session_outlives_a_restart_and_pruning() {
 }
 
 #[actix_web::test]
-async fn logging_out_at_one_process_logs_out_at_the_other() {
+async fn logging_out_of_one_process_logs_out_of_the_other() {
     let mut web = TestWeb::spawn().await;
     let twin = web.twin().await;
     web.account("ada@example.org", &[]).await;
@@ -171,7 +171,7 @@ async fn disabling_an_account_from_outside_ends_its_sessions() {
 }
 
 #[actix_web::test]
-async fn after_logging_in_only_a_path_of_ours_is_next() {
+async fn login_redirects_only_to_a_path_of_ours() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     for (next, expected) in [

@@ -18,21 +18,21 @@ use crate::support::tus::{Uploader, writable};
 use crate::support::web::TestWeb;
 
 /// What Ada needs to change files.
-struct Desk {
+struct Stage {
     web: TestWeb,
     manage: ShareEditor,
     rights: Rights,
     ada: Account,
 }
 
-impl Desk {
-    async fn new() -> Desk {
+impl Stage {
+    async fn new() -> Stage {
         let web = TestWeb::spawn_with(writable).await;
         let shares = WritableShares::new(ShareFolders::open(&web.settings.shares).unwrap());
         let manage = ShareEditor::new(web.outside.db.clone(), shares, Duration::from_secs(1000));
         let rights = Rights::new(&web.settings.shares);
         let ada = web.account("ada@example.org", &[]).await;
-        Desk { web, manage, rights, ada }
+        Stage { web, manage, rights, ada }
     }
 
     fn what(&self, path: &str) -> Manageable {
@@ -84,151 +84,151 @@ fn path(text: &str) -> FilePath {
 
 #[actix_web::test]
 async fn folders_are_made_and_things_renamed_and_moved_but_nothing_is_replaced() {
-    let desk = Desk::new().await;
-    let made = desk.new_folder("/open", "Neuer Ordner").await.unwrap();
+    let stage = Stage::new().await;
+    let made = stage.new_folder("/open", "Neuer Ordner").await.unwrap();
     assert_eq!(made.as_str(), "/open/Neuer Ordner");
-    let refused = desk.new_folder("/open", "neuer ordner").await.unwrap_err();
+    let refused = stage.new_folder("/open", "neuer ordner").await.unwrap_err();
     assert!(refused.sentence().contains("“Neuer Ordner”"), "{}", refused.sentence());
-    desk.put("b.txt", "b");
+    stage.put("b.txt", "b");
     for taken in ["file.txt", "FILE.txt"] {
         assert!(
-            matches!(desk.rename("/open/b.txt", taken).await, Err(StorageError::Taken { .. })),
+            matches!(stage.rename("/open/b.txt", taken).await, Err(StorageError::Taken { .. })),
             "{taken}"
         );
     }
-    assert_eq!((desk.read("file.txt").as_str(), desk.read("b.txt").as_str()), ("this is open", "b"));
-    assert_eq!(desk.rename("/open/b.txt", "B.TXT").await.unwrap().as_str(), "/open/B.TXT");
+    assert_eq!((stage.read("file.txt").as_str(), stage.read("b.txt").as_str()), ("this is open", "b"));
+    assert_eq!(stage.rename("/open/b.txt", "B.TXT").await.unwrap().as_str(), "/open/B.TXT");
     assert_eq!(
-        desk.move_to("/open/B.TXT", "/open/Neuer Ordner").await.unwrap().as_str(),
+        stage.move_to("/open/B.TXT", "/open/Neuer Ordner").await.unwrap().as_str(),
         "/open/Neuer Ordner/B.TXT"
     );
-    assert_eq!(desk.read("Neuer Ordner/B.TXT"), "b");
-    desk.put("b.txt", "other");
+    assert_eq!(stage.read("Neuer Ordner/B.TXT"), "b");
+    stage.put("b.txt", "other");
     assert!(matches!(
-        desk.move_to("/open/b.txt", "/open/Neuer Ordner").await,
+        stage.move_to("/open/b.txt", "/open/Neuer Ordner").await,
         Err(StorageError::Taken { .. })
     ));
-    let inside = desk.move_to("/open/Neuer Ordner", "/open/Neuer Ordner").await;
+    let inside = stage.move_to("/open/Neuer Ordner", "/open/Neuer Ordner").await;
     assert!(matches!(inside, Err(StorageError::IntoItself)), "{inside:?}");
     for (from, folder) in [
         ("/open/missing", "/open/Neuer Ordner"),
         ("/open/b.txt", "/open/missing"),
         ("/open/b.txt", "/open/file.txt"),
     ] {
-        let answer = desk.move_to(from, folder).await;
+        let answer = stage.move_to(from, folder).await;
         assert!(matches!(answer, Err(StorageError::Missing)), "{from} to {folder}: {answer:?}");
     }
-    assert_eq!(desk.move_to("/open/b.txt", "/private").await.unwrap().as_str(), "/private/b.txt");
-    desk.web.stop().await;
+    assert_eq!(stage.move_to("/open/b.txt", "/private").await.unwrap().as_str(), "/private/b.txt");
+    stage.web.stop().await;
 }
 
 #[actix_web::test]
 async fn nothing_is_moved_out_of_the_shares_or_through_a_symlink_that_leads_out() {
-    let desk = Desk::new().await;
+    let stage = Stage::new().await;
     let outside = tempfile::tempdir().unwrap();
-    symlink(outside.path(), desk.web.share("open").join("out")).unwrap();
+    symlink(outside.path(), stage.web.share("open").join("out")).unwrap();
     for folder in ["/open/out"] {
-        assert!(desk.move_to("/open/file.txt", folder).await.is_err());
-        assert!(desk.new_folder(folder, "x").await.is_err());
+        assert!(stage.move_to("/open/file.txt", folder).await.is_err());
+        assert!(stage.new_folder(folder, "x").await.is_err());
     }
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     fs::write(outside.path().join("kept"), "kept").unwrap();
     // A symlink itself goes into the trash and is deleted; its target stays.
-    let id = desk.trash("/open/out").await.unwrap();
-    let thrown = desk.manage.trash_entry(&id).await.unwrap();
-    let right = desk.what("/open/out");
-    desk.manage.purge(&thrown, &right, &Actor::operator(), desk.web.clock.now()).await.unwrap();
+    let id = stage.trash("/open/out").await.unwrap();
+    let thrown = stage.manage.trash_entry(&id).await.unwrap();
+    let right = stage.what("/open/out");
+    stage.manage.purge(&thrown, &right, &Actor::operator(), stage.web.clock.now()).await.unwrap();
     assert_eq!(fs::read(outside.path().join("kept")).unwrap(), b"kept");
-    desk.web.stop().await;
+    stage.web.stop().await;
 }
 
 #[actix_web::test]
-async fn what_is_thrown_away_comes_back_until_its_time_is_over() {
-    let desk = Desk::new().await;
-    let share = desk.web.share("open").to_owned();
+async fn deleted_files_can_be_restored_until_their_retention_ends() {
+    let stage = Stage::new().await;
+    let share = stage.web.share("open").to_owned();
     fs::create_dir_all(share.join("a/b/c")).unwrap();
-    desk.put("a/b/c/deep.txt", "deep");
+    stage.put("a/b/c/deep.txt", "deep");
     symlink("/etc", share.join("a/b/link")).unwrap();
-    let file = desk.trash("/open/file.txt").await.unwrap();
-    desk.web.pass(10);
-    let folder = desk.trash("/open/a").await.unwrap();
+    let file = stage.trash("/open/file.txt").await.unwrap();
+    stage.web.pass(10);
+    let folder = stage.trash("/open/a").await.unwrap();
     assert!(!share.join("file.txt").exists() && !share.join("a").exists());
-    let listed = desk.manage.list_trash(&["open".to_owned(), "private".to_owned()]).await.unwrap();
+    let listed = stage.manage.list_trash(&["open".to_owned(), "private".to_owned()]).await.unwrap();
     let ids: Vec<&str> = listed.iter().map(|thrown| thrown.id.as_str()).collect();
     assert_eq!(ids, [folder.as_str(), file.as_str()], "the latest first");
     assert_eq!((listed[0].path.as_str(), listed[0].is_folder, listed[1].is_folder), ("/open/a", true, false));
-    desk.put("FILE.txt", "newer");
-    assert_eq!(desk.restore(&file).await.unwrap().as_str(), "/open/file (2).txt");
+    stage.put("FILE.txt", "newer");
+    assert_eq!(stage.restore(&file).await.unwrap().as_str(), "/open/file (2).txt");
     assert_eq!(
-        (desk.read("FILE.txt").as_str(), desk.read("file (2).txt").as_str()),
+        (stage.read("FILE.txt").as_str(), stage.read("file (2).txt").as_str()),
         ("newer", "this is open")
     );
-    assert!(matches!(desk.restore(&file).await, Err(StorageError::Missing)), "once");
-    assert_eq!(desk.restore(&folder).await.unwrap().as_str(), "/open/a");
-    assert_eq!(desk.read("a/b/c/deep.txt"), "deep");
+    assert!(matches!(stage.restore(&file).await, Err(StorageError::Missing)), "once");
+    assert_eq!(stage.restore(&folder).await.unwrap().as_str(), "/open/a");
+    assert_eq!(stage.read("a/b/c/deep.txt"), "deep");
     // Restored into a folder that is gone meanwhile.
-    let deep = desk.trash("/open/a/b/c/deep.txt").await.unwrap();
-    let folder = desk.trash("/open/a").await.unwrap();
-    assert_eq!(desk.restore(&deep).await.unwrap().as_str(), "/open/a/b/c/deep.txt");
-    assert_eq!(desk.restore(&folder).await.unwrap().as_str(), "/open/a (2)");
-    let folder = desk.trash("/open/a (2)").await.unwrap();
-    desk.web.pass(999);
-    assert_eq!(desk.manage.purge_expired(desk.web.clock.now()).await.unwrap(), 0);
-    desk.web.pass(1);
-    assert_eq!(desk.manage.purge_expired(desk.web.clock.now()).await.unwrap(), 1);
-    assert!(matches!(desk.manage.trash_entry(&folder).await, Err(StorageError::Missing)));
+    let deep = stage.trash("/open/a/b/c/deep.txt").await.unwrap();
+    let folder = stage.trash("/open/a").await.unwrap();
+    assert_eq!(stage.restore(&deep).await.unwrap().as_str(), "/open/a/b/c/deep.txt");
+    assert_eq!(stage.restore(&folder).await.unwrap().as_str(), "/open/a (2)");
+    let folder = stage.trash("/open/a (2)").await.unwrap();
+    stage.web.pass(999);
+    assert_eq!(stage.manage.purge_expired(stage.web.clock.now()).await.unwrap(), 0);
+    stage.web.pass(1);
+    assert_eq!(stage.manage.purge_expired(stage.web.clock.now()).await.unwrap(), 1);
+    assert!(matches!(stage.manage.trash_entry(&folder).await, Err(StorageError::Missing)));
     assert_eq!(fs::read_dir(share.join(".oncelink/trash")).unwrap().count(), 0);
     assert!(std::path::Path::new("/etc/passwd").exists());
     let actions: Vec<String> = sqlx::query_scalar("SELECT action FROM audit ORDER BY number")
-        .fetch_all(desk.web.outside.db.reader())
+        .fetch_all(stage.web.outside.db.reader())
         .await
         .unwrap();
     assert_eq!(actions.iter().filter(|action| *action == "file-restored").count(), 4, "{actions:?}");
     assert_eq!(actions.iter().filter(|action| *action == "file-trashed").count(), 5, "{actions:?}");
-    desk.web.stop().await;
+    stage.web.stop().await;
 }
 
 #[actix_web::test]
 async fn a_deep_tree_is_removed_for_good() {
-    let desk = Desk::new().await;
+    let stage = Stage::new().await;
     // Deeper than the maximum length of a path, so that only file handles can reach it.
-    let mut folder = fs::File::open(desk.web.share("open")).unwrap();
+    let mut folder = fs::File::open(stage.web.share("open")).unwrap();
     for _ in 0..3000 {
         rustix::fs::mkdirat(&folder, "deeper", rustix::fs::Mode::RWXU).unwrap();
         let flags = rustix::fs::OFlags::DIRECTORY;
         folder = rustix::fs::openat(&folder, "deeper", flags, rustix::fs::Mode::empty()).unwrap().into();
     }
-    let id = desk.trash("/open/deeper").await.unwrap();
-    let thrown = desk.manage.trash_entry(&id).await.unwrap();
-    let right = desk.what("/open/deeper");
-    desk.manage.purge(&thrown, &right, &Actor::operator(), desk.web.clock.now()).await.unwrap();
-    assert_eq!(fs::read_dir(desk.web.share("open").join(".oncelink/trash")).unwrap().count(), 0);
-    desk.web.stop().await;
+    let id = stage.trash("/open/deeper").await.unwrap();
+    let thrown = stage.manage.trash_entry(&id).await.unwrap();
+    let right = stage.what("/open/deeper");
+    stage.manage.purge(&thrown, &right, &Actor::operator(), stage.web.clock.now()).await.unwrap();
+    assert_eq!(fs::read_dir(stage.web.share("open").join(".oncelink/trash")).unwrap().count(), 0);
+    stage.web.stop().await;
 }
 
 #[actix_web::test]
-async fn a_digest_and_what_counts_go_with_a_file_wherever_it_goes() {
-    let desk = Desk::new().await;
-    let uploader = Uploader::of(desk.web.logged_in("ada@example.org").await).await;
-    fs::create_dir(desk.web.share("open").join("sub")).unwrap();
+async fn a_digest_and_the_quota_follow_a_file_wherever_it_is_moved() {
+    let stage = Stage::new().await;
+    let uploader = Uploader::of(stage.web.logged_in("ada@example.org").await).await;
+    fs::create_dir(stage.web.share("open").join("sub")).unwrap();
     assert_eq!(uploader.put("/open/sub", "a.bin", b"abc").await.status, 204);
     let known = async |path: &str| -> i64 {
         sqlx::query_scalar("SELECT COUNT(*) FROM file_digests WHERE path = $1 AND size = 3")
             .bind(path)
-            .fetch_one(desk.web.outside.db.reader())
+            .fetch_one(stage.web.outside.db.reader())
             .await
             .unwrap()
     };
     assert_eq!(known("/open/sub/a.bin").await, 1);
-    desk.rename("/open/sub", "sub%_!2").await.unwrap();
+    stage.rename("/open/sub", "sub%_!2").await.unwrap();
     assert_eq!(known("/open/sub%_!2/a.bin").await, 1);
-    let id = desk.trash("/open/sub%_!2").await.unwrap();
+    let id = stage.trash("/open/sub%_!2").await.unwrap();
     assert_eq!(known(&format!("/open/.oncelink/trash/{id}/a.bin")).await, 1);
-    desk.restore(&id).await.unwrap();
+    stage.restore(&id).await.unwrap();
     assert_eq!(known("/open/sub%_!2/a.bin").await, 1);
-    desk.move_to("/open/sub%_!2", "/private").await.unwrap();
+    stage.move_to("/open/sub%_!2", "/private").await.unwrap();
     assert_eq!(known("/private/sub%_!2/a.bin").await, 1);
-    desk.web.stop().await;
+    stage.web.stop().await;
 }
 
 #[actix_web::test]

@@ -82,7 +82,7 @@ async fn each_person_sees_the_pages_that_the_table_says() {
 }
 
 #[actix_web::test]
-async fn a_folder_shows_its_tools_and_its_script_only_to_who_may_use_them() {
+async fn a_folder_shows_its_tools_and_its_script_only_to_people_who_may_use_them() {
     let (web, people) = people().await;
     for (n, (who, mut browser)) in people.into_iter().enumerate().skip(1) {
         let page = browser.get("/files/open").await;
@@ -113,7 +113,7 @@ async fn a_folder_shows_its_tools_and_its_script_only_to_who_may_use_them() {
 }
 
 #[actix_web::test]
-async fn a_hand_made_form_does_only_what_its_sender_may() {
+async fn a_handmade_form_does_only_what_its_sender_may() {
     let (web, people) = people().await;
     let forms: [HandmadeForm; 5] = [
         ("/manage/make-folder", &[("folder", "/open"), ("name", "by {who}")], 2),
@@ -139,7 +139,7 @@ async fn a_hand_made_form_does_only_what_its_sender_may() {
 }
 
 #[actix_web::test]
-async fn a_name_that_cannot_be_is_sent_back_with_what_was_typed() {
+async fn a_name_that_is_not_allowed_is_shown_again_with_an_error() {
     let (web, people) = people().await;
     let [.., (_, mut ada)] = people;
     fs::create_dir(web.share("open").join("Taken")).unwrap();
@@ -172,7 +172,7 @@ async fn a_name_that_cannot_be_is_sent_back_with_what_was_typed() {
 }
 
 #[actix_web::test]
-async fn a_file_is_renamed_moved_deleted_and_had_back() {
+async fn a_file_is_renamed_moved_deleted_and_restored() {
     let (web, people) = people().await;
     let [.., (_, mut ada)] = people;
     let open = web.share("open").to_owned();
@@ -212,7 +212,7 @@ async fn a_file_is_renamed_moved_deleted_and_had_back() {
     let fields = [("path", "/open/a"), ("to", "/open/a/b")];
     let answer = ada.fill("/account", "/manage/move", &fields).await;
     assert_eq!(answer.status, 409);
-    assert!(answer.body.contains("cannot be moved into itself"), "{}", answer.body);
+    assert!(answer.body.contains("can&#39;t be moved into itself"), "{}", answer.body);
 
     let page = ada.get("/manage/entry?path=/open/a").await;
     assert!(page.body.contains("You can restore it for 30 days"), "{}", page.body);

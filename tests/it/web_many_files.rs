@@ -109,7 +109,7 @@ async fn each_file_of_a_large_link_can_be_reached_by_page_and_by_name() {
 }
 
 #[actix_web::test]
-async fn hidden_files_are_left_out_of_a_folder_and_can_be_given_by_themselves() {
+async fn hidden_files_are_left_out_of_a_folder_and_can_be_shared_by_themselves() {
     let (web, mut ada) = ada().await;
     let folder = web.share("open").join("project");
     fs::create_dir_all(folder.join(".git")).unwrap();
@@ -130,7 +130,7 @@ async fn hidden_files_are_left_out_of_a_folder_and_can_be_given_by_themselves() 
 }
 
 #[actix_web::test]
-async fn a_path_that_no_token_can_hold_is_told_before_the_press() {
+async fn a_path_that_is_too_long_for_a_token_is_reported_before_the_press() {
     let (web, mut ada) = ada().await;
     let (mut folder, mut path) = (web.share("open").to_owned(), "/open".to_owned());
     for number in 0..13 {

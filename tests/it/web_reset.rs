@@ -13,7 +13,7 @@ async fn forgot(browser: &mut Browser, email: &str) -> Answer {
 }
 
 #[actix_web::test]
-async fn who_forgot_the_password_chooses_another_and_is_logged_out_everywhere_else() {
+async fn a_person_who_forgot_the_password_chooses_another_and_is_logged_out_everywhere_else() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut elsewhere = web.logged_in("ada@example.org").await;
@@ -60,7 +60,7 @@ async fn whether_there_is_an_account_shows_only_in_the_mailbox() {
 }
 
 #[actix_web::test]
-async fn a_reset_dies_when_the_password_changes_or_a_newer_mail_comes_or_half_an_hour_is_over() {
+async fn a_reset_ends_with_a_change_of_password_with_a_newer_mail_or_after_half_an_hour() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut browser = web.browser();
@@ -87,7 +87,7 @@ async fn a_reset_dies_when_the_password_changes_or_a_newer_mail_comes_or_half_an
 }
 
 #[actix_web::test]
-async fn of_64_resets_by_one_link_at_once_one_counts() {
+async fn of_64_resets_with_one_link_at_once_one_takes_effect() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut browser = web.browser();
@@ -110,7 +110,7 @@ async fn of_64_resets_by_one_link_at_once_one_counts() {
 }
 
 #[actix_web::test]
-async fn links_and_only_links_of_this_app_and_kind_are_taken() {
+async fn only_links_of_this_app_and_kind_are_accepted() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut browser = web.browser();
@@ -148,9 +148,9 @@ async fn a_link_goes_to_the_address_of_the_account_however_it_was_spelled() {
     // not a valid address.
     for (spelled, status) in [("KIM@EXAMPLE.ORG", 303), ("\u{212a}im@example.org", 422)] {
         assert_eq!(forgot(&mut web.browser(), spelled).await.status, status);
-        let wish = [("password", "eight calm badgers dig"), ("password_again", "eight calm badgers dig")];
-        let wish = [[("email", spelled), ("name", "Eve")], wish].concat();
-        assert_eq!(web.browser().fill("/signup", "/signup", &wish).await.status, status);
+        let request = [("password", "eight calm badgers dig"), ("password_again", "eight calm badgers dig")];
+        let request = [[("email", spelled), ("name", "Eve")], request].concat();
+        assert_eq!(web.browser().fill("/signup", "/signup", &request).await.status, status);
     }
     let mails = web.mails().await;
     let recipients: Vec<String> = mails.iter().map(|mail| mail.header("to")).collect();

@@ -45,7 +45,7 @@ async fn link(browser: &mut Browser) -> String {
 }
 
 #[actix_web::test]
-async fn a_link_of_an_account_that_is_disabled_is_revoked_before_the_answer() {
+async fn a_link_of_a_disabled_account_is_revoked_before_the_answer() {
     let folder = TempDir::new().unwrap();
     let clock = Clock::manual(START);
     let running = server::start(settings(&folder), Role::Both, clock.clone()).await.unwrap();
@@ -91,7 +91,7 @@ async fn until_nothing_waits(desk: &Services) {
 }
 
 #[actix_web::test]
-async fn a_download_service_that_is_down_hears_of_it_when_it_is_back() {
+async fn a_download_service_that_is_down_gets_revocations_when_it_is_back() {
     let folder = TempDir::new().unwrap();
     let clock = Clock::manual(START);
     let mut settings = settings(&folder);

@@ -57,7 +57,7 @@ async fn the_list_says_where_and_ending_one_or_all_others_takes_effect_at_once()
 }
 
 #[actix_web::test]
-async fn nobody_ends_a_session_of_somebody_else() {
+async fn nobody_can_end_a_session_of_somebody_else() {
     let web = TestWeb::spawn().await;
     for email in ["ada@example.org", "bob@example.org"] {
         web.account(email, &[]).await;
@@ -100,7 +100,7 @@ async fn a_remembered_device_stays_logged_in_until_its_own_end() {
 }
 
 #[actix_web::test]
-async fn a_hundred_log_ins_at_once_keep_nobody_else_waiting() {
+async fn a_hundred_logins_at_once_keep_nobody_else_waiting() {
     let proxy = |settings: &mut oncelink::config::Settings| {
         settings.web.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
     };

@@ -4,15 +4,15 @@ use hyper::Method;
 
 use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
 
-const WISH: [(&str, &str); 4] =
+const FIELDS: [(&str, &str); 4] =
     [("email", "Nia@Example.org"), ("name", "Nia Ö"), ("password", PASSWORD), ("password_again", PASSWORD)];
 
 async fn sign_up(browser: &mut Browser) -> Answer {
-    browser.fill("/signup", "/signup", &WISH).await
+    browser.fill("/signup", "/signup", &FIELDS).await
 }
 
 #[actix_web::test]
-async fn who_signs_up_activates_in_the_same_browser_with_one_button_and_logs_in() {
+async fn a_person_who_signs_up_activates_in_the_same_browser_with_one_button_and_logs_in() {
     let web = TestWeb::spawn().await;
     let mut browser = web.browser();
     let sent = sign_up(&mut browser).await;
@@ -43,7 +43,7 @@ async fn who_signs_up_activates_in_the_same_browser_with_one_button_and_logs_in(
 }
 
 #[actix_web::test]
-async fn another_browser_shows_by_the_password_that_the_same_person_signed_up() {
+async fn in_another_browser_the_password_proves_who_signed_up() {
     let web = TestWeb::spawn().await;
     sign_up(&mut web.browser()).await;
     let path = web.mails().await[0].path();
@@ -84,9 +84,9 @@ async fn whether_there_is_an_account_shows_only_in_the_mailbox() {
     let mut stranger = web.browser();
     let known = sign_up(&mut stranger).await;
     let mut fresh = web.browser();
-    let mut wish = WISH;
-    wish[0].1 = "new@example.org";
-    let unknown = fresh.fill("/signup", "/signup", &wish).await;
+    let mut fields = FIELDS;
+    fields[0].1 = "new@example.org";
+    let unknown = fresh.fill("/signup", "/signup", &fields).await;
     let shape = |answer: &Answer| {
         let mut headers = answer.headers.clone();
         headers.remove("date");
@@ -106,12 +106,12 @@ async fn whether_there_is_an_account_shows_only_in_the_mailbox() {
 }
 
 #[actix_web::test]
-async fn a_newer_sign_up_ends_the_older_ones_link_and_password() {
+async fn a_newer_sign_up_invalidates_the_older_ones_link_and_password() {
     let web = TestWeb::spawn().await;
     let mut attacker = web.browser();
-    let mut wish = WISH;
-    (wish[2].1, wish[3].1) = ("the attacker's password", "the attacker's password");
-    attacker.fill("/signup", "/signup", &wish).await;
+    let mut fields = FIELDS;
+    (fields[2].1, fields[3].1) = ("the attacker's password", "the attacker's password");
+    attacker.fill("/signup", "/signup", &fields).await;
     let old = web.mails().await[0].path();
     let mut owner = web.browser();
     sign_up(&mut owner).await;
@@ -125,7 +125,7 @@ async fn a_newer_sign_up_ends_the_older_ones_link_and_password() {
 }
 
 #[actix_web::test]
-async fn a_link_that_is_over_or_replaced_offers_a_new_one_in_one_click() {
+async fn a_link_that_expired_or_was_replaced_offers_a_new_one_in_one_click() {
     let web = TestWeb::spawn().await;
     let mut browser = web.browser();
     sign_up(&mut browser).await;
@@ -167,7 +167,7 @@ async fn of_64_clicks_at_once_one_activates() {
 }
 
 #[actix_web::test]
-async fn an_account_that_nobody_activates_is_forgotten_after_a_week() {
+async fn an_account_that_nobody_activates_is_deleted_after_a_week() {
     let web = TestWeb::spawn().await;
     let mut browser = web.browser();
     sign_up(&mut browser).await;
@@ -190,7 +190,7 @@ async fn who_may_sign_up_is_a_setting() {
         let page = browser.get("/signup").await;
         assert_eq!(page.status, 403);
         assert!(page.body.to_lowercase().contains(words), "{}", page.body);
-        let refused = browser.fill("/login", "/signup", &WISH).await;
+        let refused = browser.fill("/login", "/signup", &FIELDS).await;
         assert_eq!(refused.status, 403);
         assert!(web.mails().await.is_empty());
         web.stop().await;
@@ -199,9 +199,9 @@ async fn who_may_sign_up_is_a_setting() {
         TestWeb::spawn_with(|settings| settings.web.signup_domains = vec!["Example.ORG".to_owned()]).await;
     let mut browser = web.browser();
     for foreign in ["nia@example.com", "nia@sub.example.org", "nia@notexample.org"] {
-        let mut wish = WISH;
-        wish[0].1 = foreign;
-        let refused = browser.fill("/signup", "/signup", &wish).await;
+        let mut fields = FIELDS;
+        fields[0].1 = foreign;
+        let refused = browser.fill("/signup", "/signup", &fields).await;
         assert_eq!(refused.status, 422);
         assert!(refused.body.contains("example.org") && refused.body.contains(foreign), "{}", refused.body);
     }
@@ -227,9 +227,9 @@ async fn the_form_keeps_what_was_typed_but_never_a_password() {
     for secret in ["a short one", "and another one"] {
         assert!(!answer.body.contains(secret));
     }
-    let mut wish = WISH;
-    (wish[2].1, wish[3].1) = ("nia@example.org", "nia@example.org");
-    assert_eq!(browser.fill("/signup", "/signup", &wish).await.status, 422, "their own address");
+    let mut fields = FIELDS;
+    (fields[2].1, fields[3].1) = ("nia@example.org", "nia@example.org");
+    assert_eq!(browser.fill("/signup", "/signup", &fields).await.status, 422, "their own address");
     assert!(web.mails().await.is_empty());
     web.stop().await;
 }

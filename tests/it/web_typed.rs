@@ -1,10 +1,11 @@
-//! What people typed is not lost when their session ends, and a browser without cookies is told so.
+//! What people typed is not lost when their session ends, and a browser without cookies is told that it
+//! needs them.
 
 use crate::support::links::{fields, make};
 use crate::support::web::{FORM, PASSWORD, TestWeb, form};
 
 #[actix_web::test]
-async fn a_form_that_comes_after_the_log_in_ended_is_there_after_the_next() {
+async fn a_form_sent_after_the_session_ended_is_shown_again_after_the_next_login() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;
@@ -81,7 +82,7 @@ async fn a_browser_that_keeps_no_cookies_is_told_that_they_are_needed() {
 }
 
 #[actix_web::test]
-async fn a_link_is_found_whatever_a_mail_program_added_and_one_that_was_cut_is_called_so() {
+async fn a_link_is_found_whatever_a_mail_program_added_and_a_truncated_one_is_reported() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;
@@ -102,7 +103,7 @@ async fn a_link_is_found_whatever_a_mail_program_added_and_one_that_was_cut_is_c
 }
 
 #[actix_web::test]
-async fn small_addresses_that_programs_ask_for_are_answered() {
+async fn addresses_that_browsers_and_crawlers_ask_for_exist() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut ada = web.logged_in("ada@example.org").await;
@@ -140,7 +141,7 @@ async fn a_form_with_errors_says_so_in_its_title_and_puts_the_cursor_there() {
 }
 
 #[actix_web::test]
-async fn a_group_that_no_share_names_is_told_with_those_that_there_are_and_disabling_asks_once_more() {
+async fn an_unknown_group_is_reported_with_the_known_ones_and_disabling_asks_once_more() {
     let web = TestWeb::spawn().await;
     let account = web.account("kim@example.org", &["staf"]).await;
     web.account("ada@example.org", &[]).await;

@@ -56,7 +56,7 @@ impl Findings {
 
     /// Returns the lines of warnings and problems.
     pub(super) fn into_remarks(self) -> Vec<String> {
-        let told = self.0.into_iter().filter(|(level, _)| *level != Level::Ok);
-        told.map(|(_, line)| line).collect()
+        let remarks = self.0.into_iter().filter(|(level, _)| *level != Level::Ok);
+        remarks.map(|(_, line)| line).collect()
     }
 }

@@ -42,11 +42,13 @@ fn look_at_private_keys(keys_dir: &Path, now: Timestamp, findings: &mut Findings
             let active = keys.iter().find(|key| key.retired_until.is_none());
             let retired =
                 keys.iter().filter(|key| key.retired_until.is_some_and(|until| now < until)).count();
+            let older = match retired {
+                0 => "no older key is valid".to_owned(),
+                1 => "1 older key is still valid".to_owned(),
+                count => format!("{count} older keys are still valid"),
+            };
             match active {
-                Some(key) => findings.ok(
-                    "keys",
-                    &format!("{} signs ({}); {retired} older keys are still valid", key.kid, key.algorithm),
-                ),
+                Some(key) => findings.ok("keys", &format!("{} signs ({}); {older}", key.kid, key.algorithm)),
                 None => findings.warning(
                     "keys",
                     &format!("{} is empty", keys_dir.display()),

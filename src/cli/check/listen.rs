@@ -15,8 +15,8 @@ use crate::web::tokens::signer::Signer;
 
 /// How long the process that has the port may take to identify itself.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Maximum size of an answer.
-const MAX_ANSWER: usize = 1 << 20;
+/// Maximum size of its response, in bytes.
+const MAX_RESPONSE: usize = 1 << 20;
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: bool, findings: &mut Findings) {
     for (key, address) in [("web.listen", settings.web.listen), ("download.listen", settings.download.listen)]
@@ -84,6 +84,6 @@ async fn ask(address: SocketAddr, path: &str) -> Option<String> {
     if !answer.is_success() {
         return None;
     }
-    let body = answer.body(MAX_ANSWER + 1).await.ok()?;
-    if body.len() > MAX_ANSWER { None } else { String::from_utf8(body).ok() }
+    let body = answer.body(MAX_RESPONSE + 1).await.ok()?;
+    if body.len() > MAX_RESPONSE { None } else { String::from_utf8(body).ok() }
 }

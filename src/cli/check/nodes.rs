@@ -35,8 +35,8 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
     if !may_enter || !is_shared && !settings.database_file().exists() {
         return;
     }
-    let desk = match Services::open(settings, clock.clone()).await {
-        Ok(desk) => desk,
+    let services = match Services::open(settings, clock.clone()).await {
+        Ok(services) => services,
         // `database` reports problems with the database itself.
         Err(WebOpenError::Database(_)) => return,
         // The message says which keys are missing or different, and what that means.
@@ -44,13 +44,13 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, clock: &Clock, fi
     };
     findings.ok("database", "it opens, and its keys match the ones here");
     if let Ok(Some(key)) = NodeKey::find(&settings.node_key_file()) {
-        desk.nodes.hold_own_key(key);
+        services.nodes.hold_own_key(key);
     }
-    look_at_keys(&desk, findings).await;
-    look_at_answers(settings, &desk, findings).await;
-    look_at_waiting(&desk, findings).await;
-    look_at_silence(settings, &desk, findings).await;
-    desk.db.close().await;
+    look_at_keys(&services, findings).await;
+    look_at_answers(settings, &services, findings).await;
+    look_at_waiting(&services, findings).await;
+    look_at_silence(settings, &services, findings).await;
+    services.db.close().await;
 }
 
 /// A web app without keys doesn't start on a database that knows some.
@@ -68,12 +68,12 @@ async fn look_at_missing_keys(settings: &Settings, findings: &mut Findings) {
 }
 
 /// Each node in the settings needs a key before it gets tokens.
-async fn look_at_keys(desk: &Services, findings: &mut Findings) {
-    let active = match desk.nodes.active().await {
+async fn look_at_keys(services: &Services, findings: &mut Findings) {
+    let active = match services.nodes.active().await {
         Ok(active) => active,
         Err(error) => return findings.error("nodes", &error),
     };
-    for node in desk.nodes.services() {
+    for node in services.nodes.services() {
         if active.iter().all(|active| active.name != node.name) {
             let subject = format!("node `{}`", node.name);
             let remedy = format!("run `oncelink nodes add {}`", node.name);
@@ -90,9 +90,9 @@ async fn look_at_keys(desk: &Services, findings: &mut Findings) {
     }
 }
 
-async fn look_at_answers(settings: &Settings, desk: &Services, findings: &mut Findings) {
-    let now = desk.clock.now();
-    let asked = match ask_all(&desk.nodes, &desk.issuer, now).await {
+async fn look_at_answers(settings: &Settings, services: &Services, findings: &mut Findings) {
+    let now = services.clock.now();
+    let asked = match ask_all(&services.nodes, &services.issuer, now).await {
         Ok(asked) => asked,
         Err(error) => return findings.error("nodes", &error),
     };
@@ -120,7 +120,7 @@ async fn look_at_answers(settings: &Settings, desk: &Services, findings: &mut Fi
                     NodeTrouble::Refuses => {
                         "give it this web app's public keys and `web.public_url`, and the right `public_url`"
                     }
-                    NodeTrouble::WrongKey => "put its node key into its `download.node_key` file",
+                    NodeTrouble::WrongKey => "save its node key as its `download.node_key` file",
                     NodeTrouble::NotReady => "check its log",
                     NodeTrouble::Answer(_) | NodeTrouble::Issue(_) => "find out what answers there",
                 };
@@ -130,8 +130,8 @@ async fn look_at_answers(settings: &Settings, desk: &Services, findings: &mut Fi
     }
 }
 
-async fn look_at_waiting(desk: &Services, findings: &mut Findings) {
-    match desk.issued.revocations.waiting().await {
+async fn look_at_waiting(services: &Services, findings: &mut Findings) {
+    match services.issued.revocations.waiting().await {
         Err(error) => findings.error("revocations", &error),
         Ok(waiting) if waiting.is_empty() => findings.ok("revocations", "none is waiting to be delivered"),
         Ok(waiting) => {
@@ -145,13 +145,14 @@ async fn look_at_waiting(desk: &Services, findings: &mut Findings) {
 }
 
 /// Reports nodes that reported deliveries before and don't any more.
-async fn look_at_silence(settings: &Settings, desk: &Services, findings: &mut Findings) {
-    let receipts = DeliveryStore::new(desk.db.clone(), desk.queue.clone(), desk.clock.clone(), settings);
+async fn look_at_silence(settings: &Settings, services: &Services, findings: &mut Findings) {
+    let receipts =
+        DeliveryStore::new(services.db.clone(), services.queue.clone(), services.clock.clone(), settings);
     let nodes = match receipts.nodes().await {
         Ok(nodes) => nodes,
         Err(error) => return findings.error("nodes", &error),
     };
-    let (now, web_runs) = (desk.clock.now(), web_answers(settings).await);
+    let (now, web_runs) = (services.clock.now(), web_answers(settings).await);
     for node in nodes.into_iter().filter(|node| web_runs && node.removed_at.is_none()) {
         if now.since(node.seen_at) > SILENT {
             let (name, since) = (&node.name, node.seen_at);

@@ -10,7 +10,7 @@ use crate::web::db::Database;
 use crate::web::restored::{DetectedRestore, detected_restore};
 
 /// A restore is reported for this long, even if nothing is paused any more.
-const TOLD_FOR: Duration = Duration::from_secs(7 * 86_400);
+const REPORTED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, findings: &mut Findings) {
     let is_there = settings.web.database.is_shared() || may_enter && settings.database_file().exists();
@@ -22,13 +22,13 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, now: Timestamp, f
     let found = detected_restore(&db).await;
     db.close().await;
     if let Ok(Some(noticed)) = found
-        && (noticed.waiting > 0 || now < noticed.at.plus(TOLD_FOR))
+        && (noticed.waiting > 0 || now < noticed.at.plus(REPORTED_FOR))
     {
-        tell(noticed, findings);
+        report(noticed, findings);
     }
 }
 
-fn tell(noticed: DetectedRestore, findings: &mut Findings) {
+fn report(noticed: DetectedRestore, findings: &mut Findings) {
     let DetectedRestore { at, back_to, waiting } = noticed;
     let mut text = format!(
         "the database was restored from a backup (noticed at {at}): it is as of {back_to}; accounts disabled, \

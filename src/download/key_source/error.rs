@@ -27,8 +27,8 @@ pub enum KeySourceError {
     /// The web app didn't answer.
     #[error("cannot fetch the key set")]
     Fetch(#[source] HttpError),
-    /// The web app didn't answer with success.
-    #[error("the web app answered {0} when asked for the key set")]
+    /// The web app returned an error.
+    #[error("the web app returned status {0} for the key set")]
     Status(u16),
     /// The key set is too long.
     #[error("the key set is longer than {} bytes", MAX_JWKS)]

@@ -47,8 +47,8 @@ impl Fetcher {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
-    /// Follows redirects that stay at the configured scheme, host and port. Any other redirect becomes the
-    /// answer itself, which is not a success.
+    /// Follows redirects that stay at the configured scheme, host and port. Any other redirect is returned as
+    /// the response, which is not a success.
     async fn follow(&self, until: Instant) -> Result<ClientResponse, KeySourceError> {
         let mut address = self.address.clone();
         let mut left = MAX_REDIRECTS;

@@ -15,7 +15,7 @@ use crate::download::ledger::stream::Stream;
 pub(crate) enum Shortfall {
     /// Nothing: the credit is sufficient.
     None,
-    /// This many bytes, if the total doesn't exceed `most`.
+    /// This many bytes, if the total doesn't exceed `limit`.
     Reserve {
         /// The number of bytes.
         bytes: u64,

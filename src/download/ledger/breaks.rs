@@ -31,13 +31,13 @@ impl Breaks {
     /// Records that the stream `id` broke while `lost` was sent but not acknowledged. Returns the part of it that
     /// the client must have received, because it resumed after that part before this node noticed the break.
     pub(super) fn broke(&mut self, lost: &Range<u64>, id: u64) -> Option<Range<u64>> {
-        let silent = silent(lost);
+        let uncertain = uncertain(lost);
         let went_on = |at: &&Resumption| {
-            at.id > id && at.beside.is_none_or(|beside| beside == id) && shows(&silent, at.start)
+            at.id > id && at.beside.is_none_or(|beside| beside == id) && shows(&uncertain, at.start)
         };
         let start = self.resumptions.iter().find(went_on).map(|at| at.start);
         if start.is_none() {
-            keep_latest(&mut self.unacknowledged, silent);
+            keep_latest(&mut self.unacknowledged, uncertain);
         }
         start.map(|start| lost.start..start)
     }
@@ -46,7 +46,7 @@ impl Breaks {
     /// them. While others run without the key, nothing can be concluded: a download manager requests pieces in
     /// any order, and may request the earlier bytes later.
     pub(super) fn resumed(&mut self, at: Resumption) -> Option<Range<u64>> {
-        let found = self.unacknowledged.iter().position(|silent| shows(silent, at.start));
+        let found = self.unacknowledged.iter().position(|uncertain| shows(uncertain, at.start));
         match found {
             Some(found) if at.beside.is_none() => {
                 Some(self.unacknowledged.swap_remove(found).start..at.start)
@@ -62,13 +62,13 @@ impl Breaks {
 }
 
 /// Returns the part of `lost` that the client may have received.
-fn silent(lost: &Range<u64>) -> Range<u64> {
+fn uncertain(lost: &Range<u64>) -> Range<u64> {
     lost.start..lost.end.min(lost.start.saturating_add(TWO_SEGMENTS))
 }
 
-/// Returns whether a client that resumes at `start` must have received the bytes of `silent` before it.
-const fn shows(silent: &Range<u64>, start: u64) -> bool {
-    silent.start < start && start <= silent.end
+/// Returns whether a client that resumes at `start` must have received the bytes of `uncertain` before it.
+const fn shows(uncertain: &Range<u64>, start: u64) -> bool {
+    uncertain.start < start && start <= uncertain.end
 }
 
 fn keep_latest<T>(list: &mut Vec<T>, new: T) {

@@ -34,7 +34,7 @@ pub(crate) enum Entered {
 
 impl Ledger {
     /// Returns the delivery of `jti`, or a new one created by `make` that the caller must claim and then
-    /// [`open`](Delivery::open) or [`purge`](Ledger::forget).
+    /// [`open`](Delivery::open) or [`forget`](Ledger::forget).
     pub(crate) fn enter(&self, jti: Jti, make: impl FnOnce() -> Delivery) -> Entered {
         match self.open.entry(jti) {
             Entry::Occupied(_) => Entered::Known,

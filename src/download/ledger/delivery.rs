@@ -40,7 +40,7 @@ pub(crate) struct Delivery {
     pub(super) changed: Notify,
     /// Allows one reservation at a time, so that this node's reservations can be distinguished from others'.
     pub(crate) reserving: Semaphore,
-    /// How many bytes may leave a second time for a client that shows no resume key.
+    /// How many bytes may be sent again to a client without the resume key.
     allowance: u64,
     /// Whether it was redeemed through a trusted proxy.
     pub(crate) proxied: bool,
@@ -93,15 +93,15 @@ impl Delivery {
     }
 
     /// Wakes `watcher` at every change that requests waiting for this delivery are notified of.
-    pub(crate) fn notify_on_change(&self, teller: Arc<Notify>) {
-        let _only_the_first_counts = self.watcher.set(teller);
+    pub(crate) fn notify_on_change(&self, watcher: Arc<Notify>) {
+        let _only_the_first_counts = self.watcher.set(watcher);
     }
 
-    /// Something began or ended.
+    /// Call this when something began or ended.
     pub(super) fn notify(&self) {
         self.changed.notify_waiters();
-        if let Some(teller) = self.watcher.get() {
-            teller.notify_one();
+        if let Some(watcher) = self.watcher.get() {
+            watcher.notify_one();
         }
     }
 

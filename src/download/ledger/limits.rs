@@ -1,4 +1,4 @@
-//! The limits on what is sent, and how long is waited.
+//! The limits on what is sent, and on how long requests wait.
 
 use std::time::Duration;
 

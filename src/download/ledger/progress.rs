@@ -19,7 +19,7 @@ pub(crate) struct DeliveryProgress {
     pub(crate) last_at: Timestamp,
     /// Bytes that were written to the kernel.
     pub(crate) written: RangeSet,
-    /// Sent bytes, without those that may be lost. Slightly more than `handed`: only the client knows how
+    /// Sent bytes, without those that may be lost. Slightly more than `written`: only the client knows how
     /// much of its last portion a broken connection still delivered.
     pub(crate) sent: RangeSet,
     /// How often the client resumed.

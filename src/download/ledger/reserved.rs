@@ -1,4 +1,4 @@
-//! What is reserved of a jti in the used-token store, as far as this node knows.
+//! What is reserved for a jti in the used-token store, as far as this node knows.
 
 /// What is known about the reservations for a jti.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,4 +1,4 @@
-//! What is known of a delivery at one time.
+//! What is known about a delivery at one time.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::download::ledger::breaks::{Breaks, Resumption};
 use crate::download::ledger::ranges::RangeSet;
 use crate::download::ledger::reserved::ReservedBytes;
 
-/// Where a delivery stands.
+/// The phase of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeliveryPhase {
     /// The store hasn't answered yet.
@@ -19,7 +19,7 @@ pub(super) enum DeliveryPhase {
     Revoked,
 }
 
-/// What is known of what was sent, and what is running.
+/// What was sent, as far as known, and what is running.
 pub(super) struct DeliveryInner {
     pub(super) phase: DeliveryPhase,
     /// Bytes that were sent at least once.
@@ -34,7 +34,7 @@ pub(super) struct DeliveryInner {
     pub(super) repeated: RangeSet,
     /// Number of ended streams that may not have arrived completely.
     pub(super) unconfirmed_streams: u32,
-    /// Streams that arrived, on connections that haven't shown yet whether they were read.
+    /// Number of streams that arrived, but whose connections haven't shown yet whether they were read.
     pub(super) acknowledged: u32,
     pub(super) next_stream: u64,
     pub(super) last_sent: Timestamp,

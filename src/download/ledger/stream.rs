@@ -288,7 +288,7 @@ impl Drop for Stream {
                 if self.position == self.end {
                     self.mark_undelivered(&mut state);
                 } else {
-                    // Its client hung up in the middle, as a client does that gets the rest elsewhere.
+                    // Its client hung up in the middle, as clients do when they get the rest elsewhere.
                     state.read(self.start..self.position);
                 }
             }

@@ -1,8 +1,8 @@
-//! What is kept of a delivery that is complete.
+//! What the ledger keeps about a complete delivery.
 
 use crate::download::ledger::state::DeliveryInner;
 
-/// What is kept of a complete delivery.
+/// What the ledger keeps about a complete delivery.
 #[derive(Clone, Copy)]
 pub(super) struct CompleteDelivery {
     /// Bytes sent without the key, in KiB, rounded up; small, because there may be a million of these.

@@ -41,7 +41,7 @@ struct Entry {
     unsaved: bool,
 }
 
-/// A state to be recorded.
+/// What has to be recorded.
 pub(super) struct Changes {
     pub(super) kept: Vec<OutboxEntry>,
     pub(super) cancelled: Vec<Jti>,
@@ -66,15 +66,15 @@ impl Entry {
             None => {
                 let end = self.before.last_at.max(began).plus(lease).min(self.kept.until);
                 let state = match self.before.state {
-                    DeliveryState::Running | DeliveryState::Broken if end <= now => DeliveryState::Over,
-                    DeliveryState::Running => DeliveryState::Broken,
+                    DeliveryState::Running | DeliveryState::Interrupted if end <= now => DeliveryState::Ended,
+                    DeliveryState::Running => DeliveryState::Interrupted,
                     state => state,
                 };
                 Tally { state, ..self.before.clone() }
             }
         };
-        if self.revoked && tally.state == DeliveryState::Broken {
-            tally.state = DeliveryState::Over;
+        if self.revoked && tally.state == DeliveryState::Interrupted {
+            tally.state = DeliveryState::Ended;
         }
         (tally, idle)
     }
@@ -87,12 +87,12 @@ impl ActiveDeliveries {
 
     /// Begins a redemption and returns its time.
     ///
-    /// Invariant: the time is read under the same lock as in [`ActiveDeliveries::watermark`]. So no watermark that was
-    /// reported before is later, and none will be until the redemption has ended.
+    /// Invariant: the time is read under the same lock as in [`ActiveDeliveries::watermark`]. So no watermark that
+    /// was reported before is later, and none will be until the redemption has ended.
     pub(super) fn begin_claim(&self, jti: Jti, clock: &Clock) -> Timestamp {
-        let mut pages = self.lock();
+        let mut inner = self.lock();
         let now = clock.now();
-        pages.claims.insert(jti, now);
+        inner.claims.insert(jti, now);
         now
     }
 
@@ -102,9 +102,9 @@ impl ActiveDeliveries {
 
     /// Returns a time that is not later than the start of any redemption in progress.
     pub(super) fn watermark(&self, clock: &Clock) -> Timestamp {
-        let pages = self.lock();
+        let inner = self.lock();
         let now = clock.now();
-        pages.claims.values().copied().fold(now, Timestamp::min)
+        inner.claims.values().copied().fold(now, Timestamp::min)
     }
 
     /// Adds a delivery that was just redeemed.
@@ -116,19 +116,19 @@ impl ActiveDeliveries {
 
     /// Restores deliveries that were recorded earlier, with what else is known about each.
     pub(super) fn restore(&self, all: Vec<(OutboxEntry, Tally)>) {
-        let mut pages = self.lock();
+        let mut inner = self.lock();
         for (kept, before) in all {
             let entry = Entry { kept, before, delivery: None, revoked: false, unsaved: false };
             // If another task was faster, it has the current state.
-            pages.entries.entry(entry.kept.jti).or_insert(entry);
+            inner.entries.entry(entry.kept.jti).or_insert(entry);
         }
     }
 
     /// Attaches this delivery, in addition to what is known about its jti. Returns whether the jti is known
     /// here.
     pub(super) fn attach(&self, delivery: &Arc<Delivery>) -> bool {
-        let mut pages = self.lock();
-        let Some(entry) = pages.entries.get_mut(&delivery.jti) else { return false };
+        let mut inner = self.lock();
+        let Some(entry) = inner.entries.get_mut(&delivery.jti) else { return false };
         if !entry.delivery.as_ref().is_some_and(|followed| Arc::ptr_eq(followed, delivery))
             && let Some(earlier) = entry.delivery.replace(delivery.clone())
         {
@@ -148,13 +148,13 @@ impl ActiveDeliveries {
         self.lock().cancelled.push(jti);
     }
 
-    /// Returns what has to be recorded at `current`. Removes deliveries that are recorded and can't change any
+    /// Returns what has to be recorded at `now`. Removes deliveries that are recorded and can't change any
     /// more; the outbox keeps them for a client that resumes with the key.
     pub(super) fn changes(&self, now: Timestamp) -> Changes {
-        let mut pages = self.lock();
+        let mut inner = self.lock();
         let (lease, began) = (self.lease, self.began);
         let mut kept = Vec::new();
-        pages.entries.retain(|_, entry| {
+        inner.entries.retain(|_, entry| {
             let (tally, idle) = entry.current(lease, began, now);
             // A complete delivery stays complete, even if a client resumes it.
             if tally.state == DeliveryState::Complete {
@@ -169,21 +169,21 @@ impl ActiveDeliveries {
             if entry.unsaved {
                 kept.push(entry.kept.clone());
             }
-            let ended = matches!(entry.kept.tally.state, DeliveryState::Complete | DeliveryState::Over);
+            let ended = matches!(entry.kept.tally.state, DeliveryState::Complete | DeliveryState::Ended);
             entry.unsaved || !ended || !idle
         });
-        Changes { kept, cancelled: std::mem::take(&mut pages.cancelled) }
+        Changes { kept, cancelled: std::mem::take(&mut inner.cancelled) }
     }
 
     /// Records whether the states were saved.
     pub(super) fn settle(&self, changes: Changes, done: bool) {
-        let mut pages = self.lock();
+        let mut inner = self.lock();
         if !done {
-            pages.cancelled.extend(changes.cancelled);
+            inner.cancelled.extend(changes.cancelled);
             return;
         }
         for kept in changes.kept {
-            if let Some(entry) = pages.entries.get_mut(&kept.jti)
+            if let Some(entry) = inner.entries.get_mut(&kept.jti)
                 && entry.kept.sequence == kept.sequence
             {
                 entry.unsaved = false;

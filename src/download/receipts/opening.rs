@@ -18,7 +18,7 @@ pub enum ReceiptsError {
     /// Their file isn't an outbox, or can't be written.
     #[error(
         "cannot open the receipts' outbox; check the disk and its permissions, or move the file away, \
-         whereby what is not told yet is lost"
+         which loses the receipts in it that were not reported yet"
     )]
     Outbox(#[from] OutboxError),
     /// The used-token store doesn't report the outcome of redemptions that a crash interrupted.

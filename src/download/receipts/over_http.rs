@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::http_client::{ClientResponse, HttpClient, HttpError};
 use crate::receipt::{NotAccepted, REPLY_HEADER, ReceiptSink, Report, ReportReply};
 
-/// How long to wait for the web app's answer.
+/// How long to wait for the web app's response.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Maximum size of a key file, in bytes; a key has 43 and possibly a line break.
 const LONGEST_KEY: u64 = 256;
@@ -38,7 +38,7 @@ pub enum HttpReceiptSinkError {
     #[error("the web app does not know this node's key (`download.node_key`)")]
     WrongKey,
     /// The web app didn't accept the receipts.
-    #[error("the web app answered {0} to receipts")]
+    #[error("the web app returned status {0} for a report")]
     Answer(u16),
 }
 
@@ -75,7 +75,7 @@ impl HttpReceiptSink {
     }
 }
 
-/// Returns what the web app's answer says; nothing if it is of an earlier release.
+/// Returns what the web app's response says; nothing if that is an earlier release.
 fn taken(answer: &ClientResponse) -> ReportReply {
     answer.header(REPLY_HEADER).and_then(|said| serde_json::from_str(said).ok()).unwrap_or_default()
 }

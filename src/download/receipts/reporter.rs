@@ -9,7 +9,7 @@ use crate::receipt::{NotAccepted, Report};
 use crate::tasks::Backoff;
 use crate::used_tokens::StoreError;
 
-/// How long the teller waits if nobody wakes it.
+/// How long to wait for something to report before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The watermark is reported at least this often, so that unredeemed uses are released soon.
 const WATERMARK_EVERY: Duration = Duration::from_secs(5);
@@ -40,11 +40,11 @@ impl Receipts {
                 Some(wait) => tokio::time::sleep(wait).await,
             }
             match self.report(last).await {
-                Ok(told_until) => {
+                Ok(reported_until) => {
                     if backoff.succeeded() {
                         tracing::info!("receipts are delivered again");
                     }
-                    last = told_until;
+                    last = reported_until;
                 }
                 Err(error) => {
                     // Logged once, not at every attempt.
@@ -80,16 +80,16 @@ impl Receipts {
             // outbox.
             let watermark = self.active.watermark(&self.clock);
             let batch = self.outbox.batch().await?;
-            let told_until = batch.oldest_unreported.map_or(watermark, |oldest| oldest.min(watermark));
-            let news = last.is_none_or(|last| told_until >= last.plus(WATERMARK_EVERY));
+            let reported_until = batch.oldest_unreported.map_or(watermark, |oldest| oldest.min(watermark));
+            let news = last.is_none_or(|last| reported_until >= last.plus(WATERMARK_EVERY));
             if batch.receipts.is_empty() && !news {
                 return Ok(last);
             }
             let receipts = batch.receipts.clone();
             let report = Report {
                 node: self.node.clone(),
-                told_since: self.outbox.made_at,
-                told_until,
+                reported_since: self.outbox.made_at,
+                reported_until,
                 receipts: batch.receipts,
                 store: self.remembered.get().and_then(|remembered| remembered.standing()),
                 database: self.remembered.get().and_then(|remembered| remembered.database()),
@@ -100,7 +100,7 @@ impl Receipts {
             if let Some(remembered) = self.remembered.get() {
                 remembered.record_reply(&taken).await?;
             }
-            last = Some(told_until);
+            last = Some(reported_until);
             if receipts.is_empty() {
                 return Ok(last);
             }

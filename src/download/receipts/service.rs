@@ -52,12 +52,12 @@ impl Receipts {
         folder: &Path,
         store: &dyn UsedTokens,
         clock: Clock,
-        rules: ReceiptSettings,
+        settings: ReceiptSettings,
     ) -> Result<Receipts, ReceiptsError> {
         let (now, id) = (clock.now(), Secret::random::<8>()?);
-        let outbox = Outbox::open(&folder.join(FILE), id.reveal(), now, &rules.health).await?;
-        let node = if rules.shared { format!("{}#{}", rules.node, outbox.id) } else { rules.node };
-        let book = ActiveDeliveries::new(rules.lease, now);
+        let outbox = Outbox::open(&folder.join(FILE), id.reveal(), now, &settings.health).await?;
+        let node = if settings.shared { format!("{}#{}", settings.node, outbox.id) } else { settings.node };
+        let active = ActiveDeliveries::new(settings.lease, now);
         let (mut left_behind, mut cancelled) = (Vec::new(), Vec::new());
         for kept in outbox.unfinished().await? {
             if kept.settled {
@@ -76,20 +76,20 @@ impl Receipts {
                 // used.
                 Some(used) => {
                     let over = used.mark == Mark::Revoked;
-                    let state = if over { DeliveryState::Over } else { DeliveryState::Broken };
+                    let state = if over { DeliveryState::Ended } else { DeliveryState::Interrupted };
                     let tally = Tally { started_at: Some(kept.redeemed_at), state, ..kept.tally.clone() };
                     left_behind.push((kept, tally));
                 }
             }
         }
         outbox.save(Vec::new(), cancelled).await?;
-        book.restore(left_behind);
+        active.restore(left_behind);
         Ok(Receipts {
             outbox,
-            active: book,
+            active,
             node,
             clock,
-            lease_max: rules.lease_max,
+            lease_max: settings.lease_max,
             changed: Arc::default(),
             unreported: Notify::new(),
             sink: SinkSlot::default(),

@@ -31,7 +31,7 @@ impl Tally {
             written: RangeSet::default(),
             sent: RangeSet::default(),
             resumed: 0,
-            state: DeliveryState::Broken,
+            state: DeliveryState::Interrupted,
         }
     }
 
@@ -47,8 +47,8 @@ impl Tally {
             DeliveryState::Complete => DeliveryState::Complete,
             _ if progress.arrived => DeliveryState::Complete,
             _ if progress.idle && sent.covers(size) => DeliveryState::Complete,
-            _ if progress.over => DeliveryState::Over,
-            _ if progress.idle => DeliveryState::Broken,
+            _ if progress.over => DeliveryState::Ended,
+            _ if progress.idle => DeliveryState::Interrupted,
             _ => DeliveryState::Running,
         };
         let last_at = self.last_at.max(progress.last_at);

@@ -68,7 +68,7 @@ pub(super) async fn claim(
 }
 
 /// A delivery that is being claimed. If it isn't redeemed when this is dropped (even by a panic), it is
-/// forgotten, so that nobody waits for it; the store tells the next request what happened.
+/// forgotten, so that nobody waits for it; the next request learns from the store what happened.
 struct Claiming<'a> {
     ledger: &'a Ledger,
     delivery: Option<Arc<Delivery>>,
@@ -92,7 +92,7 @@ async fn claim_with_receipt(
 ) -> Result<Use, StoreError> {
     let (answer, intended) = match receipt.may_fail() {
         false => tokio::join!(state.store.claim(used), receipt.intend()),
-        // So that nothing is spent in vain.
+        // In this order, so that nothing is spent in vain.
         true => match receipt.intend().await {
             Ok(new) => (state.store.claim(used).await, Ok(new)),
             Err(error) => {

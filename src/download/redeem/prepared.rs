@@ -1,4 +1,4 @@
-//! The preconditions and the range of a request, held against the file.
+//! Evaluates the preconditions and the range of a request against the file.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::download::problem::DownloadRefusal;
 use crate::files::FileVersion;
 use crate::secret::Digest;
 
-/// What a request asks of the file.
+/// The result of that.
 pub(super) enum Prepared {
     Part(RequestedPart),
     NotModified(FileVersion),

@@ -1,4 +1,4 @@
-//! Goes on with a delivery that was redeemed before.
+//! Resumes a delivery that was redeemed before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::used_tokens::{Mark, UsedToken};
 /// Why a client of a known delivery isn't served.
 pub(super) enum Unserved {
     Refused(DownloadRefusal),
-    StartAnew,
+    StartAgain,
 }
 
 impl From<DownloadRefusal> for Unserved {
@@ -112,14 +112,14 @@ pub(super) fn stream_request(
 
 fn unserved(why: StreamRefusal) -> Unserved {
     match why {
-        StreamRefusal::ClaimFailed => Unserved::StartAnew,
+        StreamRefusal::ClaimFailed => Unserved::StartAgain,
         why => Unserved::Refused(denied(why)),
     }
 }
 
 pub(super) fn denied(why: StreamRefusal) -> DownloadRefusal {
     match why {
-        // StartAnew occurs here only for a HEAD, which may say "used" too early.
+        // A claim that failed occurs here only for a HEAD, which may say "used" too early.
         StreamRefusal::Used | StreamRefusal::ClaimFailed => DownloadRefusal::Used,
         StreamRefusal::Revoked => DownloadRefusal::Revoked,
         StreamRefusal::Crowded => DownloadRefusal::TooMany { retry_after: Duration::from_secs(1) },

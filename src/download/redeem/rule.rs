@@ -30,7 +30,7 @@ pub(crate) async fn redeem(
         let now = state.clock.now();
         if let Some(delivery) = state.ledger.find(jti) {
             match resume(state, request, file.as_ref(), &delivery, now).await {
-                Err(Unserved::StartAnew) => continue,
+                Err(Unserved::StartAgain) => continue,
                 Err(Unserved::Refused(why)) => return Err(why),
                 Ok(outcome) => return Ok(outcome),
             }

@@ -37,7 +37,7 @@ const READS_AGAIN: usize = 64;
 /// Minimum number of blocks in a page; after reading this many, one is read again.
 const BLOCKS_IN_PAGE: usize = 8;
 
-const BOOKS_KEY: &[u8] = &[0];
+const MANIFEST_KEY: &[u8] = &[0];
 const BLOCK_KEY: u8 = 1;
 
 /// The database can't be used or can't be trusted.
@@ -47,11 +47,11 @@ pub(super) enum SledDatabaseError {
     Sled(#[from] ::sled::Error),
     #[error("cannot fsync sled's file")]
     Sync(#[from] io::Error),
-    #[error("the books are missing or damaged")]
-    Books,
+    #[error("the manifest is missing or damaged")]
+    Manifest,
     #[error("block {0} is damaged")]
     Block(u32),
-    #[error("{found} records in {blocks} blocks were found where the books have {expected}")]
+    #[error("found {found} records in {blocks} blocks, but the manifest says {expected}")]
     Count { found: u64, blocks: usize, expected: u64 },
     #[error("no block number is free")]
     Full,
@@ -114,15 +114,15 @@ pub(super) struct SettlingRecord {
 
 impl SledDatabase {
     /// Durably creates an empty database.
-    pub(super) fn create(dir: &Path, books: StoreManifest) -> Result<SledDatabase, SledDatabaseError> {
-        let database = SledDatabase::attach(dir, books)?;
-        database.sled.insert(BOOKS_KEY, books.to_bytes())?;
+    pub(super) fn create(dir: &Path, manifest: StoreManifest) -> Result<SledDatabase, SledDatabaseError> {
+        let database = SledDatabase::attach(dir, manifest)?;
+        database.sled.insert(MANIFEST_KEY, manifest.to_bytes())?;
         database.sync()?;
         sync_dir(dir)?;
         Ok(database)
     }
 
-    fn attach(dir: &Path, books: StoreManifest) -> Result<SledDatabase, SledDatabaseError> {
+    fn attach(dir: &Path, manifest: StoreManifest) -> Result<SledDatabase, SledDatabaseError> {
         remove_unfinished_snapshots(dir)?;
         let config = ::sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(None);
         let sled = retry_while_locked(|| match config.open() {
@@ -132,7 +132,7 @@ impl SledDatabase {
         });
         let sled = sled.unwrap_or_else(|| config.open())?;
         let file = OpenOptions::new().write(true).open(dir.join("db"))?;
-        let state = Mutex::new(State { manifest: books, blocks: BTreeMap::new() });
+        let state = Mutex::new(State { manifest, blocks: BTreeMap::new() });
         Ok(SledDatabase { sled, file, state })
     }
 
@@ -155,15 +155,15 @@ impl SledDatabase {
     fn load(&self, index: &JtiIndex) -> Result<(), SledDatabaseError> {
         let mut state = self.state();
         let mut found = 0_u64;
-        let bytes = self.sled.get(BOOKS_KEY)?.ok_or(SledDatabaseError::Books)?;
-        state.manifest = StoreManifest::read(&bytes).ok_or(SledDatabaseError::Books)?;
+        let bytes = self.sled.get(MANIFEST_KEY)?.ok_or(SledDatabaseError::Manifest)?;
+        state.manifest = StoreManifest::read(&bytes).ok_or(SledDatabaseError::Manifest)?;
         index.reserve(state.manifest.records);
         for (nth, entry) in self.sled.scan_prefix([BLOCK_KEY]).enumerate() {
             let (key, bytes) = entry?;
             if nth % BLOCKS_IN_PAGE == 0 {
                 self.nudge_cache_eviction(&key, READS_AGAIN / 2)?;
             }
-            let number = block_number(&key).ok_or(SledDatabaseError::Books)?;
+            let number = block_number(&key).ok_or(SledDatabaseError::Manifest)?;
             let records = unpack_block(number, &bytes).ok_or(SledDatabaseError::Block(number))?;
             found = found.saturating_add(records.len() as u64);
             state.blocks.insert(number, Block::of(&records));
@@ -203,27 +203,27 @@ impl SledDatabase {
         records.sort_unstable_by_key(|settling| (settling.used.forget_at, settling.used.jti));
 
         let mut state = self.state();
-        let mut books = state.manifest;
-        note(&mut books);
+        let mut manifest = state.manifest;
+        note(&mut manifest);
         let mut batch = ::sled::Batch::default();
         let mut settled = Vec::with_capacity(records.len());
         let mut blocks = Vec::with_capacity(records.len() / BLOCK + 1);
         for chunk in records.chunks(BLOCK) {
-            let number = books.next_block;
-            books.next_block = number.checked_add(1).ok_or(SledDatabaseError::Full)?;
+            let number = manifest.next_block;
+            manifest.next_block = number.checked_add(1).ok_or(SledDatabaseError::Full)?;
             let used: Vec<UsedToken> = chunk.iter().map(|settling| settling.used).collect();
             batch.insert(&block_key(number), pack_block(number, &used));
             blocks.push((number, Block::of(&used)));
             settled.extend(chunk.iter().map(|settling| (*settling, number)));
         }
-        books.blocks = books.blocks.saturating_add(blocks.len() as u64);
-        books.records = books.records.saturating_add(settled.len() as u64);
-        batch.insert(BOOKS_KEY, books.to_bytes());
+        manifest.blocks = manifest.blocks.saturating_add(blocks.len() as u64);
+        manifest.records = manifest.records.saturating_add(settled.len() as u64);
+        batch.insert(MANIFEST_KEY, manifest.to_bytes());
         self.sled.apply_batch(batch)?;
         for (number, _) in blocks.iter().step_by(BLOCKS_IN_PAGE) {
             self.nudge_cache_eviction(&block_key(*number), READS_AGAIN / 2)?;
         }
-        state.manifest = books;
+        state.manifest = manifest;
         state.blocks.extend(blocks);
         drop(state);
         self.sync()?;
@@ -276,7 +276,7 @@ impl SledDatabase {
             .take(PORTION)
             .collect();
         let Some(last) = due.last().copied() else { return Ok((0, None)) };
-        let mut books = state.manifest;
+        let mut manifest = state.manifest;
         let mut batch = ::sled::Batch::default();
         let mut forgotten = Vec::new();
         let mut left = Vec::new();
@@ -288,9 +288,9 @@ impl SledDatabase {
             let records = unpack_block(number, &bytes).ok_or(SledDatabaseError::Block(number))?;
             let (keep, forget): (Vec<UsedToken>, Vec<UsedToken>) =
                 records.into_iter().partition(|used| used.forget_at > now);
-            books.records = books.records.saturating_sub(forget.len() as u64);
+            manifest.records = manifest.records.saturating_sub(forget.len() as u64);
             if keep.is_empty() {
-                books.blocks = books.blocks.saturating_sub(1);
+                manifest.blocks = manifest.blocks.saturating_sub(1);
                 batch.remove(&block_key(number));
                 left.push((number, None));
             } else {
@@ -299,9 +299,9 @@ impl SledDatabase {
             }
             forgotten.extend(forget.into_iter().map(|used| (used.jti, number)));
         }
-        batch.insert(BOOKS_KEY, books.to_bytes());
+        batch.insert(MANIFEST_KEY, manifest.to_bytes());
         self.sled.apply_batch(batch)?;
-        state.manifest = books;
+        state.manifest = manifest;
         for (number, block) in left {
             match block {
                 Some(block) => state.blocks.insert(number, block),

@@ -62,21 +62,21 @@ impl StoreEngine {
             let file = OpenOptions::new().write(true).open(segment_path(dir, number));
             file.map(|file| (tuning.journal_file)(file)).map_err(failed("open its journal"))
         };
-        let books = database.manifest();
+        let manifest = database.manifest();
         let queue = Arc::new(CommitQueue::new(next_ticket));
-        let progress = Arc::new(SettleProgress::new(books.generation));
-        let generation = books.generation.saturating_add(1);
+        let progress = Arc::new(SettleProgress::new(manifest.generation));
+        let generation = manifest.generation.saturating_add(1);
         let first = position(generation, 0);
         let branches = begin_branch(&dir.join("branches"), first)?;
         let position = Arc::new(AtomicU64::new(first));
         let (full, to_settle) = std::sync::mpsc::channel();
         let committer = Committer {
             queue: Arc::clone(&queue),
-            store: books.store,
+            store: manifest.store,
             segments: [segment(0)?, segment(1)?],
             slots,
             generation,
-            mark: books.mark,
+            mark: manifest.mark,
             full,
             progress: Arc::clone(&progress),
             used_slots: 0,
@@ -97,12 +97,12 @@ impl StoreEngine {
         let committing = thread("used-tokens-commit").spawn(move || committer.run());
         let start = failed("start its threads");
         Ok(StoreEngine {
-            id: format!("sled-{:032x}", u128::from_be_bytes(books.store)),
-            fence: AtomicU64::new(books.fence.secs()),
-            epoch: AtomicU64::new(books.epoch),
+            id: format!("sled-{:032x}", u128::from_be_bytes(manifest.store)),
+            fence: AtomicU64::new(manifest.fence.secs()),
+            epoch: AtomicU64::new(manifest.epoch),
             position,
             branches,
-            opened_mark: books.mark,
+            opened_mark: manifest.mark,
             queue,
             index,
             open: RwLock::new(Some(Open { database, _lock: lock })),
@@ -345,7 +345,7 @@ impl UsedTokens for StoreEngine {
         let epoch = self.epoch.load(Ordering::Acquire).max(remembered.epoch).saturating_add(1);
         // Done immediately, in case the disk is slow.
         self.fence.store(fence.secs(), Ordering::Release);
-        let note = move |books: &mut StoreManifest| (books.fence, books.epoch) = (fence, epoch);
+        let note = move |manifest: &mut StoreManifest| (manifest.fence, manifest.epoch) = (fence, epoch);
         self.with_database("raise its fence", move |database, _| database.settle(Vec::new(), note)).await?;
         self.epoch.store(epoch, Ordering::Release);
         error!(

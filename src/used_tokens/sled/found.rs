@@ -43,7 +43,7 @@ impl FoundStore {
         })
     }
 
-    /// Returns whether there never was a store here, as far as can be seen.
+    /// Returns whether there was never a store here, as far as can be seen.
     pub(super) fn is_empty(&self) -> bool {
         let missing = |segment: &FoundSegment| matches!(segment.doubts.as_slice(), [SegmentError::Missing]);
         matches!(self.witness, FoundSentinel::Missing)
@@ -78,21 +78,21 @@ impl FoundStore {
         };
         match (witness, self.manifest()) {
             (Err(doubt), _) => doubts.push(doubt.to_owned()),
-            (Ok(witness), Some(books)) => {
-                if witness.store != books.store {
+            (Ok(witness), Some(manifest)) => {
+                if witness.store != manifest.store {
                     doubts.push("the witness belongs to another store".to_owned());
-                } else if witness.starts > books.starts || witness.generation > books.generation {
+                } else if witness.starts > manifest.starts || witness.generation > manifest.generation {
                     doubts
                         .push("the store is older than its witness: it was restored from a copy".to_owned());
                 }
             }
             (Ok(_), None) => {}
         }
-        if let Some(books) = self.manifest() {
-            let others = |segment: &FoundSegment| segment.store.is_some_and(|store| store != books.store);
+        if let Some(manifest) = self.manifest() {
+            let others = |segment: &FoundSegment| segment.store.is_some_and(|store| store != manifest.store);
             if self.segments.iter().any(others) {
                 doubts.push("journal and database belong to different stores".to_owned());
-            } else if !self.continues(&books) {
+            } else if !self.continues(&manifest) {
                 doubts.push("journal and database are from different times: one was restored".to_owned());
             }
         }
@@ -104,17 +104,17 @@ impl FoundStore {
     }
 
     /// Returns whether the newest generations in the journal follow the database.
-    fn continues(&self, books: &StoreManifest) -> bool {
-        let settled = books.generation;
+    fn continues(&self, manifest: &StoreManifest) -> bool {
+        let settled = manifest.generation;
         let [even, odd] = &self.segments;
         // A segment of the first format that a start has settled is about to be recreated.
         let generation = |segment: &FoundSegment| match segment.is_first_format {
-            true if segment.generation <= books.base => 0,
+            true if segment.generation <= manifest.base => 0,
             _ => segment.generation,
         };
         let (last, next) = (generation(even), generation(odd));
         let (last, next) = if segment_of(settled) == 0 { (last, next) } else { (next, last) };
-        let written = |generation: u64| if generation > books.base { generation } else { 0 };
+        let written = |generation: u64| if generation > manifest.base { generation } else { 0 };
         let after = settled.saturating_add(1);
         let next_fits = [after, written(settled.saturating_sub(1))].contains(&next);
         let last_fits = last == written(settled) || (next == after && last == settled.saturating_add(2));
@@ -131,8 +131,8 @@ impl FoundStore {
 
     /// Returns the latest time recorded here.
     pub(super) fn mark(&self, journal: &[Slot]) -> Timestamp {
-        let books = self.manifest().map(|books| books.mark);
-        journal.iter().map(|slot| slot.mark).chain(books).max().unwrap_or_default()
+        let manifest = self.manifest().map(|manifest| manifest.mark);
+        journal.iter().map(|slot| slot.mark).chain(manifest).max().unwrap_or_default()
     }
 
     /// Returns the highest generation recorded here.
@@ -142,7 +142,7 @@ impl FoundStore {
             FoundSentinel::Original(witness) => witness.generation,
             _ => 0,
         };
-        journal.max(witness).max(self.manifest().map_or(0, |books| books.generation))
+        journal.max(witness).max(self.manifest().map_or(0, |manifest| manifest.generation))
     }
 
     /// Returns the highest count of starts recorded here.
@@ -151,7 +151,7 @@ impl FoundStore {
             FoundSentinel::Original(witness) => witness.starts,
             _ => 0,
         };
-        witness.max(self.manifest().map_or(0, |books| books.starts))
+        witness.max(self.manifest().map_or(0, |manifest| manifest.starts))
     }
 }
 

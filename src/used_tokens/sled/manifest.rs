@@ -91,15 +91,15 @@ mod tests {
     #[test]
     fn books_are_read_as_they_were_written_and_those_of_the_first_form_too() {
         let moment = Timestamp::from_secs;
-        let books =
+        let manifest =
             StoreManifest { epoch: 7, records: 3, ..StoreManifest::new([9; 16], moment(5), moment(6)) };
-        let bytes = books.to_bytes();
-        assert_eq!(StoreManifest::read(&bytes), Some(books));
+        let bytes = manifest.to_bytes();
+        assert_eq!(StoreManifest::read(&bytes), Some(manifest));
         let mut first = bytes[..bytes.len() - 12].to_vec();
         first[0] = 1;
         let crc = crc32fast::hash(&first);
         first.extend_from_slice(&crc.to_le_bytes());
-        assert_eq!(StoreManifest::read(&first), Some(StoreManifest { epoch: 0, ..books }));
+        assert_eq!(StoreManifest::read(&first), Some(StoreManifest { epoch: 0, ..manifest }));
         first[3] ^= 1;
         assert_eq!(StoreManifest::read(&first), None);
     }

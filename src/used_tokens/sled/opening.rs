@@ -1,4 +1,4 @@
-//! With which parameters the store is opened, and why it can't be.
+//! The parameters with which the store is opened, and the errors of opening it.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub enum StoreOpenError {
     },
 }
 
-/// Returns what turns the cause of a failed action into an [`StoreOpenError`].
+/// Returns a function that converts the cause of a failed `action` to a [`StoreOpenError`].
 pub(super) fn failed<E: std::error::Error + Send + Sync + 'static>(
     action: &'static str,
 ) -> impl Fn(E) -> StoreOpenError {

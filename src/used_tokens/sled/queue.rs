@@ -1,4 +1,4 @@
-//! The queue of what waits to be made durable, and the end of it: closed, or poisoned after a failure.
+//! The queue of entries to be made durable, until it is closed, or poisoned by a failure.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use tracing::error;
 use crate::clock::Timestamp;
 use crate::used_tokens::{StoreError, UsedToken};
 
-/// An entry waiting for the committer.
+/// The entries that wait for the committer.
 pub(super) struct CommitQueue {
     state: Mutex<State>,
     filled: Condvar,

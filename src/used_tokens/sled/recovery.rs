@@ -2,7 +2,7 @@
 //!
 //! Everything is read and checked before anything is served: journal, database, witness, and whether they
 //! belong together. If in doubt, tokens are refused: readable records still count as used, damaged files are
-//! moved aside, and the fence rises to the next second, so that every token issued before is refused. Until
+//! moved aside, and the fence rises to the next second, so that every token issued earlier is refused. Until
 //! that is durable, the next start finds the same problem.
 
 use std::fs::{self, DirBuilder};
@@ -98,11 +98,11 @@ impl StoreLocation<'_> {
     fn create_store(&self, nothing_issued_before: Option<Timestamp>) -> Result<Opened, StoreOpenError> {
         let now = self.clock.now();
         let fence = nothing_issued_before.unwrap_or_else(|| next_second(now));
-        let mut books = StoreManifest::new(fresh_id()?, fence, now);
-        books.starts = 1;
-        let database = SledDatabase::create(&database_path(self.dir), books).map_err(unusable)?;
-        self.make_segments(&books.store, self.slots)?;
-        self.write_sentinel(&books)?;
+        let mut manifest = StoreManifest::new(fresh_id()?, fence, now);
+        manifest.starts = 1;
+        let database = SledDatabase::create(&database_path(self.dir), manifest).map_err(unusable)?;
+        self.make_segments(&manifest.store, self.slots)?;
+        self.write_sentinel(&manifest)?;
         info!(dir = %self.dir.display(), "created a new used-token store; links issued before {fence} are refused");
         Ok((database, Arc::new(JtiIndex::new()), self.slots, 0))
     }
@@ -130,16 +130,16 @@ impl StoreLocation<'_> {
         let slots = segment.slots;
         let of_first_format = found.segments.iter().any(|segment| segment.is_first_format);
         let FoundDatabase::Whole(database, index) = found.database else {
-            return Err(unusable(SledDatabaseError::Books));
+            return Err(unusable(SledDatabaseError::Manifest));
         };
         let settled = database.manifest().generation;
         let unsettled = journal.iter().filter(|slot| slot.generation > settled);
-        let tickets = settle(&database, &index, unsettled.filter_map(|slot| slot.used), |books| {
-            books.starts = books.starts.saturating_add(1);
-            books.generation = last;
-            books.mark = mark;
+        let tickets = settle(&database, &index, unsettled.filter_map(|slot| slot.used), |manifest| {
+            manifest.starts = manifest.starts.saturating_add(1);
+            manifest.generation = last;
+            manifest.mark = mark;
             if of_first_format {
-                books.base = last;
+                manifest.base = last;
             }
         })?;
         if of_first_format {
@@ -163,13 +163,13 @@ impl StoreLocation<'_> {
         doubts: &[String],
     ) -> Result<Opened, StoreOpenError> {
         let now = self.clock.now();
-        let known = found.manifest().map_or(Timestamp::EPOCH, |books| books.fence);
+        let known = found.manifest().map_or(Timestamp::EPOCH, |manifest| manifest.fence);
         let fence = known.max(next_second(now));
         error!(
             dir = %self.dir.display(),
             "the used-token store cannot be trusted ({}): links issued before {fence} are refused, so that none \
-             works twice; issue new links; damaged files are kept next to it with `.damaged-` in \
-             their names; check the disk, and never restore this folder from a backup",
+             works twice; issue new links; damaged files are kept in its folder with `.damaged-` \
+             in their names; check the disk, and never restore this folder from a backup",
             doubts.join("; ")
         );
         self.renew(found, journal, fence, mark.max(now))
@@ -203,20 +203,20 @@ impl StoreLocation<'_> {
         };
         let from_journal: Vec<UsedToken> =
             journal.iter().filter(unknown).filter_map(|slot| slot.used).collect();
-        let tickets = settle(&database, &index, salvage.into_iter().chain(from_journal), |books| {
-            books.starts = start;
-            books.generation = last;
-            books.base = last;
-            books.fence = fence;
-            books.mark = mark;
-            books.epoch = books.epoch.saturating_add(1);
+        let tickets = settle(&database, &index, salvage.into_iter().chain(from_journal), |manifest| {
+            manifest.starts = start;
+            manifest.generation = last;
+            manifest.base = last;
+            manifest.fence = fence;
+            manifest.mark = mark;
+            manifest.epoch = manifest.epoch.saturating_add(1);
         })?;
-        let books = database.manifest();
+        let manifest = database.manifest();
         for number in [0, 1] {
             self.move_aside(&segment_path(self.dir, number))?;
         }
-        self.make_segments(&books.store, self.slots)?;
-        self.write_sentinel(&books)?;
+        self.make_segments(&manifest.store, self.slots)?;
+        self.write_sentinel(&manifest)?;
         Ok((database, index, self.slots, tickets))
     }
 
@@ -233,8 +233,9 @@ impl StoreLocation<'_> {
         Ok(())
     }
 
-    fn write_sentinel(&self, books: &StoreManifest) -> Result<(), StoreOpenError> {
-        let witness = Sentinel { store: books.store, starts: books.starts, generation: books.generation };
+    fn write_sentinel(&self, manifest: &StoreManifest) -> Result<(), StoreOpenError> {
+        let witness =
+            Sentinel { store: manifest.store, starts: manifest.starts, generation: manifest.generation };
         witness.write(self.witness).map_err(failed("write its witness"))
     }
 

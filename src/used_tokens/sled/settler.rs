@@ -103,12 +103,12 @@ impl Settler {
         mark: Timestamp,
         records: Vec<SettlingRecord>,
     ) -> Result<(), Box<dyn std::error::Error>> {
-        let settled = self.database.settle(records, |books| {
-            books.generation = generation;
-            books.mark = books.mark.max(mark);
+        let settled = self.database.settle(records, |manifest| {
+            manifest.generation = generation;
+            manifest.mark = manifest.mark.max(mark);
         })?;
-        let books = self.database.manifest();
-        let witness = Sentinel { store: books.store, starts: books.starts, generation };
+        let manifest = self.database.manifest();
+        let witness = Sentinel { store: manifest.store, starts: manifest.starts, generation };
         witness.write(&self.witness)?;
         for (settling, block) in settled {
             self.index.shard(settling.used.jti).settle(settling.used.jti, settling.ticket, block);

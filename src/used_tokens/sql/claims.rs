@@ -1,4 +1,4 @@
-//! What is recorded of each token, one statement at a time.
+//! What is recorded about each token, one statement at a time.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -147,7 +147,7 @@ impl UsedTokens for SqlUsedTokens {
         let sql = format!("SELECT jti FROM used_tokens WHERE revoked = 1 AND jti IN ({})", places(1, jtis));
         let query = sqlx::query_scalar(AssertSqlSafe(sql));
         let query = jtis.iter().fold(query, |query, jti| query.bind(jti.to_string()));
-        let failed = backend("ask for revocations");
+        let failed = backend("query revocations");
         let rows: Vec<String> = query.fetch_all(&self.reader).await.map_err(&failed)?;
         let read = |row: String| row.parse().map_err(|e| failed(sqlx::Error::Decode(Box::new(e))));
         rows.into_iter().map(read).collect()
@@ -164,7 +164,7 @@ impl UsedTokens for SqlUsedTokens {
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(to_column(now));
         let query = jtis.iter().fold(query, |query, jti| query.bind(jti.to_string()));
-        query.execute(&self.writer).await.map_err(backend("note what is being sent"))?;
+        query.execute(&self.writer).await.map_err(backend("record what is being sent"))?;
         Ok(())
     }
 

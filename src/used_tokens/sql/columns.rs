@@ -1,4 +1,4 @@
-//! How records stand in columns.
+//! How records are stored in columns.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -68,7 +68,7 @@ pub(super) fn from_column(seconds: i64) -> Timestamp {
     Timestamp::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
-/// Returns what makes an error of the store of the database's.
+/// Returns a function that converts a database error of `action` to an error of the store.
 pub(super) fn backend(action: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |source| StoreError::Backend { action, source: source.into() }
 }

@@ -50,7 +50,7 @@ impl SqlUsedTokens {
     /// Reads fence, epoch and position from the database. Returns whether it is behind what this process
     /// knows, which means that it was restored.
     async fn refresh(&self) -> Result<bool, StoreError> {
-        let failed = backend("look at its standing");
+        let failed = backend("read its standing");
         let state =
             SqlStoreState::read(&mut *self.reader.acquire().await.map_err(&failed)?).await.map_err(failed)?;
         let known = (self.epoch.load(Ordering::Acquire), self.position.load(Ordering::Acquire));
@@ -81,7 +81,7 @@ impl SqlUsedTokens {
             let rise = "UPDATE used_tokens_state SET moment = moment + 1 \
                         WHERE name = 'position' AND moment >= $1";
             let rise = sqlx::query(rise).bind(self.position.load(Ordering::Acquire));
-            let risen = rise.execute(&self.writer).await.map_err(backend("move its position"));
+            let risen = rise.execute(&self.writer).await.map_err(backend("increase its position"));
             if !risen.as_ref().is_ok_and(|done| done.rows_affected() == 1) {
                 self.moved.store(true, Ordering::Release);
             }

@@ -1,4 +1,4 @@
-//! The state of a store as a whole, and its branches, as they stand in the database.
+//! The state of a store as a whole, and its branches, as stored in the database.
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Executor, Row};

@@ -1,4 +1,4 @@
-//! The store in its database: how it is opened, and what this process knows of it.
+//! The store in its database: how it is opened, and what this process knows about it.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};

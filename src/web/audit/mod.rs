@@ -155,7 +155,7 @@ pub(super) async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<
 pub async fn append(
     transaction: &mut Transaction<'static, Any>,
     actor: &Actor,
-    deed: AuditEvent,
+    event: AuditEvent,
     subject: &str,
     now: Timestamp,
 ) -> Result<(), QueryError> {
@@ -165,7 +165,7 @@ pub async fn append(
         at: now,
         actor: actor.id.clone(),
         who: actor.who.clone(),
-        action: deed.as_str().to_owned(),
+        action: event.as_str().to_owned(),
         subject: subject.to_owned(),
         address: actor.address.map(|address| address.to_string()).unwrap_or_default(),
         digest: String::new(),
@@ -179,7 +179,7 @@ pub async fn append(
     .bind(to_column(now))
     .bind(&actor.id)
     .bind(&actor.who)
-    .bind(deed.as_str())
+    .bind(event.as_str())
     .bind(subject)
     .bind(&line.address)
     .bind(&digest)
@@ -187,7 +187,7 @@ pub async fn append(
     .await?;
     // The log is stored elsewhere, so it can prove how the audit log once ended. If the commit fails, the
     // next line has the same number, and that one is valid.
-    tracing::info!(target: "oncelink::audit", number, digest, action = deed.as_str(), "audit line {number}");
+    tracing::info!(target: "oncelink::audit", number, digest, action = event.as_str(), "audit line {number}");
     Ok(())
 }
 

@@ -31,9 +31,11 @@ pub struct RecipientHistory {
     /// The recipient's email address; `None` if the link is for anyone who has it.
     pub email: Option<String>,
     /// How often the recipient's page was opened.
-    pub looks: u64,
+    #[serde(rename = "looks")]
+    pub views: u64,
     /// When it was last opened.
-    pub looked_at: Option<Timestamp>,
+    #[serde(rename = "looked_at")]
+    pub viewed_at: Option<Timestamp>,
     /// Uses that are reserved or used.
     pub taken: u64,
 }
@@ -121,7 +123,7 @@ impl DeliveryStore {
         .await?;
         let deliveries = sqlx::query(DELIVERIES).bind(&link).bind(SHOWN).fetch_all(self.db.reader()).await?;
         Ok(Some(LinkHistory {
-            recipients: recipients.iter().map(looked).collect::<Result<_, _>>()?,
+            recipients: recipients.iter().map(recipient).collect::<Result<_, _>>()?,
             deliveries: deliveries.iter().map(delivered).collect::<Result<_, _>>()?,
         }))
     }
@@ -157,11 +159,11 @@ impl DeliveryStore {
     }
 }
 
-fn looked(row: &AnyRow) -> Result<RecipientHistory, sqlx::Error> {
+fn recipient(row: &AnyRow) -> Result<RecipientHistory, sqlx::Error> {
     Ok(RecipientHistory {
         email: row.try_get("email")?,
-        looks: number(row, "looks")?,
-        looked_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
+        views: number(row, "looks")?,
+        viewed_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
         taken: number(row, "taken")?,
     })
 }

@@ -162,7 +162,7 @@ impl DeliveryStore {
             }
             before = Some(DeliverySnapshot {
                 started: row.try_get::<Option<i64>, _>("started_at")?.is_some(),
-                state: row.try_get::<String, _>("state")?.parse().unwrap_or(DeliveryState::Broken),
+                state: row.try_get::<String, _>("state")?.parse().unwrap_or(DeliveryState::Interrupted),
                 resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
             });
         }
@@ -171,7 +171,7 @@ impl DeliveryStore {
         if receipt.started_at.is_some() && !before.is_some_and(|before| before.started) {
             uses::mark_used(transaction, receipt.jti, now).await?;
         } else if receipt.started_at.is_none()
-            && receipt.state == DeliveryState::Over
+            && receipt.state == DeliveryState::Ended
             && has_ended(transaction, receipt, now.minus(self.rules.leeway * 2)).await?
         {
             // A token that is reported as over before it has expired is released by `advance_watermark`,

@@ -19,11 +19,11 @@ words! {
         /// The client resumed the download.
         Resumed = "resumed",
         /// Nothing is being sent, and the file is incomplete.
-        Broken = "broken",
+        Interrupted = "broken",
         /// The file was sent completely.
         Complete = "complete",
         /// The file is incomplete, and nothing more will be sent.
-        Over = "over",
+        Ended = "over",
     }
 }
 
@@ -61,10 +61,10 @@ pub fn transitions(before: Option<DeliverySnapshot>, now: DeliverySnapshot) -> V
     if before.map(|before| before.state) != Some(now.state) {
         match now.state {
             DeliveryState::Running => {}
-            DeliveryState::Broken if !now.started => {}
-            DeliveryState::Broken => steps.push(DeliveryEvent::Broken),
+            DeliveryState::Interrupted if !now.started => {}
+            DeliveryState::Interrupted => steps.push(DeliveryEvent::Interrupted),
             DeliveryState::Complete => steps.push(DeliveryEvent::Complete),
-            DeliveryState::Over => steps.push(DeliveryEvent::Over),
+            DeliveryState::Ended => steps.push(DeliveryEvent::Ended),
         }
     }
     steps
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_is_told_once_however_much_was_missed() {
+    fn every_step_is_recorded_once_however_much_was_missed() {
         let stood = |started, state, resumed| DeliverySnapshot { started, state, resumed };
         let (fresh, running) =
             (stood(false, DeliveryState::Running, 0), stood(true, DeliveryState::Running, 0));
@@ -184,17 +184,17 @@ mod tests {
         assert_eq!(transitions(None, running), [DeliveryEvent::Started]);
         assert_eq!(transitions(Some(fresh), running), [DeliveryEvent::Started]);
         assert_eq!(transitions(Some(running), running), []);
-        let broken = stood(true, DeliveryState::Broken, 0);
-        assert_eq!(transitions(Some(running), broken), [DeliveryEvent::Broken]);
+        let broken = stood(true, DeliveryState::Interrupted, 0);
+        assert_eq!(transitions(Some(running), broken), [DeliveryEvent::Interrupted]);
         let complete = stood(true, DeliveryState::Complete, 2);
         assert_eq!(transitions(Some(broken), complete), [DeliveryEvent::Resumed, DeliveryEvent::Complete]);
         assert_eq!(
             transitions(None, complete),
             [DeliveryEvent::Started, DeliveryEvent::Resumed, DeliveryEvent::Complete]
         );
-        assert_eq!(transitions(None, stood(false, DeliveryState::Over, 0)), [DeliveryEvent::Over]);
+        assert_eq!(transitions(None, stood(false, DeliveryState::Ended, 0)), [DeliveryEvent::Ended]);
         assert_eq!(
-            transitions(None, stood(false, DeliveryState::Broken, 0)),
+            transitions(None, stood(false, DeliveryState::Interrupted, 0)),
             [],
             "nothing left, nothing broke"
         );

@@ -23,29 +23,30 @@ impl DeliveryStore {
     pub(crate) async fn advance_watermark(&self, report: &Report, now: Timestamp) -> Result<(), QueryError> {
         let audience = audience_of(&report.node);
         // A report can't cover the future.
-        let told_until = report.told_until.min(now);
-        let (mut since, mut until) = (report.told_since, told_until);
+        let reported_until = report.reported_until.min(now);
+        let (mut since, mut until) = (report.reported_since, reported_until);
         let mut written = None;
         for node in self.nodes().await? {
             if node.name == report.node {
                 written = Some(node);
             } else if audience_of(&node.name) == audience && node.removed_at.is_none() {
                 // A node among them that is silent delays the release, because its deliveries are unknown.
-                since = since.max(node.told_since);
-                until = until.min(node.told_until);
+                since = since.max(node.reported_since);
+                until = until.min(node.reported_until);
             }
         }
         let of = NodeTokens { audience, unnamed: audience == self.rules.own_audience };
         // A node accepts tokens until the leeway after they expire, and its clock may be behind by as much
         // again.
-        let ended_by = |told_until: Timestamp| told_until.minus(self.rules.leeway * 2);
+        let ended_by = |reported_until: Timestamp| reported_until.minus(self.rules.leeway * 2);
         let stale = written.as_ref().is_none_or(|node| {
-            node.told_since != report.told_since || node.told_until.plus(AT_LEAST_EVERY) <= report.told_until
+            node.reported_since != report.reported_since
+                || node.reported_until.plus(AT_LEAST_EVERY) <= report.reported_until
         });
         // A watermark that a release depends on is written immediately, because the other nodes only know the
         // written one.
-        let said = written.map_or(Timestamp::EPOCH, |node| ended_by(node.told_until));
-        if stale || self.is_waited_for(of, report.told_since, said..ended_by(told_until)).await? {
+        let said = written.map_or(Timestamp::EPOCH, |node| ended_by(node.reported_until));
+        if stale || self.is_waited_for(of, report.reported_since, said..ended_by(reported_until)).await? {
             self.write(report, now).await?;
         }
         let before = ended_by(until);
@@ -113,8 +114,8 @@ impl DeliveryStore {
              told_until = excluded.told_until, seen_at = excluded.seen_at",
         )
         .bind(&report.node)
-        .bind(to_column(report.told_since))
-        .bind(to_column(report.told_until))
+        .bind(to_column(report.reported_since))
+        .bind(to_column(report.reported_until))
         .bind(to_column(now))
         .execute(self.db.writer())
         .await?;
@@ -133,8 +134,8 @@ impl DeliveryStore {
         let nodes = rows.iter().map(|row| {
             Ok(Node {
                 name: row.try_get("name")?,
-                told_since: from_column(row.try_get("told_since")?),
-                told_until: from_column(row.try_get("told_until")?),
+                reported_since: from_column(row.try_get("told_since")?),
+                reported_until: from_column(row.try_get("told_until")?),
                 seen_at: from_column(row.try_get("seen_at")?),
                 removed_at: row.try_get::<Option<i64>, _>("removed_at")?.map(from_column),
             })
@@ -149,9 +150,9 @@ pub struct Node {
     /// Its address, with a suffix if several processes share the address.
     pub name: String,
     /// When its record of redemptions begins.
-    pub told_since: Timestamp,
+    pub reported_since: Timestamp,
     /// Every redemption before this time has been reported.
-    pub told_until: Timestamp,
+    pub reported_until: Timestamp,
     /// When the last report that was written here arrived.
     pub seen_at: Timestamp,
     /// When it was removed; its reports are ignored since then.

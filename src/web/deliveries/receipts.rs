@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_kept_as_far_as_the_operator_wants() {
+    fn an_address_is_kept_as_configured() {
         let kept = |address: &str, keep| shortened(Some(address.parse().unwrap()), keep);
         assert_eq!(kept("192.0.2.77", ReceiptAddress::Full), "192.0.2.77");
         assert_eq!(kept("192.0.2.77", ReceiptAddress::Network), "192.0.2.0/24");

@@ -36,7 +36,7 @@ pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
     /// Identifies the form that was sent to `address` with this token and these fields. Returns `None` if its
-    /// token has no one-time id, because then it can't be told from others.
+    /// token has no one-time id, because then it can't be distinguished from others.
     pub(crate) fn new(address: &str, token: &str, fields: &[u8]) -> Option<IdempotencyKey> {
         token.contains('.').then(|| {
             let mut text = format!("{address}\n{token}\n").into_bytes();

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_kept_for_its_own_browser_and_for_a_while() {
+    fn a_form_is_kept_for_a_while_for_its_own_browser_only() {
         let forms = UnsentForms::default();
         let (one, other) = (Secret::presented("one"), Secret::presented("other"));
         let now = Timestamp::from_secs(1_000);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_has_a_bound_for_each_and_for_all() {
+    fn kept_forms_are_limited_per_browser_and_in_total() {
         let forms = UnsentForms::default();
         let (one, now) = (Secret::presented("one"), Timestamp::from_secs(1_000));
         let first = forms.keep(&one, form("1"), now).unwrap();

@@ -17,7 +17,7 @@ pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 /// The media type of a form with files.
 pub(crate) const FORM_WITH_FILES: &str = "multipart/form-data";
 
-/// The maximum size of an ordinary form; nearly all of ours are far smaller.
+/// The maximum size of an ordinary form; almost all of ours are much smaller.
 pub(crate) const MAX_FORM: usize = 64 * 1024;
 
 /// The maximum time for a form to arrive.

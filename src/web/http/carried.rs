@@ -22,7 +22,7 @@ pub struct CarriedRequests {
 }
 
 impl CarriedRequests {
-    /// Makes `max` slots. That is no fewer than there are connections, so that a request only ever waits for
+    /// Creates `max` slots: at least as many as there are connections, so that a request only waits for
     /// requests whose clients have gone.
     pub fn new(max: usize) -> CarriedRequests {
         let max = u32::try_from(max.max(1)).unwrap_or(u32::MAX).min(1 << 20);

@@ -34,8 +34,8 @@ pub fn client_address(state: &AppState, request: &HttpRequest) -> IpAddr {
     state.addresses.of(peer, request.headers())
 }
 
-/// Returns the client's own address, by which it may continue a download; `None` where that is not known. The
-/// clients of a proxy that we don't trust, or that does not say for whom it asks, all have one address.
+/// Returns the client's own address, by which it may continue a download; `None` where that is not known. All
+/// clients of a proxy that we don't trust, or that does not name its clients, have one address.
 pub fn own_address(request: &HttpRequest, state: &AppState) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let headers = request.headers();

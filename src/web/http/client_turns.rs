@@ -1,6 +1,6 @@
 //! Limits how many requests of one client are processed at once. A page with a thousand rows takes a megabyte
-//! or two while it is made, and a form may hash a password and wait for the database. A client that sends a
-//! thousand of them waits for itself, not the others for it.
+//! or two while it is made, and a form may hash a password and wait for the database. So a client that
+//! sends a thousand of them delays only itself.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client_address::neighbourhood;
 
-/// As many requests as a browser makes at once.
+/// The number of requests that a browser makes at once.
 const AT_ONCE: usize = 6;
 
 /// The maximum wait for a turn.
@@ -30,7 +30,7 @@ pub struct ClientTurn {
 }
 
 impl ClientSlots {
-    /// Waits for the turn of the client at `address`; `None` when it does not come in time.
+    /// Waits for the turn of the client at `address`; `None` if it does not come in time.
     pub(crate) async fn take(&self, address: IpAddr) -> Option<ClientTurn> {
         let address = neighbourhood(address);
         let mut turn = ClientTurn { turns: self.clone(), address, permit: None };
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn one_client_waits_for_itself_and_for_nobody_else() {
+    async fn one_client_delays_only_itself() {
         let turns = ClientSlots::default();
         let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
         let mut taken = Vec::new();

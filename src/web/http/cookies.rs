@@ -11,7 +11,7 @@ use crate::web::http::flash::FlashMessage;
 /// The length of 32 bytes in base64url.
 const SECRET_LENGTH: usize = 43;
 
-/// Reads and makes cookies. Over https, their names have the prefix `__Host-`, so that browsers refuse them
+/// Reads and creates cookies. Over https, their names have the prefix `__Host-`, so that browsers refuse them
 /// from any other host and from http.
 #[derive(Clone, Debug)]
 pub struct Cookies {
@@ -49,7 +49,7 @@ impl Cookies {
 
     /// Returns the flash message to show.
     pub fn flash(&self, headers: &HeaderMap) -> Option<FlashMessage> {
-        FlashMessage::parse(self.value(headers, "note")?)
+        self.value(headers, "note")?.parse().ok()
     }
 
     /// Returns the cookie with the session's id. It is removed when the browser closes, unless it is to be
@@ -78,7 +78,7 @@ impl Cookies {
 
     /// Returns the cookie with a flash message for the next page.
     pub fn set_flash(&self, message: FlashMessage) -> Cookie<'static> {
-        let mut cookie = self.cookie("note", message.word().to_owned());
+        let mut cookie = self.cookie("note", message.as_str().to_owned());
         cookie.set_max_age(Duration::seconds(60));
         cookie
     }

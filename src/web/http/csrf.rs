@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_page_is_told_apart() {
+    fn a_foreign_page_is_recognized() {
         let same = |lines: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in lines {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_of_the_app_is_told_from_a_foreign_page() {
+    fn another_name_of_the_app_is_distinguished_from_a_foreign_page() {
         let of = |lines: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in lines {

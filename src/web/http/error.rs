@@ -37,7 +37,7 @@ pub enum WebError {
     /// Nobody is logged in.
     #[error("nobody is logged in")]
     NotSignedIn,
-    /// There is nothing at this address, or this person may not know of it.
+    /// There is nothing at this address, or this person may not know that there is.
     #[error("there is nothing here")]
     NotFound,
     /// The form does not come from a page of ours that is still valid.
@@ -46,26 +46,26 @@ pub enum WebError {
     /// The browser does not return our cookies.
     #[error("the browser keeps no cookies")]
     NoCookies,
-    /// The form was sent to another address than the app's own, which is this one.
+    /// The form was sent to another address than the app's own, which is in the field.
     #[error("the form was sent to another address than {0}")]
     OtherAddress(String),
     /// The request can't be understood.
-    #[error("the request makes no sense: {0}")]
+    #[error("the request is not valid: {0}")]
     Invalid(&'static str),
     /// The body is larger than any form of ours.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
     /// The body did not arrive in time.
-    #[error("the body came too slowly")]
+    #[error("the body did not arrive in time")]
     Slow,
     /// The body is not a form.
-    #[error("the body is no form")]
+    #[error("the body is not a form")]
     NoForm,
     /// There were too many attempts.
     #[error("too many attempts; the next in {} s", .0.as_secs())]
     TooEarly(Duration),
     /// The action link has expired, or what it was for has changed.
-    #[error("the action link does not hold any more")]
+    #[error("the action link is no longer valid")]
     LinkOver,
     /// Something in a share can't be read or changed.
     #[error(transparent)]
@@ -88,8 +88,8 @@ pub enum WebError {
     /// A download service's report has no node key.
     #[error("there is no node key")]
     NodeKeyMissing,
-    /// The node key of a report is not one of ours, or another node's.
-    #[error("the node key does not fit")]
+    /// The node key of a report is unknown, or belongs to another node.
+    #[error("the node key is wrong")]
     NodeKeyUnknown,
     /// No download service can get a token now.
     #[error("no download service can accept new downloads")]
@@ -98,7 +98,7 @@ pub enum WebError {
     #[error("a backend is unavailable")]
     Unavailable(#[source] Cause),
     /// An internal error.
-    #[error("a fault of ours")]
+    #[error("internal error")]
     Internal(#[source] Cause),
 }
 
@@ -165,7 +165,7 @@ impl ResponseError for WebError {
         }
     }
 
-    /// Returns only the status; [`crate::web::http::problem::edge`] writes the rest as the reader prefers it.
+    /// Returns only the status; [`crate::web::http::problem::edge`] adds the rest as the client prefers it.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }

@@ -159,8 +159,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for StrangerForm<T> {
 }
 
 /// A form to an address that alone gives access, sent from a page of ours or by a program. It relies on no
-/// cookie, so a foreign page could do no more than its author can. Browsers must still send it from a page of
-/// ours.
+/// cookie, so a foreign page could do no more than the page's author can. Browsers must still send it from a
+/// page of ours.
 pub struct OpenForm<T> {
     /// The form's fields; an empty body has none.
     pub fields: T,
@@ -283,5 +283,5 @@ fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, WebError> {
     let fields = Query::<T>::from_query(text);
     fields
         .map(Query::into_inner)
-        .map_err(|_| WebError::Invalid("the form lacks a field, or has one twice or too many"))
+        .map_err(|_| WebError::Invalid("the form has a missing, repeated or unexpected field"))
 }

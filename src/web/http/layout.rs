@@ -158,10 +158,10 @@ pub fn mail_trouble(stuck: StuckMail) -> String {
     let mails = |count: u64| human::counted(count, "email");
     match stuck {
         StuckMail { is_server_down: true, waiting: 0, .. } => {
-            "The mail server isn’t taking email.".to_owned()
+            "The mail server isn’t accepting email.".to_owned()
         }
         StuckMail { is_server_down: true, waiting, .. } => {
-            format!("The mail server isn’t taking email. {} can’t be sent.", mails(waiting))
+            format!("The mail server isn’t accepting email. {} can’t be sent.", mails(waiting))
         }
         StuckMail { waiting: 0, given_up, .. } => format!("{} could not be sent.", mails(given_up)),
         StuckMail { waiting, .. } => format!("{} can’t be sent at the moment.", mails(waiting)),
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_is_allowed_to_speak_to_this_origin_only() {
+    fn a_script_may_send_requests_to_this_origin_only() {
         let policy = with_script(&content_security_policy(&["https://dl.example"]));
         assert!(policy.contains("script-src 'self'; connect-src 'self'; default-src 'none'"), "{policy}");
         assert!(policy.ends_with("form-action 'self' https://dl.example"), "{policy}");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_lets_forms_lead_to_the_download_service() {
+    fn the_policy_lets_forms_redirect_to_the_download_service() {
         let policy = content_security_policy(&["https://dl.example"]);
         assert!(policy.ends_with("form-action 'self' https://dl.example"), "{policy}");
         assert!(!policy.contains("unsafe"));

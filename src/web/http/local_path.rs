@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 /// The characters that are not allowed in a `Location` header.
 const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}');
 
-/// The maximum length; our own pages make no longer paths.
+/// The maximum length; no path of our own pages is longer.
 const MAX_BYTES: usize = 4096;
 
 /// A path of this app with its query, safe for a `Location` header.
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_path_of_this_app_is_one() {
+    fn only_a_path_of_this_app_is_accepted() {
         for (text, expected) in [
             ("/", "/"),
             ("/files/books?sort=size&q=a b", "/files/books?sort=size&q=a%20b"),

@@ -19,10 +19,10 @@ use crate::web::shares::error::StorageError;
 
 /// The turn did not come in time.
 #[derive(Debug, thiserror::Error)]
-#[error("too much is asked for at once")]
+#[error("too many requests at once")]
 struct Busy;
 
-/// Has a request that only reads wait for its client's turn.
+/// Makes a request that only reads wait for its client's turn.
 ///
 /// # Errors
 /// When the turn does not come in time, besides those of the handler.
@@ -41,7 +41,7 @@ pub async fn pages_in_turn(
 /// Runs a request that may change something in a task of its own, to its end.
 ///
 /// # Errors
-/// Those of the handler; [`StorageError::Interrupted`] when it could not end.
+/// Those of the handler; [`StorageError::Interrupted`] when the handler could not finish.
 pub async fn carry<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,

@@ -23,7 +23,7 @@ pub enum PressError {
     UnknownFile,
 }
 
-/// Where on the page an error stands.
+/// Where on the page an error is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PressField {
     Password,
@@ -63,7 +63,7 @@ impl PressError {
             PressError::WrongCode => "That code is wrong or has been replaced by a newer one.",
             PressError::ExpiredCode => "That code is no longer valid. Request a new one.",
             PressError::NoFile => "Choose which file to download.",
-            PressError::UnknownFile => "This link has no such file. Choose one of those below.",
+            PressError::UnknownFile => "This link does not have that file. Choose one of those below.",
         }
     }
 

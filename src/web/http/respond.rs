@@ -91,21 +91,21 @@ pub(crate) fn redirect_with_flash(
 
 /// Redirects the sender of a form that was sent before to where it led then.
 pub(crate) fn redirect_again(app: &AppState, before: &EarlierResult) -> Result<HttpResponse, WebError> {
-    match before.note.as_deref().and_then(FlashMessage::parse) {
-        Some(message) => redirect_with_flash(app, &before.location, message),
-        None => Ok(see_other(&before.location)),
+    match before.note.as_deref().map(str::parse::<FlashMessage>) {
+        Some(Ok(message)) => redirect_with_flash(app, &before.location, message),
+        _ => Ok(see_other(&before.location)),
     }
 }
 
-/// Redirects to the download service, which is not told the page that the browser comes from.
+/// Redirects to the download service, without revealing the page that the browser comes from.
 pub(crate) fn redirect_to_download(address: &str) -> HttpResponse {
     let mut answer = see_other(address);
     answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }
 
-/// Responds with a page whose form a person sends who need not be logged in, and gives the browser the secret
-/// behind the form. The page's address may contain a link, so no other site is told it.
+/// Responds with a page whose form can be sent without a login, and gives the browser the secret behind the
+/// form. The page's address may contain a link, so it is not revealed to other sites.
 pub(crate) fn with_form<P: Template>(
     request: &HttpRequest,
     cookies: &Cookies,

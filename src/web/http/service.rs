@@ -63,8 +63,8 @@ pub(crate) async fn readyz(app: AppData) -> HttpResponse {
 
 async fn readiness(app: &AppData) -> Result<String, String> {
     let unanswered = |cause: String| {
-        tracing::error!(cause, "the account database does not answer");
-        "the account database does not answer".to_owned()
+        tracing::error!(cause, "the account database does not respond");
+        "the account database does not respond".to_owned()
     };
     app.health.verdict()?;
     let services = &app.services;
@@ -81,8 +81,10 @@ async fn readiness(app: &AppData) -> Result<String, String> {
     for trouble in troubles {
         text += &format!("but {trouble}\n");
     }
-    if waiting > 0 {
-        text += &format!("but {waiting} revocations wait to be delivered\n");
+    match waiting {
+        ..=0 => {}
+        1 => text += "but 1 revocation is waiting to be delivered\n",
+        count => text += &format!("but {count} revocations are waiting to be delivered\n"),
     }
     Ok(text)
 }

@@ -14,13 +14,13 @@ pub struct SessionRow {
     pub device: String,
     /// The address from which it was last used.
     pub address: String,
-    /// When the login was.
+    /// When the user logged in.
     pub created: Timestamp,
     /// When it was last used.
     pub last_seen: Timestamp,
     /// Whether the device is remembered.
     pub remembered: bool,
-    /// Whether it is the session that looks at the page.
+    /// Whether it is the session in which the page is viewed.
     pub own: bool,
 }
 
@@ -48,7 +48,7 @@ impl SessionRow {
     }
 }
 
-/// Returns the row of a session; `own` is the digest of the session that looks at the page.
+/// Returns the row of a session; `own` is the digest of the session in which the page is viewed.
 pub(crate) fn session_row(listed: ListedSession, own: Option<&str>) -> SessionRow {
     SessionRow {
         own: own == Some(listed.digest.as_str()),

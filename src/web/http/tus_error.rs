@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 
 use crate::web::shares::error::StorageError;
 
-/// The version of the protocol that we speak.
+/// The version of the protocol that we support.
 pub(crate) const VERSION: &str = "1.0.0";
 
 /// The media type of the bytes of an upload.
@@ -24,14 +24,14 @@ pub enum TusError {
     /// The request does not come from a page of ours.
     #[error("the request lacks the session's CSRF token")]
     Foreign,
-    /// The client speaks another version of the protocol.
-    #[error("the client speaks another version of tus")]
+    /// The client uses another version of the protocol.
+    #[error("the client uses another version of tus")]
     Version,
-    /// The method has no meaning here.
-    #[error("the method has no meaning here")]
+    /// The method is not supported here.
+    #[error("the method is not supported here")]
     Method,
     /// The body has another media type than [`BYTES`].
-    #[error("the body is not bytes of an upload")]
+    #[error("the body has the wrong media type for an upload")]
     BodyType,
     /// An upload that was joined from parts takes no bytes.
     #[error("the upload is joined from others")]
@@ -89,10 +89,12 @@ impl TusError {
                 "The request lacks the X-CSRF-Token of the session. Reload the page.".to_owned()
             }
             TusError::Version => format!("Send the header Tus-Resumable: {VERSION}."),
-            TusError::Method => "That does not work here.".to_owned(),
+            TusError::Method => "That is not supported here.".to_owned(),
             TusError::BodyType => format!("Send the bytes as {BYTES}."),
-            TusError::Joined => "An upload that was joined takes no more bytes.".to_owned(),
-            TusError::TooEarly(_) => "You have begun very many uploads. Go on a little later.".to_owned(),
+            TusError::Joined => "An upload that was joined from parts takes no more bytes.".to_owned(),
+            TusError::TooEarly(_) => {
+                "You have started too many uploads. Try again a little later.".to_owned()
+            }
             TusError::Header(what) => format!("{what}."),
         }
     }

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passes_can_stand_in_a_mail() {
+    fn an_address_that_passes_can_be_used_in_a_mail() {
         for (text, expected) in [
             ("ada@example.org", "ada@example.org"),
             ("Ada.Love+lace@Example.ORG", "Ada.Love+lace@example.org"),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_mail_can_have_is_refused() {
+    fn an_address_that_no_mail_can_have_is_refused() {
         let long_local = format!("{}@example.org", "a".repeat(65));
         let long_label = format!("a@{}.example", "b".repeat(64));
         for text in [

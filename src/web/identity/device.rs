@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usual_browsers_are_recognised() {
+    fn usual_browsers_are_recognized() {
         for (agent, words) in [
             ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
             (

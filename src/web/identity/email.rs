@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_pass_for_others_make_no_address() {
+    fn an_address_with_lookalike_letters_is_refused() {
         let parse = |text: &str| text.parse::<Email>().map(|email| email.as_str().to_owned());
         for pasted in ["\u{feff}bob@x.org\u{200b}", "\u{2060} bob@x.org \u{ad}", "\u{202a}bob@x.org\u{202c}"]
         {

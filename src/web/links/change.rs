@@ -58,7 +58,7 @@ impl Links {
         )
         .bind(&terms.title)
         .bind(&terms.note)
-        .bind(terms.uses.map(i64::from))
+        .bind(terms.uses_per_recipient.map(i64::from))
         .bind(terms.ends_at.map(to_column))
         .bind(keep)
         .bind(password.map(StoredPassword::as_str))
@@ -96,8 +96,8 @@ impl Links {
         if paused {
             self.issued.end_terms(&mut transaction, &link.id, now).await?;
         }
-        let deed = if paused { AuditEvent::LinkPaused } else { AuditEvent::LinkResumed };
-        self.finish(transaction, changed.rows_affected() > 0, link, actor, deed, now).await
+        let event = if paused { AuditEvent::LinkPaused } else { AuditEvent::LinkResumed };
+        self.finish(transaction, changed.rows_affected() > 0, link, actor, event, now).await
     }
 
     /// Revokes a link and its live tokens permanently. Returns false if the link was already revoked.
@@ -128,12 +128,12 @@ impl Links {
         changed: bool,
         link: &Link,
         actor: &Actor,
-        deed: AuditEvent,
+        event: AuditEvent,
         now: Timestamp,
     ) -> Result<bool, LinkError> {
         if changed {
             let subject = format!("{} (link {})", link.title, link.id);
-            audit::append(&mut transaction, actor, deed, &subject, now).await?;
+            audit::append(&mut transaction, actor, event, &subject, now).await?;
             self.db.commit(transaction).await?;
             self.issued.revocations.wake();
         }
@@ -143,7 +143,7 @@ impl Links {
 
 /// The limits of a link before a change.
 struct Limits {
-    uses: Option<i64>,
+    uses_per_recipient: Option<i64>,
     ends_at: Option<i64>,
     mailed_code: bool,
 }
@@ -151,7 +151,7 @@ struct Limits {
 impl Limits {
     fn read(row: &AnyRow) -> Result<Limits, sqlx::Error> {
         Ok(Limits {
-            uses: row.try_get("uses")?,
+            uses_per_recipient: row.try_get("uses")?,
             ends_at: row.try_get("ends_at")?,
             mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
         })
@@ -166,7 +166,7 @@ fn is_stricter(before: &Limits, terms: &LinkTerms) -> bool {
         (None, Some(_)) => true,
         (Some(before), Some(now)) => now < before,
     };
-    less(before.uses, terms.uses.map(i64::from))
+    less(before.uses_per_recipient, terms.uses_per_recipient.map(i64::from))
         || less(before.ends_at, terms.ends_at.map(to_column))
         || (terms.mailed_code && !before.mailed_code)
 }

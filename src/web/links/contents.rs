@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_names_one_file_and_never_leads_out() {
+    fn a_key_identifies_one_file_and_never_leads_out() {
         let files: Vec<FilePath> = vec!["/books/a.txt".parse().unwrap(), "/books/more".parse().unwrap()];
         let found = |key: &str| find(&files, key).map(|(_, path)| path.to_string());
         assert_eq!(found("0").as_deref(), Some("/books/a.txt"));

@@ -96,7 +96,7 @@ impl Links {
         .bind(owner.id.as_str())
         .bind(&terms.title)
         .bind(&terms.note)
-        .bind(terms.uses.map(i64::from))
+        .bind(terms.uses_per_recipient.map(i64::from))
         .bind(terms.ends_at.map(to_column))
         .bind(password.map(StoredPassword::as_str))
         .bind(i64::from(terms.mailed_code))
@@ -159,7 +159,7 @@ fn about(id: &LinkId, title: &str, files: &[FilePath], recipients: usize) -> Str
         count => format!(" and {} more", count - 1),
     };
     let whom = match recipients {
-        0 => "whoever has it".to_owned(),
+        0 => "anyone who has it".to_owned(),
         count => format!("{count} named"),
     };
     format!("{title} (link {id}) on {first}{more}, for {whom}")

@@ -26,7 +26,7 @@ pub struct ListedLink {
     /// Uses of all recipients, reserved or used.
     pub taken: u32,
     /// How often the recipients' pages were opened, in total.
-    pub looks: u32,
+    pub views: u32,
 }
 
 /// Number of links on one page of the list.
@@ -136,7 +136,7 @@ impl Links {
                 recipients: count(row, "recipients")?,
                 named: count(row, "named")? > 0,
                 taken: count(row, "taken")?,
-                looks: count(row, "looks")?,
+                views: count(row, "looks")?,
             })
         };
         let links = rows.iter().take(PER_PAGE as usize).map(listed).collect::<Result<_, _>>()?;
@@ -214,7 +214,7 @@ impl Links {
     }
 
     /// Counts a view of a recipient's page.
-    pub fn looked_at(&self, recipient: &Recipient, now: Timestamp) {
+    pub fn count_view(&self, recipient: &Recipient, now: Timestamp) {
         self.views.count(&recipient.id, now);
     }
 }
@@ -231,7 +231,9 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
         owner: AccountId::from_store(&row.try_get::<String, _>("account")?),
         title: row.try_get("title")?,
         note: row.try_get("note")?,
-        uses: row.try_get::<Option<i64>, _>("uses")?.map(|uses| u32::try_from(uses).unwrap_or(0)),
+        uses_per_recipient: row
+            .try_get::<Option<i64>, _>("uses")?
+            .map(|uses| u32::try_from(uses).unwrap_or(0)),
         ends_at: row.try_get::<Option<i64>, _>("ends_at")?.map(from_column),
         password: row.try_get::<Option<String>, _>("password")?.map(StoredPassword::from_store),
         mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
@@ -252,8 +254,8 @@ fn recipient_of(row: &AnyRow) -> Result<Recipient, sqlx::Error> {
         email: row.try_get::<Option<String>, _>("email")?.map(Email::from_store),
         taken: count(row, "taken")?,
         reserved: count(row, "reserved")?,
-        looks: count(row, "looks")?,
-        looked_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
+        views: count(row, "looks")?,
+        viewed_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
     })
 }
 

@@ -42,7 +42,7 @@ pub struct Link {
     /// The owner's message to the recipients.
     pub note: String,
     /// How many times each recipient may download; `None` for no limit.
-    pub uses: Option<u32>,
+    pub uses_per_recipient: Option<u32>,
     /// When it expires; `None` for never.
     pub ends_at: Option<Timestamp>,
     /// The password that recipients must enter.
@@ -80,15 +80,15 @@ pub struct Recipient {
     /// How many of them are only reserved: no byte is known to have been sent for them.
     pub reserved: u32,
     /// How often the recipient's page was opened.
-    pub looks: u32,
+    pub views: u32,
     /// When it was last opened.
-    pub looked_at: Option<Timestamp>,
+    pub viewed_at: Option<Timestamp>,
 }
 
 impl Recipient {
-    /// Returns how many of `uses` are left; `None` for no limit.
-    pub fn left(&self, uses: Option<u32>) -> Option<u32> {
-        uses.map(|uses| uses.saturating_sub(self.taken))
+    /// Returns how many of `uses_per_recipient` are left; `None` for no limit.
+    pub fn left(&self, uses_per_recipient: Option<u32>) -> Option<u32> {
+        uses_per_recipient.map(|uses| uses.saturating_sub(self.taken))
     }
 }
 
@@ -177,14 +177,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_stands_as_its_owner_and_the_clock_say() {
+    fn the_status_of_a_link_depends_on_its_owner_and_the_clock() {
         let now = Timestamp::from_secs(1_800_000_000);
         let link = Link {
             id: LinkId::from_store(""),
             owner: AccountId::from_store("owner"),
             title: String::new(),
             note: String::new(),
-            uses: Some(2),
+            uses_per_recipient: Some(2),
             ends_at: Some(now),
             password: None,
             mailed_code: false,

@@ -70,7 +70,7 @@ impl Drop for LongPoll {
 }
 
 /// Whether news may arrive that changes the result of a program's request: a running download may turn out
-/// to be interrupted. If no use is left, a token that was just given out may also turn out to be redeemed.
+/// to be interrupted. If no use is left, a token that was just issued may also turn out to be redeemed.
 pub fn may_change(begun: &[BegunDownload], none_left: bool, rules: &LeaseRules, now: Timestamp) -> bool {
     let mut runs = false;
     for one in begun {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_has_its_share_of_turns_and_gives_each_back() {
+    fn a_client_has_its_share_of_places_and_returns_each() {
         let patience = LongPolls::default();
         let address = |last| IpAddr::from([192, 0, 2, last]);
         let turns: Vec<_> = (0..8).map_while(|_| patience.begin(address(1))).collect();

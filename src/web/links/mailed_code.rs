@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_the_same_however_its_digits_are_set_apart() {
+    fn a_code_is_the_same_however_its_digits_are_separated() {
         for typed in [
             "12345678",
             " 1234 5678 ",

@@ -110,7 +110,7 @@ impl Links {
     ) -> bool {
         link.status(now) == LinkStatus::Open
             && recipient.email.is_some()
-            && recipient.left(link.uses) != Some(0)
+            && recipient.left(link.uses_per_recipient) != Some(0)
             && mailing.is_worth_repeating(now)
     }
 
@@ -213,14 +213,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_answer_is_quoted() {
+    fn only_the_servers_reply_is_quoted() {
         let of = |problem| answer_in(problem);
         assert_eq!(
             of("mail.example:25, recipient: 550 5.1.1 no, really: none"),
             Some("550 5.1.1 no, really: none")
         );
         assert_eq!(of("[::1]:25, content: 552 full"), Some("552 full"));
-        assert_eq!(of("mail.example:25, content: no answer within 10 minutes"), None);
-        assert_eq!(of("the letter could not be written"), None);
+        assert_eq!(of("mail.example:25, content: no reply within 600 s"), None);
+        assert_eq!(of("the email could not be composed"), None);
     }
 }

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_and_its_zone_name_a_moment() {
+    fn a_field_and_its_zone_are_converted_to_a_time() {
         let at = |text, minutes| parse(text, minutes).map(Timestamp::secs);
         assert_eq!(at("2027-01-15T08:00", ""), Some(1_800_000_000));
         assert_eq!(at(" 2027-01-15T09:30:00 ", "90"), Some(1_800_000_000));

@@ -90,7 +90,7 @@ impl Links {
         Ok(LinkOffers {
             begun,
             uses: self.open_uses(recipient, visitor).await?,
-            has_left: recipient.left(link.uses) != Some(0),
+            has_left: recipient.left(link.uses_per_recipient) != Some(0),
             is_program: visitor.is_program(),
             rules: self.lease,
             ended: link.ends_at.is_some_and(|end| now >= end),
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_percentage_is_never_whole_and_says_nothing_of_a_small_file() {
+    fn a_percentage_is_never_100_and_not_shown_for_a_small_file() {
         assert_eq!(SentBytes { bytes: 3, size: 4 }.percent(), None);
         assert_eq!(SentBytes { bytes: 65_535, size: 65_536 }.percent(), Some(99));
         assert_eq!(SentBytes { bytes: 100_000, size: 100_000 }.percent(), Some(99));

@@ -129,8 +129,10 @@ impl BegunDownload {
         match told.state {
             _ if !self.live || kept_too_long || rules.resume == Resume::Off => DownloadProgress::Over,
             DeliveryState::Running => DownloadProgress::Running,
-            DeliveryState::Broken if !idle_too_long => DownloadProgress::Interrupted,
-            DeliveryState::Broken | DeliveryState::Over | DeliveryState::Complete => DownloadProgress::Over,
+            DeliveryState::Interrupted if !idle_too_long => DownloadProgress::Interrupted,
+            DeliveryState::Interrupted | DeliveryState::Ended | DeliveryState::Complete => {
+                DownloadProgress::Over
+            }
         }
     }
 
@@ -263,8 +265,8 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_come_as_far_as_was_told_and_its_lease_allows() {
-        use DeliveryState::{Broken, Complete, Over, Running};
+    fn progress_depends_on_the_last_report_and_the_lease() {
+        use DeliveryState::{Complete, Ended, Interrupted, Running};
         let progress = |told| token(told).progress(&rules(), at(0));
         assert_eq!(progress(None), DownloadProgress::Unredeemed);
         assert_eq!(token(None).progress(&rules(), at(110)), DownloadProgress::Over, "its end has passed");
@@ -276,23 +278,23 @@ mod tests {
             DownloadProgress::Over,
             "24 h after the redemption"
         );
-        assert_eq!(progress(Some((Broken, -60, -1))), DownloadProgress::Interrupted);
-        assert_eq!(progress(Some((Broken, -3_700, -3_599))), DownloadProgress::Interrupted);
+        assert_eq!(progress(Some((Interrupted, -60, -1))), DownloadProgress::Interrupted);
+        assert_eq!(progress(Some((Interrupted, -3_700, -3_599))), DownloadProgress::Interrupted);
         assert_eq!(
-            progress(Some((Broken, -3_700, -3_600))),
+            progress(Some((Interrupted, -3_700, -3_600))),
             DownloadProgress::Over,
             "1 h after the last byte"
         );
-        assert_eq!(progress(Some((Over, -60, -1))), DownloadProgress::Over);
+        assert_eq!(progress(Some((Ended, -60, -1))), DownloadProgress::Over);
         assert_eq!(progress(Some((Complete, -90_000, -90_000))), DownloadProgress::Whole, "for good");
-        let revoked = BegunDownload { live: false, ..token(Some((Broken, -60, -1))) };
+        let revoked = BegunDownload { live: false, ..token(Some((Interrupted, -60, -1))) };
         assert_eq!(revoked.progress(&rules(), at(0)), DownloadProgress::Over);
         let off = LeaseRules { resume: Resume::Off, ..rules() };
-        assert_eq!(token(Some((Broken, -60, -1))).progress(&off, at(0)), DownloadProgress::Over);
+        assert_eq!(token(Some((Interrupted, -60, -1))).progress(&off, at(0)), DownloadProgress::Over);
     }
 
     #[test]
-    fn a_mark_may_continue_what_runs_and_an_address_only_what_was_interrupted() {
+    fn a_mark_may_continue_a_running_download_and_an_address_only_an_interrupted_one() {
         let browser = Visitor { mark: Some("m".to_owned()), client: Some("c".to_owned()) };
         let program = Visitor { mark: None, client: Some("c".to_owned()) };
         for (progress, by_mark, by_address) in [

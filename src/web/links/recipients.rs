@@ -63,8 +63,10 @@ pub fn parse(list: &str) -> Result<Vec<Email>, Vec<String>> {
     }
     let more = bad.len().saturating_sub(NAMED);
     bad.truncate(NAMED);
-    if more > 0 {
-        bad.push(format!("{more} more entries aren’t valid."));
+    match more {
+        0 => {}
+        1 => bad.push("1 more entry isn’t valid.".to_owned()),
+        count => bad.push(format!("{count} more entries aren’t valid.")),
     }
     Err(bad)
 }
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_a_thousand_names_its_bad_rows_by_line() {
+    fn invalid_entries_of_a_long_list_are_reported_by_line() {
         let mut rows: Vec<String> = (1..=1_000).map(|n| format!("person{n}@example.org")).collect();
         assert_eq!(read(&rows.join("\r\n")).len(), 1_000);
         rows[6] = "nobody".to_owned();
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_as_mail_programs_write_them_reach_everybody() {
+    fn lists_as_mail_programs_write_them_are_parsed_completely() {
         for list in [
             "a@x.org, b@x.org; c@x.org",
             "Ann <a@x.org>, \"Lee, Bob\" <b@x.org>; c@x.org",
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_can_t_be_read_is_named() {
+    fn an_entry_that_can_t_be_parsed_is_reported() {
         for (list, named) in [
             ("Lee, Bob <b@x.org>", "“Lee”"),
             ("a@x.org, Ann", "“Ann”"),
@@ -284,7 +286,7 @@ mod tests {
     proptest! {
         /// Every recipient is found, in whatever form they are written and separated.
         #[test]
-        fn nobody_is_dropped(
+        fn no_recipient_is_dropped(
             people in prop::collection::vec((0_u8..6, 0_u8..5), 1..30),
         ) {
             let mut list = String::new();

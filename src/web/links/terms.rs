@@ -28,7 +28,7 @@ pub struct LinkForm {
     /// The note; may be empty.
     pub note: String,
     /// How many uses each recipient has; empty for no limit.
-    pub uses: String,
+    pub uses_per_recipient: String,
     /// Date and time of the expiry; empty for never.
     pub ends: String,
     /// The time zone of `ends`, in minutes ahead of UTC; empty for UTC.
@@ -51,7 +51,7 @@ pub struct LinkTerms {
     /// The note; may be empty.
     pub note: String,
     /// How many uses each recipient has; `None` for no limit.
-    pub uses: Option<u32>,
+    pub uses_per_recipient: Option<u32>,
     /// When the link expires; `None` for never.
     pub ends_at: Option<Timestamp>,
     /// The password.
@@ -74,7 +74,7 @@ pub struct LinkFormErrors {
     /// An error in the note.
     pub note: Option<String>,
     /// An error in the number of uses.
-    pub uses: Option<String>,
+    pub uses_per_recipient: Option<String>,
     /// An error in the expiry.
     pub ends: Option<String>,
     /// An error in the password.
@@ -114,12 +114,12 @@ impl LinkForm {
         // words.
         let lines: Vec<Cow<'_, str>> = note.split('\n').map(human::name).collect();
         let note = lines.join("\n");
-        let uses = match self.uses.trim() {
+        let uses_per_recipient = match self.uses_per_recipient.trim() {
             "" => None,
             uses => match uses.parse::<u32>() {
                 Ok(uses) if (1..=MAX_USES).contains(&uses) => Some(uses),
                 _ => {
-                    errors.uses = Some(
+                    errors.uses_per_recipient = Some(
                         "Enter a whole number from 1 to 1,000,000, or leave this empty for no limit."
                             .to_owned(),
                     );
@@ -167,7 +167,7 @@ impl LinkForm {
         Ok(LinkTerms {
             title: human::name(title).into_owned(),
             note,
-            uses,
+            uses_per_recipient,
             ends_at,
             password,
             mailed_code: self.mailed_code,
@@ -211,25 +211,28 @@ mod tests {
         let wrong = LinkForm {
             title: "two\nlines".to_owned(),
             note: "x".repeat(2_001),
-            uses: "0".to_owned(),
+            uses_per_recipient: "0".to_owned(),
             ends: "2027-01-15T08:00".to_owned(),
             password: "x".repeat(1 << 20),
             mailed_code: true,
             ..typed()
         };
         let errors = wrong.check(None, NOW).unwrap_err();
-        assert!(errors.title.is_some() && errors.note.is_some() && errors.uses.is_some());
+        assert!(errors.title.is_some() && errors.note.is_some() && errors.uses_per_recipient.is_some());
         assert!(errors.ends.as_ref().is_some_and(|ends| ends.contains("future")), "{errors:?}");
         assert!(errors.password.as_ref().is_some_and(|password| password.contains("256")), "{errors:?}");
         assert!(errors.mailed_code.is_some());
         for uses in ["-1", "1.5", "many", "1000001", "99999999999"] {
-            assert!(LinkForm { uses: uses.to_owned(), ..typed() }.check(None, NOW).is_err(), "{uses}");
+            assert!(
+                LinkForm { uses_per_recipient: uses.to_owned(), ..typed() }.check(None, NOW).is_err(),
+                "{uses}"
+            );
         }
         assert!(LinkForm { notify: "often".to_owned(), ..typed() }.check(None, NOW).is_err());
     }
 
     #[test]
-    fn what_turns_text_around_is_shown_as_what_it_is() {
+    fn characters_that_reverse_text_are_replaced() {
         let typed =
             LinkForm { title: "\u{202e}gpj.exe".to_owned(), note: "a\r\n\u{2067}b\tc".to_owned(), ..typed() };
         let terms = typed.check(None, NOW).unwrap();
@@ -239,10 +242,14 @@ mod tests {
     #[test]
     fn empty_fields_mean_no_limit() {
         let terms = typed().check(None, NOW).unwrap();
-        assert_eq!((terms.uses, terms.ends_at, terms.recipients.len()), (None, None, 0));
+        assert_eq!((terms.uses_per_recipient, terms.ends_at, terms.recipients.len()), (None, None, 0));
         assert!(terms.password.is_none());
-        let typed = LinkForm { uses: " 3 ".to_owned(), ends: "2027-01-15T08:01".to_owned(), ..typed() };
+        let typed =
+            LinkForm { uses_per_recipient: " 3 ".to_owned(), ends: "2027-01-15T08:01".to_owned(), ..typed() };
         let terms = typed.check(None, NOW).unwrap();
-        assert_eq!((terms.uses, terms.ends_at), (Some(3), Some(Timestamp::from_secs(NOW.secs() + 60))));
+        assert_eq!(
+            (terms.uses_per_recipient, terms.ends_at),
+            (Some(3), Some(Timestamp::from_secs(NOW.secs() + 60)))
+        );
     }
 }

@@ -119,7 +119,7 @@ impl Attempts {
         let now = self.clock.now();
         let addressed = self.compose.compose(mail, now).await.map_err(|error| {
             tracing::warn!(jti = %mail.jti, cause = crate::telemetry::chain(&error), "cannot compose the email");
-            (MailFault::Later, "the letter could not be written".to_owned())
+            (MailFault::Later, "the email could not be composed".to_owned())
         })?;
         let Some(AddressedLetter { to, letter, headers }) = addressed else { return Ok(None) };
         // Errors from here on are permanent: a later attempt would fail in the same way.

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_is_not_a_loss_and_another_mail_is_no_bounce() {
+    fn a_delay_is_not_a_failure_and_another_mail_is_not_a_bounce() {
         assert!(!parse(&BOUNCE.replace("Action: failed", "Action: delayed")).unwrap().is_final);
         assert_eq!(parse("Subject: out of office\n\nI am away."), None);
         assert_eq!(parse(""), None);

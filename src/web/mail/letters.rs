@@ -115,7 +115,7 @@ pub enum Letter {
         /// The link's address.
         address: String,
         /// How often it can be used; `None` for no limit.
-        uses: Option<u32>,
+        uses_per_recipient: Option<u32>,
         /// When it expires; `None` for never.
         until: Option<Timestamp>,
         /// Whether it requires a password, which the recipient must receive in another way.
@@ -221,7 +221,7 @@ impl Letter {
                 },
                 note: format!("Dear <b>@all,\nBcc: x@example.org\r\n-- \n{}", "long ".repeat(100)),
                 address: "https://files.example/activate/a.b.c".to_owned(),
-                uses: Some(3),
+                uses_per_recipient: Some(3),
                 until: Some(until),
                 asks_password: true,
                 asks_code: true,

@@ -27,13 +27,13 @@ pub enum MessageError {
     #[error(transparent)]
     Recipient(#[from] Undeliverable),
     /// The sender's address is not valid in a mail.
-    #[error("the address in `mail.from` or `mail.bounces` can't stand in a mail")]
+    #[error("the address in `mail.from` or `mail.bounces` can't be used in a mail")]
     Sender(#[source] Undeliverable),
     /// A header has an invalid name; a bug in this program.
-    #[error("a header can't stand in a mail")]
+    #[error("a header of the mail has an invalid name")]
     Header,
     /// The parts of the message don't fit together.
-    #[error("cannot put a mail together")]
+    #[error("cannot assemble the mail")]
     Parts(#[from] lettre::error::Error),
 }
 
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn domains_stand_in_ascii_in_headers_and_envelope() {
+    fn domains_are_in_ascii_in_headers_and_envelope() {
         let (message, text) = message("", "hello");
         assert!(text.is_ascii(), "{text}");
         assert!(text.contains("To: info@xn--bcher-kva.example\r\n"), "{text}");

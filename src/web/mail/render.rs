@@ -151,7 +151,17 @@ impl Letter {
                     ..words(name)
                 })
             }
-            Letter::Link { by, title, note, files, address, uses, until, asks_password, asks_code } => {
+            Letter::Link {
+                by,
+                title,
+                note,
+                files,
+                address,
+                uses_per_recipient,
+                until,
+                asks_password,
+                asks_code,
+            } => {
                 let note = note_lines(note);
                 let end = until.map(|until| human::end(now, until));
                 link::render(&Words {
@@ -162,7 +172,7 @@ impl Letter {
                     note,
                     files: listed(&files.names),
                     total: files.total.clone(),
-                    terms: terms(by, files.is_several, *uses, end, *asks_password, *asks_code),
+                    terms: terms(by, files.is_several, *uses_per_recipient, end, *asks_password, *asks_code),
                     ..words("")
                 })
             }
@@ -181,13 +191,13 @@ impl Letter {
 fn terms(
     by: &str,
     is_several: bool,
-    uses: Option<u32>,
+    uses_per_recipient: Option<u32>,
     end: Option<String>,
     password: bool,
     code: bool,
 ) -> Vec<String> {
     let what = if is_several { "each file" } else { "it" };
-    let often = match uses {
+    let often = match uses_per_recipient {
         Some(1) => format!("You can download {what} once."),
         Some(2) => format!("You can download {what} twice."),
         Some(uses) => format!("You can download {what} {} times.", human::grouped(u64::from(uses))),

@@ -65,7 +65,7 @@ pub(crate) struct MailEndpoint {
 
 /// A step of the dialogue failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{step}: {problem}")]
+#[error("{}: {problem}", step.as_str())]
 pub struct SmtpStepError {
     /// The step that failed.
     pub step: SmtpStep,
@@ -89,7 +89,7 @@ impl SmtpStepError {
                 // retrying for days must not.
                 (
                     MailFault::Refused,
-                    format!("the answer can't be read; perhaps the email was taken ({text})"),
+                    format!("the reply can't be read; the email may have been accepted ({text})"),
                 )
             }
             None => (fault_of_silence(step), text),
@@ -102,7 +102,7 @@ impl SmtpStepError {
     }
 
     fn silent(step: SmtpStep, limit: Duration) -> SmtpStepError {
-        let problem = format!("no answer within {} s", limit.as_secs());
+        let problem = format!("no reply within {} s", limit.as_secs());
         SmtpStepError::new(step, fault_of_silence(step), problem)
     }
 }

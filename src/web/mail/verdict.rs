@@ -1,40 +1,26 @@
 //! Classifies a mail server's reply by the step of the SMTP dialogue, the reply code and the enhanced status
 //! code (RFC 5321 section 4.2, RFC 3463). Knows nothing about connections.
 
-use std::fmt;
-
 use crate::words::words;
 
-/// A step of the SMTP dialogue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SmtpStep {
-    /// Resolving and connecting to the server, its greeting, and `EHLO`.
-    Connect,
-    /// Starting TLS.
-    Tls,
-    /// `AUTH`
-    LogIn,
-    /// `MAIL`
-    Sender,
-    /// `RCPT`
-    Recipient,
-    /// `DATA`, until the server's go-ahead.
-    Data,
-    /// The mail itself, until the server's final reply.
-    Content,
-}
-
-impl fmt::Display for SmtpStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SmtpStep::Connect => "connecting",
-            SmtpStep::Tls => "starting TLS",
-            SmtpStep::LogIn => "logging in",
-            SmtpStep::Sender => "sender",
-            SmtpStep::Recipient => "recipient",
-            SmtpStep::Data => "data",
-            SmtpStep::Content => "content",
-        })
+words! {
+    /// A step of the SMTP dialogue.
+    #[derive(PartialOrd, Ord)]
+    pub enum SmtpStep {
+        /// Resolving and connecting to the server, its greeting, and `EHLO`.
+        Connect = "connecting",
+        /// Starting TLS.
+        Tls = "starting TLS",
+        /// `AUTH`
+        LogIn = "logging in",
+        /// `MAIL`
+        Sender = "sender",
+        /// `RCPT`
+        Recipient = "recipient",
+        /// `DATA`, until the server's go-ahead.
+        Data = "data",
+        /// The mail itself, until the server's final reply.
+        Content = "content",
     }
 }
 
@@ -154,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_answer_at_each_step_has_its_verdict() {
+    fn each_reply_at_each_step_has_its_verdict() {
         use MailFault::{Later, Mailbox, Operator, Refused, Server};
         use SmtpStep::{Connect, Content, Data, LogIn, Recipient, Sender, Tls};
         for (step, code, text, expected) in [
@@ -192,7 +178,7 @@ mod tests {
             (Content, 530, "authentication required", Operator),
             (Content, 451, "4.7.1 come back later", Later),
         ] {
-            assert_eq!(judge(step, code, text), expected, "{step} {code} {text}");
+            assert_eq!(judge(step, code, text), expected, "{step:?} {code} {text}");
         }
     }
 

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_written_from_right_to_left_turns_nothing_around() {
+    fn a_right_to_left_name_does_not_reorder_the_text_around_it() {
         assert_eq!(line("שרה"), "\u{2068}שרה\u{2069}");
         assert_eq!(line("Ann\u{202e}\nBcc: x"), "Ann\u{fffd}\u{fffd}Bcc: x");
         assert_eq!(title_line(&"t".repeat(200)).chars().count(), TITLE_MAX);

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_found_whatever_a_mail_program_made_of_the_link() {
+    fn a_code_is_found_whatever_a_mail_program_added_to_the_link() {
         let code = "abcdefghijkmnpqrstuvwxyz23";
         for end in ["", "/", ".", ",", ")", ">", "%20", "\u{200b}"] {
             let end = if end == "%20" { " " } else { end };

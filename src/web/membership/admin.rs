@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
+use crate::human::counted;
 use crate::id::MailId;
 use crate::web::accounts::changes::AccountChanges;
 use crate::web::accounts::rows::{end_sessions, insert, other_administrators};
@@ -102,7 +103,7 @@ impl AccountAdmin {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<ChangeOutcome, SelfServiceError> {
-        let deed = if disabled { AuditEvent::Disabled } else { AuditEvent::Enabled };
+        let event = if disabled { AuditEvent::Disabled } else { AuditEvent::Enabled };
         let mut transaction = self.db.begin().await?;
         let Some(administers) = lock(&mut transaction, &account.id).await? else {
             return Ok(ChangeOutcome::Overtaken);
@@ -119,7 +120,7 @@ impl AccountAdmin {
         if disabled && administers && nobody_else_administers(&mut transaction, &account.id).await? {
             return Ok(ChangeOutcome::LastAdministrator);
         }
-        audit::append(&mut transaction, actor, deed, account.email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, event, account.email.as_str(), now).await?;
         self.account_changes.commit(transaction, &account.id).await?;
         self.issued.revocations.wake();
         Ok(ChangeOutcome::Done)
@@ -205,18 +206,19 @@ impl AccountAdmin {
         Ok(ChangeOutcome::Done)
     }
 
-    /// Records in the audit log what an operator did on the command line to the account with this address.
+    /// Records in the audit log what was done to this address.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
     pub async fn note(
         &self,
-        deed: AuditEvent,
         email: &Email,
+        actor: &Actor,
+        event: AuditEvent,
         now: Timestamp,
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
-        audit::append(&mut transaction, &Actor::operator(), deed, email.as_str(), now).await?;
+        audit::append(&mut transaction, actor, event, email.as_str(), now).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -255,27 +257,12 @@ impl AccountAdmin {
         let mut transaction = self.db.begin().await?;
         let tried = self.queue.retry_all(&mut transaction, state, now).await?;
         if tried > 0 {
-            let about = format!("{tried} mails ({})", state.as_str());
+            let about = format!("{} ({})", counted(tried, "mail"), state.as_str());
             audit::append(&mut transaction, actor, AuditEvent::MailRetried, &about, now).await?;
         }
         transaction.commit().await?;
         self.queue.wake();
         Ok(tried)
-    }
-
-    /// Records that an administrator is sending a test mail.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn note_mail_test(
-        &self,
-        to: &Email,
-        actor: &Actor,
-        now: Timestamp,
-    ) -> Result<(), SelfServiceError> {
-        let mut transaction = self.db.begin().await?;
-        audit::append(&mut transaction, actor, AuditEvent::MailTried, to.as_str(), now).await?;
-        Ok(transaction.commit().await?)
     }
 
     /// Deletes a mail from the queue, and returns whether it existed.

@@ -2,6 +2,7 @@
 
 pub mod action_codes;
 pub mod action_links;
+mod address_change;
 pub mod admin;
 pub mod notices;
 pub mod self_service;

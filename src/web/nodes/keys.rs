@@ -174,11 +174,11 @@ impl Nodes {
     async fn finish(
         &self,
         mut transaction: Transaction<'static, Any>,
-        deed: AuditEvent,
+        event: AuditEvent,
         name: &str,
         now: Timestamp,
     ) -> Result<(), NodeError> {
-        audit::append(&mut transaction, &Actor::operator(), deed, name, now).await?;
+        audit::append(&mut transaction, &Actor::operator(), event, name, now).await?;
         Ok(self.db.commit(transaction).await?)
     }
 }

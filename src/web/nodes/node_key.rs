@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::secret::{Digest, RandomError, Secret};
-use crate::web::tokens::private_file::{self, Unmade, Unreadable};
+use crate::web::tokens::private_file::{self, PrivateFileError};
 
 /// Minimum length of a key, in characters: 128 bits in base64url.
 const SHORTEST: usize = 22;
@@ -41,6 +41,16 @@ pub enum NodeKeyError {
     Random(#[from] RandomError),
 }
 
+impl From<PrivateFileError> for NodeKeyError {
+    fn from(error: PrivateFileError) -> NodeKeyError {
+        match error {
+            PrivateFileError::Io { action, path, source } => NodeKeyError::Io { action, path, source },
+            PrivateFileError::Exposed { path } => NodeKeyError::Exposed(path),
+            PrivateFileError::Random(error) => error.into(),
+        }
+    }
+}
+
 /// The digest of the node key, with which presented keys are compared.
 #[derive(Clone, Debug)]
 pub struct NodeKey(Digest);
@@ -55,10 +65,7 @@ impl NodeKey {
             return Ok(key);
         }
         let key = Secret::random::<32>()?;
-        private_file::make(path, format!("{}\n", key.reveal()).as_bytes()).map_err(|error| match error {
-            Unmade::Io(source) => NodeKeyError::Io { action: "create", path: path.to_owned(), source },
-            Unmade::Random(error) => error.into(),
-        })?;
+        private_file::make(path, format!("{}\n", key.reveal()).as_bytes())?;
         read(path)
     }
 
@@ -85,10 +92,7 @@ impl NodeKey {
 }
 
 fn read(path: &Path) -> Result<NodeKey, NodeKeyError> {
-    let text = private_file::read(path, LONGEST).map_err(|error| match error {
-        Unreadable::Io(source) => NodeKeyError::Io { action: "read", path: path.to_owned(), source },
-        Unreadable::Exposed => NodeKeyError::Exposed(path.to_owned()),
-    })?;
+    let text = private_file::read(path, LONGEST)?;
     let key = text.trim();
     if key.len() < SHORTEST || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(NodeKeyError::Damaged(path.to_owned()));

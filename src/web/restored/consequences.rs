@@ -5,6 +5,7 @@
 use sqlx::Row;
 
 use crate::clock::Timestamp;
+use crate::human::counted;
 use crate::id::LinkId;
 use crate::standing::Standing;
 use crate::web::audit::{self, Actor, AuditEvent};
@@ -52,7 +53,9 @@ impl RestoreDetector {
         .await?;
         let Ended { sessions, links, back_to } = ended;
         let subject = format!(
-            "as of {back_to}: {sessions} sessions ended, {links} links with limited downloads paused"
+            "as of {back_to}: {} ended, {} with limited downloads paused",
+            counted(sessions, "session"),
+            counted(links, "link"),
         );
         audit::append(&mut transaction, &Actor::system(), AuditEvent::DatabaseRestored, &subject, now)
             .await?;
@@ -121,7 +124,11 @@ pub async fn resume_all(db: &Database, actor: &Actor, now: Timestamp) -> Result<
     .await?
     .rows_affected();
     if resumed > 0 {
-        let subject = format!("{resumed} links that were paused because the database was restored");
+        let links = counted(resumed, "link");
+        let subject = format!(
+            "{links} that {} paused because the database was restored",
+            if resumed == 1 { "was" } else { "were" }
+        );
         audit::append(&mut transaction, actor, AuditEvent::LinkResumed, &subject, now).await?;
         db.commit(transaction).await?;
     }

@@ -75,11 +75,11 @@ impl IssuedTokens {
         IssuedTokens { db, beyond: leeway * 2 + lease_max, rights, revocations }
     }
 
-    /// Records a token that an account requested for itself, before it is given out. Returns false if the
+    /// Records a token that an account requested for itself, before it is issued. Returns false if the
     /// account may not have it now, even if an earlier check allowed it.
     ///
     /// # Errors
-    /// When the database fails; the token must not be given out then.
+    /// When the database fails; the token must not be issued then.
     pub async fn record(&self, token: &NewToken<'_>, now: Timestamp) -> Result<bool, QueryError> {
         let mut transaction = self.db.begin().await?;
         sqlx::query("UPDATE accounts SET last_download_at = $1 WHERE id = $2 AND disabled = 0")

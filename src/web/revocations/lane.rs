@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_told_at_once_and_then_once_an_hour() {
+    fn a_failure_is_logged_at_once_and_then_once_an_hour() {
         let lane = NodeLane::new(NodeSettings {
             name: "eu".to_owned(),
             public_url: "https://eu.example".to_owned(),

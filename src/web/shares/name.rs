@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_stands_before_the_ending_and_fits() {
+    fn a_number_is_inserted_before_the_extension_and_fits() {
         let numbered = |name: &str| FileName::typed(name).unwrap().numbered(2).0.to_string();
         assert_eq!(numbered("report.pdf"), "report (2).pdf");
         assert_eq!(numbered("folder"), "folder (2)");
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_look_alike_are_told() {
+    fn names_that_differ_only_in_case_or_composition_are_the_same() {
         assert_eq!(fold_name("RÉSUMÉ.txt"), fold_name("re\u{301}sume\u{301}.TXT"));
         assert_ne!(fold_name("a.txt"), fold_name("b.txt"));
     }

@@ -83,7 +83,7 @@ mod tests {
     use crate::web::throttle::limits::{address, at};
 
     #[test]
-    fn presses_are_bounded_per_address_and_per_link() {
+    fn presses_are_limited_per_address_and_per_link() {
         let throttle = Throttle::default();
         let press = |from: &str| throttle.press(&LinkId::from_store("link"), address(from), at(0)).is_ok();
         assert_eq!((0..40).filter(|_| press("192.0.2.1")).count(), 30);

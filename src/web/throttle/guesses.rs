@@ -88,7 +88,7 @@ mod tests {
     use crate::web::throttle::limits::{address, at};
 
     #[test]
-    fn waits_grow_and_have_an_end() {
+    fn waits_grow_up_to_a_maximum() {
         let throttle = Throttle::default();
         let mut now = at(0);
         let mut waits = Vec::new();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_forgotten() {
+    fn counters_without_effect_are_dropped() {
         let throttle = Throttle::default();
         for _ in 0..5 {
             throttle.attempt("ada", address("192.0.2.1"), at(0)).unwrap();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_many_neighbourhoods_has_a_limit_too() {
+    fn a_network_of_many_neighborhoods_has_a_limit_too() {
         let throttle = Throttle::default();
         let attempt = |net: u32, n: u32| {
             let from = address(&format!("2001:db8:7:{net:x}::1"));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_at_a_link_count_for_all_of_its_recipients_and_spare_those_who_know() {
+    fn guesses_at_a_link_count_for_all_its_recipients_except_those_who_knew_the_password() {
         let throttle = Throttle::default();
         let link = LinkId::from_store("link");
         let recipient = |n: u32| RecipientId::from_store(&format!("recipient{n}"));

@@ -97,7 +97,7 @@ mod tests {
     use crate::web::throttle::limits::{address, at};
 
     #[test]
-    fn a_mailbox_gets_a_few_mails_and_then_ever_fewer() {
+    fn a_mailbox_gets_a_few_mails_and_then_fewer_and_fewer() {
         let throttle = Throttle::default();
         let sent =
             (0..3_600_u64).filter(|second| throttle.mail(MailCause::SignUp, "ada", at(*second))).count();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_can_t_keep_the_owner_from_a_reset() {
+    fn strangers_can_t_prevent_the_owners_reset() {
         let throttle = Throttle::default();
         let home = address("198.51.100.7");
         let first = throttle.attempt("ada", home, at(0)).unwrap();

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_table_forgets_the_oldest_and_nothing_else() {
+    fn a_full_table_evicts_only_the_oldest() {
         let table = Table::<u32, Counter> { entries: DashMap::new(), most: 64 };
         let rule = BackoffRule { free: 100, longest: std::time::Duration::from_secs(60) };
         let at = |n: u32| Timestamp::from_secs(1_000_000 + u64::from(n));

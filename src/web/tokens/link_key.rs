@@ -2,7 +2,6 @@
 //! that all processes of the web app share it. The database contains neither the key nor anything derived
 //! from it, except digests.
 
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use crate::id::{Jti, RecipientId};
-use crate::secret::{RandomError, Secret};
-use crate::web::tokens::private_file::{self, Unmade, Unreadable};
+use crate::secret::Secret;
+use crate::web::tokens::private_file::{self, PrivateFileError};
 
 /// The file's name in the keys folder.
 const NAME: &str = "link-key";
@@ -31,23 +30,9 @@ pub const ACTION_CODE_ALPHABET: &str = "abcdefghijkmnpqrstuvwxyz23456789";
 /// The link key can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkKeyError {
-    /// Its file can't be read or created.
-    #[error("cannot {action} the link key {}; check that the keys folder is writable", path.display())]
-    Io {
-        /// The attempted action.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-    /// Others than the owner may read it.
-    #[error("{} is accessible to other users; run `chmod go-rwx` on it", path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-    },
+    /// Its file can't be read or created, or others than the owner may read it.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
     /// The file doesn't contain a valid key.
     #[error(
         "{} is not a valid link key; restore it from a backup, or move it away, which gives all links new \
@@ -58,9 +43,6 @@ pub enum LinkKeyError {
         /// The file.
         path: PathBuf,
     },
-    /// The operating system provided no random bytes for a new one.
-    #[error(transparent)]
-    Random(#[from] RandomError),
 }
 
 /// The link key. Cheap to clone; `Debug` doesn't show it.
@@ -81,8 +63,9 @@ impl LinkKey {
     pub fn open(folder: &Path) -> Result<LinkKey, LinkKeyError> {
         let path = LinkKey::file(folder);
         match read(&path) {
-            Err(LinkKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                make(&path)?;
+            Err(LinkKeyError::File(error)) if error.is_missing() => {
+                let key = Secret::random::<32>().map_err(PrivateFileError::from)?;
+                private_file::make(&path, key.reveal().as_bytes())?;
                 read(&path)
             }
             answer => answer,
@@ -150,22 +133,12 @@ impl LinkKey {
 }
 
 fn read(path: &Path) -> Result<LinkKey, LinkKeyError> {
-    let text = private_file::read(path, 1024).map_err(|error| match error {
-        Unreadable::Io(source) => LinkKeyError::Io { action: "read", path: path.to_owned(), source },
-        Unreadable::Exposed => LinkKeyError::Exposed { path: path.to_owned() },
-    })?;
+    let text = private_file::read(path, 1024)?;
     let bytes = URL_SAFE_NO_PAD.decode(text.trim_end()).map(Zeroizing::new);
     match bytes {
         Ok(bytes) if bytes.len() == 32 => Ok(LinkKey(hmac::Key::new(hmac::HMAC_SHA256, &bytes))),
         _ => Err(LinkKeyError::Damaged { path: path.to_owned() }),
     }
-}
-
-fn make(path: &Path) -> Result<(), LinkKeyError> {
-    private_file::make(path, Secret::random::<32>()?.reveal().as_bytes()).map_err(|error| match error {
-        Unmade::Io(source) => LinkKeyError::Io { action: "create", path: path.to_owned(), source },
-        Unmade::Random(error) => error.into(),
-    })
 }
 
 #[cfg(test)]
@@ -176,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_who_open_the_folder_get_the_same_key() {
+    fn everyone_who_opens_the_folder_gets_the_same_key() {
         let folder = tempfile::tempdir().unwrap();
         let keys: Vec<LinkKey> = std::thread::scope(|scope| {
             let open = || LinkKey::open(folder.path()).unwrap();
@@ -195,12 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_others_may_read_or_that_is_none_is_refused() {
+    fn a_key_that_is_invalid_or_readable_by_others_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         LinkKey::open(folder.path()).unwrap();
         let path = folder.path().join(NAME);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(LinkKey::open(folder.path()), Err(LinkKeyError::Exposed { .. })));
+        assert!(matches!(
+            LinkKey::open(folder.path()),
+            Err(LinkKeyError::File(PrivateFileError::Exposed { .. }))
+        ));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "short").unwrap();
         assert!(matches!(LinkKey::open(folder.path()), Err(LinkKeyError::Damaged { .. })));

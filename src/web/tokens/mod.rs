@@ -3,5 +3,5 @@
 
 pub mod issuer;
 pub mod link_key;
-pub(crate) mod private_file;
+pub mod private_file;
 pub mod signer;

@@ -26,7 +26,7 @@ use super::{T0, for_everyone, on_free_ports};
 /// Longer than anything takes, unless the machine is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The link that [`Desk::link`] makes.
+/// The link that [`WebAccess::link`] makes.
 pub(crate) const LINK: &str = "the-link";
 
 /// Settings of both services on free ports, with the share `files`.
@@ -39,11 +39,11 @@ pub(crate) fn settings(folder: &TempDir) -> Settings {
     settings
 }
 
-/// Both services in one process, and a desk.
+/// Both services in one process, and access to the web app beside them.
 pub(crate) struct BothServices {
     pub(crate) running: Option<RunningServices>,
     pub(crate) clock: Clock,
-    pub(crate) desk: Desk,
+    pub(crate) access: WebAccess,
     pub(crate) settings: Settings,
     pub(crate) folder: TempDir,
 }
@@ -60,9 +60,9 @@ impl BothServices {
         let clock = Clock::manual(T0);
         let running = Box::pin(server::start(settings, Role::Both, clock.clone())).await.unwrap();
         let settings = running.settings.clone();
-        let desk = Desk::open(&settings, clock.clone()).await;
-        desk.link(None, "never").await;
-        BothServices { running: Some(running), clock, desk, settings, folder }
+        let access = WebAccess::open(&settings, clock.clone()).await;
+        access.link(None, "never").await;
+        BothServices { running: Some(running), clock, access, settings, folder }
     }
 
     /// Puts a file in the share.
@@ -90,12 +90,12 @@ impl BothServices {
 
     pub(crate) async fn stop(mut self) {
         Box::pin(self.running.take().unwrap().stop()).await;
-        self.desk.db.db.close().await;
+        self.access.db.db.close().await;
     }
 }
 
 /// Access to the database and the keys of the web app, beside the running services.
-pub(crate) struct Desk {
+pub(crate) struct WebAccess {
     pub(crate) db: Services,
     pub(crate) owner: Account,
     pub(crate) receipts: DeliveryStore,
@@ -110,8 +110,8 @@ pub(crate) struct Use {
     pub(crate) taken: i64,
 }
 
-impl Desk {
-    pub(crate) async fn open(settings: &Settings, clock: Clock) -> Desk {
+impl WebAccess {
+    pub(crate) async fn open(settings: &Settings, clock: Clock) -> WebAccess {
         let db = Services::open(settings, clock.clone()).await.unwrap();
         let new = NewAccount {
             email: "ada@example.org".parse().unwrap(),
@@ -126,7 +126,7 @@ impl Desk {
             panic!("no account")
         };
         let receipts = DeliveryStore::new(db.db.clone(), db.queue.clone(), clock, settings);
-        Desk { db, owner, receipts }
+        WebAccess { db, owner, receipts }
     }
 
     /// Makes the link [`LINK`] with one recipient.

@@ -100,8 +100,8 @@ async fn fill(browser: &mut Browser, page: &str, fields: &[(&str, &str)]) {
 
 async fn of_accounts(web: &TestWeb, letters: &mut Letters) {
     for (email, letter) in [("new@example.org", "activate"), ("ann@example.org", "already-registered")] {
-        let wish = [("email", email), ("name", "Nia Ö"), ("password", NEW), ("password_again", NEW)];
-        fill(&mut browser(web, FIREFOX), "/signup", &wish).await;
+        let request = [("email", email), ("name", "Nia Ö"), ("password", NEW), ("password_again", NEW)];
+        fill(&mut browser(web, FIREFOX), "/signup", &request).await;
         sent(web, letters, &[letter]).await;
     }
     let mut ann = browser(web, FIREFOX);
@@ -121,8 +121,8 @@ async fn of_accounts(web: &TestWeb, letters: &mut Letters) {
     let mut root = web.logged_in("root@example.org").await;
     let named = root.fill("/account", "/account/name", &[("name", "שרה לוי")]).await;
     assert_eq!(named.status, 303);
-    let wish = [("email", "invited@bücher.example"), ("name", ""), ("groups", "")];
-    fill(&mut root, "/admin/invite", &wish).await;
+    let request = [("email", "invited@bücher.example"), ("name", ""), ("groups", "")];
+    fill(&mut root, "/admin/invite", &request).await;
     sent(web, letters, &["invite"]).await;
     let ann = web.outside.accounts.by_email(&"ann@example.org".parse().unwrap()).await.unwrap().unwrap();
     let page = format!("/admin/accounts/{}", ann.id.as_str());
@@ -176,8 +176,8 @@ async fn of_links(web: &TestWeb, letters: &mut Letters) {
 async fn of_the_end(web: &TestWeb, letters: &mut Letters) {
     let mut ann = browser(web, FIREFOX);
     assert_eq!(ann.log_in("ann@example.org", PASSWORD).await.status, 303);
-    let wish = [("email", "ann@new.example"), ("current_password", PASSWORD)];
-    assert_eq!(ann.fill("/account", "/account/email", &wish).await.status, 303);
+    let request = [("email", "ann@new.example"), ("current_password", PASSWORD)];
+    assert_eq!(ann.fill("/account", "/account/email", &request).await.status, 303);
     sent(web, letters, &["confirm-address"]).await;
     let mail = std::fs::read_to_string(letters.of("confirm-address")).unwrap();
     fill(&mut ann, &super::mail::Mail::parse(&mail).path(), &[]).await;
@@ -194,10 +194,10 @@ async fn of_deliveries(letters: &mut Letters) {
     })
     .await;
     services.put("plan.pdf", b"a plan");
-    services.desk.link(Some("bob@example.org"), "first").await;
-    let (jti, link) = services.desk.token("plan.pdf", services.clock.now()).await;
+    services.access.link(Some("bob@example.org"), "first").await;
+    let (jti, link) = services.access.token("plan.pdf", services.clock.now()).await;
     assert_eq!(Client::default().get(&link).await.status, 200);
-    services.desk.until_state(jti, DeliveryState::Complete).await;
+    services.access.until_state(jti, DeliveryState::Complete).await;
     let outbox = services.settings.outbox_dir();
     eventually("the mail", async || !super::mail::outbox(&outbox).is_empty()).await;
     letters.take(&outbox, &["taken"]);

@@ -196,8 +196,8 @@ async fn answer(stream: &mut BufReader<TcpStream>, does: Does) -> std::io::Resul
             stream.write_all(format!("{text}\r\n").as_bytes()).await?;
             Err(closed())
         }
-        Does::SaysWhen(told, text) => {
-            told.notified().await;
+        Does::SaysWhen(allowed, text) => {
+            allowed.notified().await;
             stream.write_all(format!("{text}\r\n").as_bytes()).await
         }
         Does::SaysAfter(pause, text) => {

@@ -102,7 +102,7 @@ fn every_vector_gets_its_verdict_for_its_reason() {
 
 /// For a token that was already redeemed, everything is checked except its end.
 #[test]
-fn a_redeemed_token_is_checked_as_strictly_but_for_its_end() {
+fn a_redeemed_token_is_checked_as_strictly_except_for_its_end() {
     let vectors = vectors();
     let (now, fence) = (Timestamp::from_secs(vectors.now), Timestamp::from_secs(vectors.fence));
     let (ring, rules) = (keys::ring(), download_rules());
@@ -125,7 +125,7 @@ fn a_redeemed_token_is_checked_as_strictly_but_for_its_end() {
 /// With `ONCELINK_WRITE_VECTORS` set, writes the file instead of comparing it.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "set by hand to write a new file after a change")]
-fn the_file_holds_what_the_forge_makes() {
+fn the_file_contains_what_the_forge_makes() {
     let made = Vectors {
         about: "Tokens and what must become of them. The keys are published here: use them nowhere else."
             .to_owned(),

@@ -1,4 +1,4 @@
-//! A delivery in the outbox, and why it may not be there.
+//! A delivery in the outbox, and the errors of recording one.
 
 use std::net::IpAddr;
 use std::sync::Arc;

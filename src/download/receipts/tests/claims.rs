@@ -19,7 +19,7 @@ async fn a_portion_that_is_under_way_has_not_left() {
     assert_eq!(sending.tally().bytes(sending.size), 100 * KIB);
     drop(stream);
     let tally = sending.tally();
-    assert_eq!((tally.state, tally.bytes(sending.size)), (DeliveryState::Broken, 100 * KIB));
+    assert_eq!((tally.state, tally.bytes(sending.size)), (DeliveryState::Interrupted, 100 * KIB));
     // The client knows what it has: more than what is certain here, in this case.
     let mut rest = sending.resume(150 * KIB..300 * KIB).await;
     while let Take::Send(_) = rest.take(100 * KIB, T0) {}
@@ -39,13 +39,13 @@ async fn a_last_byte_on_a_connection_that_breaks_completes_nothing() {
     stream.finish();
     stream.mark_unread();
     let tally = sending.tally();
-    assert_eq!((tally.state, tally.bytes(10)), (DeliveryState::Broken, 9));
+    assert_eq!((tally.state, tally.bytes(10)), (DeliveryState::Interrupted, 9));
     // Another range to its end does not bring the lost byte.
     let mut other = sending.resume(0..5).await;
     take(&mut other, 5);
     other.finish();
     drop(other);
-    assert_eq!(sending.tally().state, DeliveryState::Broken);
+    assert_eq!(sending.tally().state, DeliveryState::Interrupted);
     let mut last = sending.resume(8..10).await;
     take(&mut last, 2);
     last.finish();
@@ -63,7 +63,7 @@ async fn a_break_in_one_part_is_not_healed_by_the_end_of_another() {
     take(&mut second, 50);
     second.finish();
     drop(second);
-    assert_eq!(sending.tally().state, DeliveryState::Broken, "the ledger would call that whole");
+    assert_eq!(sending.tally().state, DeliveryState::Interrupted, "the ledger would call that whole");
     // The ledger would, so it must open the file again for a client that presents the key.
     let (before, sending) = (sending.tally(), Sending::restarted(100));
     let mut again = sending.resume(40..50).await;
@@ -75,12 +75,13 @@ async fn a_break_in_one_part_is_not_healed_by_the_end_of_another() {
 
 #[tokio::test]
 async fn after_a_restart_a_file_is_complete_only_if_every_byte_is_accounted_for() {
-    for (resumed_at, state) in [(100 * KIB, DeliveryState::Complete), (101 * KIB, DeliveryState::Broken)] {
+    for (resumed_at, state) in [(100 * KIB, DeliveryState::Complete), (101 * KIB, DeliveryState::Interrupted)]
+    {
         let (sending, mut stream) = Sending::redeemed(300 * KIB, 0..300 * KIB);
         take(&mut stream, 100 * KIB);
         take(&mut stream, 100 * KIB);
         // The process dies here: what was under way counts for nothing.
-        let before = Tally { state: DeliveryState::Broken, ..sending.tally() };
+        let before = Tally { state: DeliveryState::Interrupted, ..sending.tally() };
         let sending = Sending::restarted(300 * KIB);
         let mut rest = sending.resume(resumed_at..300 * KIB).await;
         while let Take::Send(_) = rest.take(100 * KIB, T0) {}
@@ -105,9 +106,9 @@ async fn a_delivery_without_a_byte_is_over_when_its_lease_ends() {
     drop(stream);
     let at = |now| Tally::new(T0).plus(&sending.delivery.progress(LEASE, now), 10);
     let just_before = at(T0.plus(LEASE).minus(Duration::from_secs(1)));
-    assert_eq!((just_before.state, just_before.started_at), (DeliveryState::Broken, None));
+    assert_eq!((just_before.state, just_before.started_at), (DeliveryState::Interrupted, None));
     let over = at(T0.plus(LEASE));
-    assert_eq!((over.state, over.started_at), (DeliveryState::Over, None));
+    assert_eq!((over.state, over.started_at), (DeliveryState::Ended, None));
 }
 
 #[tokio::test]
@@ -115,7 +116,7 @@ async fn a_revocation_ends_it_and_what_was_complete_stays_so() {
     let (sending, mut stream) = Sending::redeemed(10, 0..10);
     take(&mut stream, 5);
     sending.ledger.revoke(jti(7));
-    assert_eq!(sending.tally().state, DeliveryState::Over);
+    assert_eq!(sending.tally().state, DeliveryState::Ended);
     let complete = Tally { state: DeliveryState::Complete, ..Tally::new(T0) };
     assert_eq!(complete.plus(&sending.progress(), 10).state, DeliveryState::Complete);
 }

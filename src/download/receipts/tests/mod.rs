@@ -1,7 +1,7 @@
 //! What a receipt claims, whatever clients, restarts and tellings do.
 
 mod claims;
-mod desk;
+mod reports;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;

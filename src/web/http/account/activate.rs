@@ -136,7 +136,7 @@ impl Visit<'_> {
         let new = NewAccount { email, name, admin, groups, password };
         match services.accounts.add_first_administrator(new, self.place.address, now).await? {
             AddOutcome::New(account) => {
-                tracing::info!(account = %account.id, "the first administrator is made");
+                tracing::info!(account = %account.id, "the first administrator was created");
                 enter(self.app, &account, typed, self.place).await
             }
             AddOutcome::NotTheFirst => done_page(CompletedAction::Activated),
@@ -175,7 +175,7 @@ impl Visit<'_> {
         }
     }
 
-    /// The browser that signed up: it has nothing more to prove, and goes on to the login page.
+    /// The browser that signed up: it needs no further proof, and is redirected to the login page.
     async fn confirmed(&self, account: &Account) -> Result<HttpResponse, WebError> {
         if let Some(page) = self.activate(account).await? {
             return Ok(page);
@@ -183,7 +183,7 @@ impl Visit<'_> {
         redirect_with_flash(self.app, "/login", FlashMessage::Activated)
     }
 
-    /// Another browser: the person proves by the password that it was they who signed up.
+    /// Another browser: the person proves with the password that they are the one who signed up.
     async fn with_password(&self, account: &Account) -> Result<HttpResponse, WebError> {
         let typed = Password::presented(&self.form.fields.password);
         let address = self.place.address;

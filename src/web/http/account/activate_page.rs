@@ -56,7 +56,7 @@ impl ActivatePage {
         let title = match activation {
             Activation::FirstAdministrator => "Create the first administrator",
             Activation::Confirm { .. } | Activation::Password { .. } => "Activate your account",
-            Activation::Invitation { .. } => "Make your account",
+            Activation::Invitation { .. } => "Create your account",
         };
         let name = match &activation {
             Activation::Invitation { name, .. } => name.clone(),

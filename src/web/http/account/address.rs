@@ -42,8 +42,8 @@ pub(crate) async fn page(
     })
 }
 
-/// Returns whether the account is logged in here. A scanner that presses buttons is logged in nowhere and
-/// knows no password.
+/// Returns whether the account is logged in here. A scanner that presses buttons isn't logged in anywhere and
+/// doesn't know the password.
 async fn is_logged_in(request: &HttpRequest, app: &AppState, account: &Account) -> Result<bool, WebError> {
     Ok(session_of(request, app).await?.is_some_and(|who| who.account().id == account.id))
 }

@@ -93,7 +93,7 @@ pub(crate) async fn log_in(
     let attempt = match app.throttle.attempt(key, place.address, now) {
         Ok(attempt) => attempt,
         Err(early) => {
-            tracing::warn!(address = %place.address, wait = early.wait.as_secs(), "log-in slowed down");
+            tracing::warn!(address = %place.address, wait = early.wait.as_secs(), "login throttled");
             let wait = early.wait.as_secs();
             let page = LoginPage { wait_seconds: Some(wait), ..page };
             let mut answer = rerender(StatusCode::TOO_MANY_REQUESTS, &page)?;
@@ -123,7 +123,7 @@ pub(crate) async fn log_in(
         None => None,
     };
     let (Some(proof), Some(id)) = (proof, id) else {
-        tracing::info!(address = %place.address, "log-in refused");
+        tracing::info!(address = %place.address, "login refused");
         let error = Some("Incorrect email address or password.".to_owned());
         return rerender(StatusCode::FORBIDDEN, &LoginPage { error, ..page });
     };

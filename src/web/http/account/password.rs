@@ -1,4 +1,4 @@
-//! Passwords in the forms of an account: choosing a new one, and showing the account's own.
+//! Passwords in the forms of an account: choosing a new one, and checking the current one.
 
 use std::net::IpAddr;
 
@@ -8,8 +8,8 @@ use crate::web::http::state::AppState;
 use crate::web::identity::Account;
 use crate::web::identity::passwords::{Asker, Password};
 
-/// Returns the new password in a form, typed twice, or what is wrong with it. `own` is what its owner is
-/// known by, which others would guess first.
+/// Returns the new password in a form, typed twice, or what is wrong with it. `own` is what others know
+/// about its owner, such as the name, and would guess first.
 pub(crate) fn new_password(
     min: usize,
     password: &str,
@@ -29,7 +29,7 @@ pub(crate) fn new_password(
     }
 }
 
-/// Returns whether a password is the account's own. Each call counts as a guess.
+/// Returns whether a password is the account's current one. Each call counts as a guess.
 ///
 /// # Errors
 /// When there were too many guesses, or a backend is unavailable.

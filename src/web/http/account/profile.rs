@@ -53,7 +53,7 @@ async fn page_of(app: &AppState, who: &SignedIn) -> Result<ProfilePage, WebError
         password_min: services.password_min,
         pending_email: pending.map(|email| email.as_str().to_owned()),
         last_admin,
-        wants_notices: !services.notices.are_off(&account.id, MailKind::Taken).await?,
+        wants_download_notices: !services.notices.are_off(&account.id, MailKind::Taken).await?,
         typed_name: account.name.as_str().to_owned(),
         typed_email: String::new(),
         errors_for: AccountForm::None,
@@ -76,8 +76,8 @@ async fn rerender_form(
     unprocessable(&page)
 }
 
-/// Returns the account, as fresh as the database has it, and whether the password is its own. Somebody with a
-/// stolen session must not be able to do what can't be undone, nor to guess the password at leisure.
+/// Returns the account as it is in the database now, and whether the password is its current one. Someone
+/// with a stolen session must not be able to do what can't be undone, or to guess the password unhindered.
 async fn proven(
     app: &AppState,
     who: &SignedIn,
@@ -174,7 +174,7 @@ pub(crate) async fn change_address(
     let mut errors = FieldErrors::default();
     let email = parse_field::<Email>(&fields.email, &mut errors.email);
     if email.as_ref().is_some_and(|email| email.as_str() == who.account().email.as_str()) {
-        errors.email = Some("This is the address that you have.".to_owned());
+        errors.email = Some("This is already your address.".to_owned());
     }
     let (account, is_own) = proven(&app, &who, &fields.current_password, &place).await?;
     if !is_own {

@@ -45,7 +45,7 @@ pub struct ProfilePage {
     /// The new address, if it is not confirmed yet.
     pub pending_email: Option<String>,
     /// Whether they get emails when their links are downloaded.
-    pub wants_notices: bool,
+    pub wants_download_notices: bool,
     /// The name in its form.
     pub typed_name: String,
     /// The new address in its form.
@@ -96,7 +96,7 @@ impl ProfilePage {
             created: Timestamp::from_secs(1_790_000_000),
             password_min: 15,
             pending_email: Some("lin@new.example\"><script>".to_owned()),
-            wants_notices: true,
+            wants_download_notices: true,
             typed_name: "Lin Mei <script>".to_owned(),
             typed_email: String::new(),
             errors_for: AccountForm::Password,
@@ -118,7 +118,7 @@ struct NotDone {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let account = ProfilePage::sample();
-    let text = "Your password is changed.".to_owned();
+    let text = "Your password has been changed.".to_owned();
     let calm = ProfilePage {
         chrome: Chrome {
             flash: Some(Flash { kind: FlashKind::Done, text }),
@@ -128,7 +128,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         admin: false,
         last_admin: false,
         groups: Vec::new(),
-        wants_notices: false,
+        wants_download_notices: false,
         pending_email: None,
         errors_for: AccountForm::None,
         ..account.clone()
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_stands_in_the_form_that_it_belongs_to() {
+    fn an_error_is_shown_in_the_form_that_it_belongs_to() {
         let errors = FieldErrors {
             current_password: Some("This is not your current password.".to_owned()),
             ..FieldErrors::default()

@@ -7,7 +7,7 @@ use askama::Template;
 use crate::human;
 use crate::web::http::layout::{Chrome, Section};
 
-/// `GET /unsent/{id}`; posts the fields as they were to where the form was going.
+/// `GET /unsent/{id}`; posts the unchanged fields to the address that the form was sent to.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/unsent.html")]
 pub struct UnsentPage {

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_encodings_of_one_click_are_read() {
+    fn both_encodings_of_one_click_are_accepted() {
         let form = "application/x-www-form-urlencoded";
         assert!(is_one_click(form, "List-Unsubscribe=One-Click"));
         assert!(is_one_click(

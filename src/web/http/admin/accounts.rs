@@ -318,7 +318,7 @@ pub(crate) async fn invite(app: AppData, form: AdminForm<InviteForm>) -> Result<
         match services.account_admin.invite(new, by, &form.actor, forget_at, now).await? {
             AddOutcome::New(account) => {
                 let to = format!("/admin/accounts/{}", account.id);
-                once.done(&to, FlashMessage::Saved.word(), now).await?;
+                once.done(&to, FlashMessage::Saved.as_str(), now).await?;
                 return redirect_to_account(&app, account.id.as_str());
             }
             AddOutcome::EmailTaken | AddOutcome::NotTheFirst => {

@@ -48,7 +48,7 @@ fn words_of(log: &str, verdict: &ChainVerdict) -> LogCheck {
             let lines = crate::human::counted(u64::try_from(*lines).unwrap_or(0), "line");
             (true, format!("intact, {lines}. Keep this digest to prove it later: {digest}"))
         }
-        ChainVerdict::Altered(number) => (false, format!("line {number} was altered, or put there by hand.")),
+        ChainVerdict::Altered(number) => (false, format!("line {number} was altered, or inserted by hand.")),
         ChainVerdict::Missing(number) => (false, format!("line {number} is missing.")),
     };
     LogCheck { whole, words: format!("{log}: {words}") }

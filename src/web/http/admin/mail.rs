@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::id::MailId;
+use crate::web::audit::AuditEvent;
 use crate::web::http::admin::administrator::{AdminForm, Administrator};
 use crate::web::http::admin::mail_page::{MailPage, MailRow, MailStateRow, Tested};
 use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
@@ -75,8 +76,8 @@ fn row(mail: QueuedMail) -> MailRow {
         MailKind::Forgot => "link into the account",
         MailKind::Invite => "invitation",
         MailKind::ConfirmAddress => "confirmation of an address",
-        MailKind::AddressChanged => "notice of another address",
-        MailKind::PasswordChanged => "notice of another password",
+        MailKind::AddressChanged => "notice of a changed address",
+        MailKind::PasswordChanged => "notice of a changed password",
         MailKind::AccountDeleted => "notice of a deleted account",
         MailKind::Taken => "notice of a complete download",
         MailKind::Link => "link to a file",
@@ -138,7 +139,7 @@ pub(crate) async fn discard(app: AppData, form: AdminForm<MailForm>) -> Result<H
     redirect_to_list(&app, found).await
 }
 
-/// Redirects to the list, and first counts again the mails that the page's warning is about.
+/// Redirects to the list, after updating the number of stuck mails that the page's notice shows.
 async fn redirect_to_list(app: &AppData, found: bool) -> Result<HttpResponse, WebError> {
     if !found {
         return Err(WebError::NotFound);
@@ -177,7 +178,7 @@ pub(crate) async fn test(app: AppData, form: AdminForm<TestMailForm>) -> Result<
         let why = "This address has just had several test emails. Wait a moment, then try again.";
         return rerender_form(page, why.to_owned());
     }
-    services.account_admin.note_mail_test(&to, &actor, now).await?;
+    services.account_admin.note(&to, &actor, AuditEvent::MailTried, now).await?;
     let answer = app.test_mailer.send(&to, now).await;
     once.done("/admin/mail", "", now).await?;
     match &answer {

@@ -17,7 +17,7 @@ pub(crate) struct ListQuery {
     /// The state of the mails to list.
     #[serde(default)]
     pub(crate) state: String,
-    /// Anything here asks to verify the logs.
+    /// If present with any value, the logs are verified.
     #[serde(default)]
     pub(crate) check: String,
 }

@@ -46,7 +46,7 @@ pub(crate) fn manageable(
 pub(crate) async fn may_continue_upload(app: &AppData, request: &HttpRequest, folder: &FilePath) -> bool {
     match session_of(request, app).await {
         Ok(who) => who.is_some_and(|who| app.rights.writable(who.account(), folder.clone()).is_some()),
-        // The database is unavailable now. The upload goes on, because we are asked again soon.
+        // The database is unavailable now. The upload continues, because this is checked again soon.
         Err(_) => true,
     }
 }

@@ -58,7 +58,7 @@ pub(crate) async fn download(app: AppData, form: CsrfForm<DownloadForm>) -> Resu
         expires_at: now.plus(services.issuer.lifetime),
         basis: TokenBasis { node: &node.public_url, kid: &kid, link: None },
     };
-    // Recorded before it is given out, so that revoking the right can't miss it.
+    // Recorded before it is issued, so that revoking the right can't miss it.
     if !services.issued.record(&token, now).await? {
         return Err(WebError::NotFound);
     }

@@ -106,7 +106,7 @@ pub(crate) async fn make_folder(
     match create_folder(&app, &folder, &fields.name, &actor, now).await {
         Ok(_) => {
             let to = folder_address(folder.path());
-            once.done(&to, FlashMessage::FolderMade.word(), now).await?;
+            once.done(&to, FlashMessage::FolderMade.as_str(), now).await?;
             redirect_with_flash(&app, &to, FlashMessage::FolderMade)
         }
         Err(error) => {

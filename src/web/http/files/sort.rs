@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heading_turns_its_own_order_around() {
+    fn a_heading_reverses_its_own_order() {
         let headings = headings(Sort::parse(Some("size"), Some("desc")), Some("a&b"));
         let hrefs: Vec<_> = headings.iter().map(|h| (h.href.as_str(), h.aria_sort)).collect();
         assert_eq!(

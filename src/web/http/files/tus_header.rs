@@ -16,5 +16,5 @@ pub(crate) fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, &'s
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     // 2^60 bytes are more than any disk holds, and leave room for sums of them.
     let number = digits.and_then(|digits| digits.parse::<u64>().ok()).filter(|number| *number <= 1 << 60);
-    number.map(Some).ok_or("a header that should be a number of bytes is not one")
+    number.map(Some).ok_or("a header is not a valid number of bytes")
 }

@@ -118,7 +118,7 @@ async fn take(
             Err(error) => return Err(error),
         };
         if field.name() != Some("file") {
-            let error = WebError::Invalid("the form has a field too many");
+            let error = WebError::Invalid("the form has an unexpected field");
             if arrived.is_empty() {
                 return Err(error);
             }
@@ -165,7 +165,7 @@ async fn take(
 /// Returns why a file did not arrive. Unlike with tus, nothing of it is kept.
 fn reason(error: &StorageError) -> String {
     match error {
-        StorageError::BrokeOff => "The connection broke off before the file was whole.".to_owned(),
+        StorageError::BrokeOff => "The connection broke off before the file was complete.".to_owned(),
         StorageError::SessionEnded => "You are not logged in any more.".to_owned(),
         error => error.sentence(),
     }

@@ -52,13 +52,13 @@ impl UploadPage {
 
     fn error(&self) -> Option<&'static str> {
         match self.refused.len() {
-            _ if self.broke_off => {
-                Some("The form broke off. Files that are not named here did not arrive: choose them again.")
-            }
+            _ if self.broke_off => Some(
+                "The upload broke off. Files that are not listed here did not arrive: choose them again.",
+            ),
             0 if self.arrived.is_empty() => Some("No file was chosen. Choose at least one."),
             0 => None,
-            1 => Some("One file did not arrive. Choose it again when the cause is gone."),
-            _ => Some("Some files did not arrive. Choose them again when the cause is gone."),
+            1 => Some("One file did not arrive. Fix the problem, then choose it again."),
+            _ => Some("Some files did not arrive. Fix the problems, then choose them again."),
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) async fn take(
     let body = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MAX_REPORT))?;
     let body = body.map_err(|_| WebError::Invalid("the request body ended early"))?;
     let report: Report =
-        serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is no report"))?;
+        serde_json::from_slice(&body).map_err(|_| WebError::Invalid("the body is not a report"))?;
     let taken = app.deliveries.accept_report(&report, &node.public_url).await?;
     let said = serde_json::to_string(&taken).unwrap_or_default();
     Ok(HttpResponse::NoContent().insert_header((REPLY_HEADER, said)).finish())

@@ -22,18 +22,18 @@ pub struct DeliveriesPart {
 
 impl DeliveriesPart {
     fn is_empty(&self) -> bool {
-        self.deliveries.deliveries.is_empty() && self.only_looked().next().is_none()
+        self.deliveries.deliveries.is_empty() && self.only_viewed().next().is_none()
     }
 
     /// Returns the recipients who viewed the link but downloaded nothing.
-    fn only_looked(&self) -> impl Iterator<Item = &RecipientHistory> {
+    fn only_viewed(&self) -> impl Iterator<Item = &RecipientHistory> {
         let taken = |email: &Option<String>| {
             self.deliveries.deliveries.iter().any(|delivery| delivery.email == *email)
         };
         self.deliveries
             .recipients
             .iter()
-            .filter(move |recipient| recipient.looks > 0 && !taken(&recipient.email))
+            .filter(move |recipient| recipient.views > 0 && !taken(&recipient.email))
     }
 
     fn is_running(&self, delivery: &DeliveryHistory) -> bool {
@@ -53,14 +53,14 @@ impl DeliveriesPart {
         };
         let mut words = match (delivery.state, delivery.started_at) {
             (DeliveryState::Complete, _) => "complete".to_owned(),
-            (DeliveryState::Over, None) => "not sent".to_owned(),
+            (DeliveryState::Ended, None) => "not sent".to_owned(),
             (_, None) => "about to start".to_owned(),
             (DeliveryState::Running, Some(_)) => match self.percent(delivery) {
                 Some(percent) => format!("downloading, {percent} %"),
                 None => "downloading".to_owned(),
             },
-            (DeliveryState::Broken, Some(_)) => at("interrupted"),
-            (DeliveryState::Over, Some(_)) => at("not finished, stopped"),
+            (DeliveryState::Interrupted, Some(_)) => at("interrupted"),
+            (DeliveryState::Ended, Some(_)) => at("not finished, stopped"),
         };
         match delivery.resumed {
             0 => {}
@@ -71,8 +71,8 @@ impl DeliveriesPart {
         words
     }
 
-    fn looked(&self, recipient: &RecipientHistory) -> String {
-        let times = match recipient.looks {
+    fn viewed(&self, recipient: &RecipientHistory) -> String {
+        let times = match recipient.views {
             1 => "viewed once".to_owned(),
             2 => "viewed twice".to_owned(),
             times => format!("viewed {times} times"),
@@ -114,22 +114,22 @@ impl DeliveriesPart {
             resumed,
             address: "192.0.2.0/24".to_owned(),
         };
-        let looked = |email: Option<&str>, looks| RecipientHistory {
+        let viewed = |email: Option<&str>, views| RecipientHistory {
             email: email.map(str::to_owned),
-            looks,
-            looked_at: Some(ago(30)),
+            views,
+            viewed_at: Some(ago(30)),
             taken: 0,
         };
         let deliveries = vec![
             delivered(DeliveryState::Running, 630_000, 2, true),
             DeliveryHistory { size: 4, ..delivered(DeliveryState::Running, 3, 0, true) },
             delivered(DeliveryState::Running, 0, 0, false),
-            delivered(DeliveryState::Broken, 300_000, 0, true),
+            delivered(DeliveryState::Interrupted, 300_000, 0, true),
             delivered(DeliveryState::Complete, 1_000_000, 1, true),
-            delivered(DeliveryState::Over, 999_999, 3, true),
-            delivered(DeliveryState::Over, 0, 0, false),
+            delivered(DeliveryState::Ended, 999_999, 3, true),
+            delivered(DeliveryState::Ended, 0, 0, false),
         ];
-        let recipients = vec![looked(Some("eve@example.org"), 2), looked(None, 1)];
+        let recipients = vec![viewed(Some("eve@example.org"), 2), viewed(None, 1)];
         DeliveriesPart { deliveries: LinkHistory { recipients, deliveries }, now }
     }
 }
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_delivery_says_in_words_what_became_of_it() {
+    fn each_delivery_is_described_in_words() {
         let html = DeliveriesPart::sample().render().unwrap();
         for words in [
             "downloading, 63 %, resumed twice",

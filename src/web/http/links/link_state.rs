@@ -33,7 +33,7 @@ impl LinkState {
 }
 
 /// Returns how often a link's page was opened, in words.
-pub(crate) fn views(count: u32) -> String {
+pub(crate) fn viewed(count: u32) -> String {
     match count {
         0 => "not viewed yet".to_owned(),
         1 => "viewed once".to_owned(),

@@ -33,7 +33,7 @@ struct VisitorState {
 /// The state of a file for this visitor.
 #[derive(Serialize)]
 struct FileState {
-    /// Its key; empty for all other files.
+    /// Its key; empty in the state that all other files share.
     file: String,
     state: &'static str,
     status: String,
@@ -65,14 +65,14 @@ pub(crate) async fn state(
         Some(FileState::of(key, offers.of(path, None)))
     });
     let files: Vec<FileState> = files.collect();
-    // A link on one file has no others; one on a folder has no button of this key.
+    // A link on a single file has no other files; in a link on a folder, no file has the key `0`.
     let is_one_file = opened.link.files.len() == 1 && files.iter().any(|file| file.file == "0");
     let has_own =
         files.iter().any(|file| file.button.is_some()) || (!is_one_file && others.button().is_some());
     let state = VisitorState {
         closed: closed.map(ClosedReason::headline),
         keeps_cookie: secret.is_some(),
-        left: PublicLinkPage::left_words(opened.recipient.left(opened.link.uses), has_own),
+        left: PublicLinkPage::left_words(opened.recipient.left(opened.link.uses_per_recipient), has_own),
         files,
         others: FileState::of(String::new(), others),
     };

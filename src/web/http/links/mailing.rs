@@ -22,7 +22,7 @@ pub(crate) struct SendAgainForm {
     recipient: RecipientId,
 }
 
-/// `POST /links/{id}/send`: mails the link to a recipient whom no mail has reached, or not for long.
+/// `POST /links/{id}/send`: mails the link to a recipient whom no mail has reached, or none recently.
 pub(crate) async fn send_again(
     app: AppData,
     id: Path<String>,
@@ -51,7 +51,7 @@ pub(crate) async fn send_again(
     }
     let actor = Actor::account(who.account(), place.address);
     match links
-        .send_again(&link, &recipient, once.record(FlashMessage::MailQueued.word()), &actor, now)
+        .send_again(&link, &recipient, once.record(FlashMessage::MailQueued.as_str()), &actor, now)
         .await?
     {
         ResendOutcome::Queued => {

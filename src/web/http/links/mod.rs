@@ -1,4 +1,4 @@
-//! Creating links, opening them, and what became of them.
+//! Creating links, opening them, and following their deliveries.
 
 pub(crate) mod deliveries;
 pub mod deliveries_page;

@@ -42,7 +42,7 @@ pub(crate) async fn list(
     let missing: BTreeSet<FilePath> = missing.into_iter().collect();
     let rows = links.into_iter().map(|listed| {
         let lacks_files = files.iter().any(|(link, file)| *link == listed.link.id && missing.contains(file));
-        let uses = listed.link.uses.map(|uses| u64::from(uses) * u64::from(listed.recipients));
+        let uses = listed.link.uses_per_recipient.map(|uses| u64::from(uses) * u64::from(listed.recipients));
         let state = match listed.link.status(now) {
             LinkStatus::Open if uses.is_some_and(|uses| u64::from(listed.taken) >= uses) => LinkState::UsedUp,
             LinkStatus::Open => LinkState::Open,
@@ -59,7 +59,7 @@ pub(crate) async fn list(
             named: listed.named,
             taken: listed.taken,
             uses,
-            looks: listed.looks,
+            views: listed.views,
             ends_at: listed.link.ends_at,
             // A link that is over needs no files.
             lacks_files: lacks_files && matches!(state, LinkState::Open | LinkState::Paused),

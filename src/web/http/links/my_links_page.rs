@@ -5,7 +5,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::http::layout::{Chrome, Section};
-use crate::web::http::links::link_state::{LinkState, views};
+use crate::web::http::links::link_state::{LinkState, viewed};
 
 /// A link in the list.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct LinkRow {
     /// The uses that all of them have together; `None` for any number.
     pub uses: Option<u64>,
     /// How often its pages were opened.
-    pub looks: u32,
+    pub views: u32,
     /// When it expires.
     pub ends_at: Option<Timestamp>,
     /// Whether one of its files is missing.
@@ -51,8 +51,8 @@ impl LinkRow {
         }
     }
 
-    fn looked_at(&self) -> String {
-        views(self.looks)
+    fn viewed(&self) -> String {
+        viewed(self.views)
     }
 
     fn ends(&self) -> String {
@@ -75,7 +75,7 @@ pub struct MyLinksPage {
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
-    let row = |title: &str, state, uses, looks| LinkRow {
+    let row = |title: &str, state, uses, views| LinkRow {
         id: "0123456789abcdefghijkl".to_owned(),
         title: title.to_owned(),
         state,
@@ -84,9 +84,9 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         named: true,
         taken: 3,
         uses,
-        looks,
+        views,
         ends_at: Some(Timestamp::from_secs(1_800_000_000)),
-        lacks_files: looks > 0,
+        lacks_files: views > 0,
     };
     let list = MyLinksPage {
         chrome: Chrome::sample("Links", Section::Links),

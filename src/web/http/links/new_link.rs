@@ -49,7 +49,7 @@ pub(crate) async fn page(
     let now = app.services.clock.now();
     let typed = LinkForm {
         title: title_of(&files),
-        uses: "1".to_owned(),
+        uses_per_recipient: "1".to_owned(),
         ends: moment::field(moment::in_a_week(now)),
         notify: "never".to_owned(),
         ..LinkForm::default()
@@ -188,7 +188,7 @@ pub(crate) async fn make(
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
     }
-    let files = files_of(&fields.files).ok_or(WebError::Invalid("these are no files"))?;
+    let files = files_of(&fields.files).ok_or(WebError::Invalid("these are not file paths"))?;
     let (mail, typed) = (fields.mail.is_some(), LinkForm::from(fields));
     let now = app.services.clock.now();
     let rerender_form = async |typed: LinkForm, errors: LinkFormErrors| {
@@ -202,7 +202,11 @@ pub(crate) async fn make(
         Err(errors) => return rerender_form(typed, *errors).await,
     };
     if readable(&app, &who, files.clone()).await?.is_none() {
-        return rerender_form(typed, whole("Not all of these files are there any more.")).await;
+        return rerender_form(
+            typed,
+            whole("Some of these files no longer exist, or you may no longer read them."),
+        )
+        .await;
     }
     if terms.title.is_empty() {
         terms.title = title_of(&files);
@@ -229,7 +233,7 @@ pub(crate) async fn make(
         terms: &terms,
         password: password.as_ref(),
         mail,
-        form: once.record(FlashMessage::LinkMade.word()),
+        form: once.record(FlashMessage::LinkMade.as_str()),
     };
     match services.links.create(&new, &actor, now).await? {
         CreateOutcome::Link(id) => {
@@ -255,14 +259,16 @@ pub(crate) async fn make(
 /// Returns what to say about recipients whom this account has mailed too often.
 fn too_many_mails(full: &[&Email]) -> Vec<String> {
     let named = full.iter().take(NAMED_MAX).map(|email| {
-        let sentence = "has had as many mails from you as one mailbox gets within an hour. Try again later, or \
-                        make the link without mails and pass it on yourself.";
+        let sentence = "has already received as many mails from you as are allowed within an hour. Try again \
+                        later, or make the link without mails and send it yourself.";
         format!("{email} {sentence}")
     });
     let mut sentences: Vec<String> = named.collect();
     let more = full.len().saturating_sub(NAMED_MAX);
-    if more > 0 {
-        sentences.push(format!("{more} more recipients have had too many mails."));
+    match more {
+        0 => {}
+        1 => sentences.push("1 more recipient has received too many mails from you.".to_owned()),
+        count => sentences.push(format!("{count} more recipients have received too many mails from you.")),
     }
     sentences
 }
@@ -272,7 +278,7 @@ impl From<NewLinkForm> for LinkForm {
         LinkForm {
             title: fields.title,
             note: fields.note,
-            uses: fields.uses,
+            uses_per_recipient: fields.uses,
             ends: fields.ends,
             ends_zone: fields.ends_zone,
             password: fields.password,

@@ -42,7 +42,7 @@ impl NewLinkPage {
             typed: LinkForm {
                 title: "\"><script>alert(1)</script>".to_owned(),
                 note: "</textarea><script>alert(1)</script>".to_owned(),
-                uses: "many".to_owned(),
+                uses_per_recipient: "many".to_owned(),
                 ends: "2020-01-01T00:00".to_owned(),
                 ends_zone: "60".to_owned(),
                 password: "never shown".to_owned(),
@@ -53,10 +53,12 @@ impl NewLinkPage {
             mail: true,
             notices_off: true,
             errors: LinkFormErrors {
-                form: wrong("There is no such file any more."),
+                form: wrong("Some of these files no longer exist, or you may no longer read them."),
                 title: wrong("Use at most 200 characters on one line."),
                 note: wrong("Use at most 2,000 characters."),
-                uses: wrong("Enter a whole number from 1 to 1,000,000, or leave this empty for no limit."),
+                uses_per_recipient: wrong(
+                    "Enter a whole number from 1 to 1,000,000, or leave this empty for no limit.",
+                ),
                 ends: wrong("This moment is in the past: choose a later one."),
                 password: wrong("Use at least 8 characters."),
                 mailed_code: wrong("To use email codes, add at least one recipient."),
@@ -69,7 +71,7 @@ impl NewLinkPage {
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let wrong = NewLinkPage::sample();
     let typed = LinkForm {
-        uses: "1".to_owned(),
+        uses_per_recipient: "1".to_owned(),
         ends: "2027-01-15T08:00".to_owned(),
         notify: "first".to_owned(),
         ..LinkForm::default()

@@ -34,13 +34,13 @@ impl Offer {
 
     /// Returns the text of its button; `None` where it has none.
     pub fn button(self) -> Option<String> {
-        let go_on = |sent: SentBytes| match sent.percent() {
+        let continue_text = |sent: SentBytes| match sent.percent() {
             Some(percent) => format!("Continue ({percent} % so far)"),
             None => "Continue".to_owned(),
         };
         match self {
             Offer::Download | Offer::Starting | Offer::LostAgain => Some("Download".to_owned()),
-            Offer::Running(sent) | Offer::Interrupted(sent) => Some(go_on(sent)),
+            Offer::Running(sent) | Offer::Interrupted(sent) => Some(continue_text(sent)),
             Offer::DoneAgain => Some("Download again".to_owned()),
             Offer::Done | Offer::Lost | Offer::Gone => None,
         }

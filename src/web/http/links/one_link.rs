@@ -72,7 +72,7 @@ fn typed_of(link: &Link) -> LinkForm {
     LinkForm {
         title: link.title.clone(),
         note: link.note.clone(),
-        uses: link.uses.map(|uses| uses.to_string()).unwrap_or_default(),
+        uses_per_recipient: link.uses_per_recipient.map(|uses| uses.to_string()).unwrap_or_default(),
         ends: link.ends_at.map(moment::field).unwrap_or_default(),
         mailed_code: link.mailed_code,
         notify: link.notify.as_str().to_owned(),
@@ -131,14 +131,14 @@ async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive,
         address: services.links.address(&app.public_url, recipient),
         taken: recipient.taken,
         reserved: recipient.reserved,
-        looks: recipient.looks,
-        looked_at: recipient.looked_at,
+        views: recipient.views,
+        viewed_at: recipient.viewed_at,
         mailing: mailing(recipient),
     };
     let deliveries = app.deliveries.of_link(&link.owner, &link.id).await?.unwrap_or_default();
     Ok(LinkLive {
         state,
-        uses: link.uses,
+        uses_per_recipient: link.uses_per_recipient,
         recipients: recipients.iter().map(row).collect(),
         deliveries: DeliveriesPart { deliveries, now },
         now,
@@ -152,7 +152,9 @@ fn state_of(app: &AppData, who: &SignedIn, link: &Link, recipients: &[Recipient]
         _ if !link.files.iter().cloned().any(readable) => LinkState::Gone,
         LinkStatus::Ended => LinkState::Ended,
         LinkStatus::Paused => LinkState::Paused,
-        LinkStatus::Open if recipients.iter().all(|one| one.left(link.uses) == Some(0)) => LinkState::UsedUp,
+        LinkStatus::Open if recipients.iter().all(|one| one.left(link.uses_per_recipient) == Some(0)) => {
+            LinkState::UsedUp
+        }
         LinkStatus::Open => LinkState::Open,
     }
 }
@@ -188,7 +190,7 @@ pub(crate) async fn change(
     let typed = LinkForm {
         title: fields.title,
         note: fields.note,
-        uses: fields.uses,
+        uses_per_recipient: fields.uses,
         ends: fields.ends,
         ends_zone: fields.ends_zone,
         password: fields.password,

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::links::deliveries_page::DeliveriesPart;
-use crate::web::http::links::link_state::{LinkState, views};
+use crate::web::http::links::link_state::{LinkState, viewed};
 use crate::web::http::links::mailing_page::MailingPart;
 use crate::web::http::links::new_link_page::NewLinkPage;
 use crate::web::http::links::qr::Qr;
@@ -26,19 +26,19 @@ pub struct RecipientRow {
     /// The uses that are reserved.
     pub reserved: u32,
     /// How often their page was opened.
-    pub looks: u32,
+    pub views: u32,
     /// When it was opened last.
-    pub looked_at: Option<Timestamp>,
+    pub viewed_at: Option<Timestamp>,
     /// The mail with their link, if there is one.
     pub mailing: Option<MailingPart>,
 }
 
 impl RecipientRow {
-    fn looked(&self) -> String {
-        match (self.looks, self.taken) {
-            (0, _) => views(0),
-            (looks, 0) => format!("{}, not downloaded", views(looks)),
-            (looks, _) => views(looks),
+    fn viewed(&self) -> String {
+        match (self.views, self.taken) {
+            (0, _) => viewed(0),
+            (views, 0) => format!("{}, not downloaded", viewed(views)),
+            (views, _) => viewed(views),
         }
     }
 }
@@ -51,7 +51,7 @@ pub struct LinkLive {
     /// Its state.
     pub state: LinkState,
     /// The uses of each recipient; `None` for any number.
-    pub uses: Option<u32>,
+    pub uses_per_recipient: Option<u32>,
     /// Its recipients.
     pub recipients: Vec<RecipientRow>,
     /// Its downloads.
@@ -63,7 +63,7 @@ pub struct LinkLive {
 impl LinkLive {
     fn count(&self, recipient: &RecipientRow) -> String {
         let taken = u64::from(recipient.taken);
-        let count = match self.uses {
+        let count = match self.uses_per_recipient {
             Some(uses) => {
                 format!("{} of {} used", human::grouped(taken), human::counted(u64::from(uses), "download"))
             }
@@ -151,14 +151,14 @@ impl OneLinkPage {
 
     pub(crate) fn sample(named: bool) -> OneLinkPage {
         let now = Timestamp::from_secs(1_800_000_000);
-        let row = |id: &str, email: Option<&str>, taken, looks| RecipientRow {
+        let row = |id: &str, email: Option<&str>, taken, views| RecipientRow {
             id: id.to_owned(),
             email: email.map(str::to_owned),
             address: "https://files.example/l/0123456789abcdefghijkl".to_owned(),
             taken,
             reserved: taken / 2,
-            looks,
-            looked_at: (looks > 0).then_some(now),
+            views,
+            viewed_at: (views > 0).then_some(now),
             mailing: None,
         };
         let recipients = if named {
@@ -180,7 +180,7 @@ impl OneLinkPage {
             files: form.files.into_iter().map(|file| (file, named)).collect(),
             live: LinkLive {
                 state: LinkState::Open,
-                uses: Some(3),
+                uses_per_recipient: Some(3),
                 recipients,
                 deliveries: if named { DeliveriesPart::sample() } else { DeliveriesPart::default() },
                 now,
@@ -208,7 +208,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         mailed.live.recipients = MailingPart::samples().into_iter().enumerate().map(row).collect();
     }
     let right = OneLinkPage { errors: LinkFormErrors::default(), ..open.clone() };
-    let live = LinkLive { state: LinkState::Paused, uses: None, ..right.live.clone() };
+    let live = LinkLive { state: LinkState::Paused, uses_per_recipient: None, ..right.live.clone() };
     let paused = OneLinkPage { live, ends_at: None, ..right.clone() };
     let restored = OneLinkPage { restored: true, ..paused.clone() };
     let live = LinkLive { state: LinkState::Revoked, ..right.live.clone() };

@@ -100,7 +100,7 @@ pub(crate) async fn take(
         expires_at: began.plus(lifetime),
         basis: TokenBasis { node: &node.public_url, kid: &kid, link: Some((&link.id, link.terms_version)) },
     };
-    wait_for_news(&app, &press, opened.recipient.left(link.uses) == Some(0), address).await?;
+    wait_for_news(&app, &press, opened.recipient.left(link.uses_per_recipient) == Some(0), address).await?;
     let now = services.clock.now();
     press.expires_at = now.plus(lifetime);
     let (db, rules) = (&services.db, &services.links.lease);
@@ -116,7 +116,7 @@ pub(crate) async fn take(
             }
         }
         UseDecision::UsedUp | UseDecision::Closed => {
-            // The link has changed since we looked, or all uses are taken: say what is true now.
+            // The link has changed since we looked, or all uses are taken: show its current state.
             let opened = open(&app, &code).await?;
             return match why_not(&app, &opened, &press, now).await? {
                 Some(why) => Err(WebError::LinkClosed(why)),
@@ -197,7 +197,7 @@ async fn why_not(
     let links = &app.services.links;
     let offers = links.offers(&opened.link, &opened.recipient, press.visitor, now).await?;
     let downloaded = press.visitor.mark.is_some() && offers.has_downloaded();
-    let none_left = opened.recipient.left(opened.link.uses) == Some(0);
+    let none_left = opened.recipient.left(opened.link.uses_per_recipient) == Some(0);
     Ok(match opened.used_up(&offers) {
         _ if downloaded && none_left => Some(ClosedReason::Downloaded),
         // This visitor can continue another file, but not this one.

@@ -21,7 +21,7 @@ pub(crate) async fn page(
     let session = session_of(&request, &app).await?;
     let own = session.is_some_and(|who| who.account().id == view.link.owner);
     if !own && is_look(&request) {
-        app.services.links.looked_at(&view.recipient, app.services.clock.now());
+        app.services.links.count_view(&view.recipient, app.services.clock.now());
     }
     show(&app, &request, &code, view, PageOptions::visit(own)).await
 }

@@ -228,8 +228,8 @@ impl PublicLinkPage {
                 format!("We’re sending a code to {to}. It is valid for 15 minutes once it’s sent.")
             }
             CodeMailStatus::Waiting { is_late: true } => format!(
-                "We’re sending a code to {to}, but that takes longer than usual: the mail server hasn’t taken \
-                 it yet. We keep trying, and the code is valid for 15 minutes once it’s sent."
+                "We’re sending a code to {to}, but that takes longer than usual: the mail server hasn’t \
+                 accepted it yet. We keep trying, and the code is valid for 15 minutes once it’s sent."
             ),
             CodeMailStatus::Valid { until } => format!(
                 "We sent a code to {to}. It is valid until {}. Nothing there? Check your spam folder or \

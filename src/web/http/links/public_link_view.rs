@@ -14,32 +14,33 @@ use crate::web::links::{Link, LinkStatus, Recipient};
 use crate::web::membership::self_service::browser_mark;
 use crate::web::shares::rights::Readable;
 
-/// A link whose address somebody opened.
+/// A link as a visitor finds it.
 pub(crate) struct PublicLinkView {
     /// The link.
     pub(crate) link: Link,
-    /// The recipient whose address it was.
+    /// The recipient whose address the visitor opened.
     pub(crate) recipient: Recipient,
     /// The name of its owner.
     pub(crate) from: String,
     /// The files and folders that its owner may read now, each with its position among all of the link.
     pub(crate) places: Vec<(usize, Readable)>,
-    /// Why nothing can be downloaded with it.
+    /// Why nothing can be downloaded with it, if so.
     pub(crate) closed: Option<ClosedReason>,
 }
 
 impl PublicLinkView {
-    /// Returns whether a press on the page must be repeated before it counts: where the link was most likely
-    /// mailed, and a press asks for nothing and costs a download. Mail scanners press buttons, too.
+    /// Returns whether a press on the page must be repeated before it counts: this is the case if the link
+    /// was most likely mailed, requires no password or code, and has a limited number of downloads. Mail
+    /// scanners press buttons, too.
     pub(crate) fn needs_second_press(&self) -> bool {
         let asks_for_something = self.link.password.is_some() || self.link.mailed_code;
-        self.recipient.email.is_some() && self.link.uses.is_some() && !asks_for_something
+        self.recipient.email.is_some() && self.link.uses_per_recipient.is_some() && !asks_for_something
     }
 
     /// Returns why nothing is left for this visitor, if that is so. A visitor who has begun a download may
     /// still see its state.
     pub(crate) fn used_up(&self, offers: &LinkOffers) -> Option<ClosedReason> {
-        let none_left = self.recipient.left(self.link.uses) == Some(0);
+        let none_left = self.recipient.left(self.link.uses_per_recipient) == Some(0);
         (none_left && !offers.has_own()).then_some(match self.recipient.reserved {
             0 => ClosedReason::UsedUp,
             _ => ClosedReason::UsedUpForNow,

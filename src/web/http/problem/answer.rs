@@ -44,13 +44,13 @@ pub(crate) fn signup_closed(by_invitation: bool) -> HttpResponse {
     html(HttpResponse::Forbidden(), &page, &page.chrome.title)
 }
 
-/// Responds to a download service whose node key is missing or does not fit.
+/// Responds to a download service whose node key is missing or wrong.
 pub(crate) fn node_key(status: StatusCode) -> HttpResponse {
     let mut answer = HttpResponse::build(status);
     if status == StatusCode::UNAUTHORIZED {
         answer.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }
-    answer.content_type("text/plain; charset=utf-8").body("this is no node key\n")
+    answer.content_type("text/plain; charset=utf-8").body("the node key is missing or wrong\n")
 }
 
 /// Responds to a client of the upload protocol.

@@ -29,7 +29,7 @@ pub(crate) fn log(request: &HttpRequest, status: StatusCode, error: Option<&acti
     let mut text = String::new();
     if let Some(error) = error {
         text = error.to_string();
-        // `Error` hides the causes of what it holds unless it is asked as what it is.
+        // `actix_web::Error` doesn't expose the causes of the error in it; the `WebError` itself does.
         let mut cause = known.and_then(std::error::Error::source);
         while let Some(error) = cause {
             let said = error.to_string();
@@ -43,7 +43,7 @@ pub(crate) fn log(request: &HttpRequest, status: StatusCode, error: Option<&acti
     let is_unreadable =
         matches!(known, Some(WebError::Storage(StorageError::Unreadable(_) | StorageError::Forbidden(_))));
     if is_unreadable {
-        // Not the client's fault: an operator has to mend the permissions of the path in the text.
+        // Not the client's fault: an operator has to fix the permissions of the path in the text.
         tracing::warn!(%method, route, status = status.as_u16(), "request failed: {text}");
     } else if status.is_server_error() {
         tracing::error!(%method, route, status = status.as_u16(), "request failed: {text}");

@@ -2,10 +2,10 @@
 
 use percent_encoding::percent_decode_str;
 
-/// Where the links are that people get by mail or chat.
+/// The beginnings of the addresses that people get by mail or chat.
 const LINK_FOLDERS: [&str; 4] = ["/l/", "/activate/", "/reset/", "/confirm-address/"];
 
-/// Returns whether a path is that of a link which people get by mail or chat.
+/// Returns whether a path is that of a link that people get by mail or chat.
 pub(crate) fn is_link(path: &str) -> bool {
     LINK_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
@@ -23,7 +23,7 @@ pub(crate) fn mended(path: &str) -> Option<String> {
         return None;
     }
     let whole = whole.trim_end_matches('.');
-    // The dots of a token are its own, even if nothing stands between them and the end.
+    // A token has two dots of its own, even if its last part is missing.
     if folder != "/l/" && whole.matches('.').count() != 2 {
         return None;
     }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_to_a_link_comes_off_and_nothing_else() {
+    fn what_was_added_to_a_link_is_removed_and_nothing_else() {
         for added in ["/", ".", ",", ")", "%3E", "%20", ").", "%22%3E", "%3C/a%3E", "%E2%80%9D", ":", "%0A"] {
             assert_eq!(mended(&format!("/l/Ab-_9{added}")).as_deref(), Some("/l/Ab-_9"), "{added}");
         }

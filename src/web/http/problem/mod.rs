@@ -41,7 +41,7 @@ static RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resou
 /// in common.
 ///
 /// # Errors
-/// None of ours: a handler's errors arrive here within its answer.
+/// Those of the middlewares within it. An error of a handler arrives as part of its response.
 pub async fn edge(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -127,10 +127,7 @@ fn page_about(request: &HttpRequest, status: StatusCode, known: Option<&WebError
         Some(WebError::Storage(error)) => RefusalPage::saying(status.as_u16(), error.sentence()),
         Some(WebError::TooLarge(max)) => RefusalPage::saying(
             status.as_u16(),
-            format!(
-                "The form is larger than {}, which is the most that this service takes.",
-                size(*max as u64)
-            ),
+            format!("The form is larger than {}, which is the maximum.", size(*max as u64)),
         ),
         Some(WebError::OtherAddress(public_url)) => RefusalPage {
             next: format!("Open {public_url} instead."),
@@ -150,9 +147,9 @@ fn other_address(public_url: &str) -> String {
     )
 }
 
-/// Returns the frame of the other pages of the person who is logged in, so that a refusal is no dead end.
-/// There is none when the fault is ours, because then the database may be what fails; a share that is away is
-/// an exception.
+/// Returns the frame of the other pages of the person who is logged in, so that a refusal is not a dead end.
+/// There is none for an error of the server, because the database may be its cause, except for an unavailable
+/// share.
 async fn frame(request: &HttpRequest, status: StatusCode, is_about_a_share: bool) -> Option<Chrome> {
     if status.is_server_error() && !is_about_a_share {
         return None;

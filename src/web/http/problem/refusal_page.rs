@@ -76,7 +76,7 @@ impl RefusalPage {
         RefusalPage {
             chrome: Chrome::public("Cookies are needed"),
             headline: "Cookies are needed".to_owned(),
-            what: "Your browser did not send our cookie back. Without one nobody can log in or sign up here."
+            what: "Your browser did not send our cookie back. You can't log in or sign up here without it."
                 .to_owned(),
             next: "Allow cookies for this site in your browser's settings, then log in again.".to_owned(),
             action: Some(RefusalButton { href: "/login".to_owned(), label: "Log in".to_owned() }),
@@ -113,29 +113,25 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
             "The form did not arrive in time; perhaps the connection is slow or broke off.",
             "Go back and send it again.",
         ),
-        401 => (
-            "Please log in",
-            "This page is only for people who are logged in.",
-            "Log in, then you will see it.",
-        ),
+        401 => ("Please log in", "This page is only for people who are logged in.", "Log in to see it."),
         403 => (
-            "This is not yours to open",
-            "You are not allowed to do this, or the page stood open for so long that its form is no longer valid.",
+            "You can't do this",
+            "You are not allowed to do this, or the page was open for so long that its form is no longer valid.",
             "Reload the page and try again. If you should have access, ask the person who runs this server for it.",
         ),
         404 => (
-            "Nothing is here",
+            "Not found",
             "There is no such page or file, or you are not allowed to see it.",
             "It may have been moved or renamed: look for it in your files.",
         ),
         405 => (
             "That does not work here",
-            "This address does not answer to that kind of request.",
-            "Use the buttons of the pages instead of the address itself.",
+            "This address does not accept this kind of request.",
+            "Use the buttons on the pages instead of opening the address directly.",
         ),
         409 => (
             "It changed in the meantime",
-            "What you asked for is no longer as it was when you opened the page.",
+            "It is no longer as it was when you opened the page.",
             "Reload the page, look at what is there now, and try again.",
         ),
         410 => (
@@ -144,36 +140,32 @@ fn words(status: u16) -> (&'static str, &'static str, &'static str) {
             "Ask the person who sent it to you for a new one.",
         ),
         413 => {
-            ("That is too large", "The request holds more than this service accepts.", "Send less at once.")
+            ("That is too large", "The request is larger than this service accepts.", "Send less at once.")
         }
         422 => (
             "That name does not work",
-            "The name cannot be given to a file or folder.",
+            "A file or folder can't have this name.",
             "Go back and choose another one.",
         ),
-        423 => (
-            "It is in use",
-            "Something else is being done with it right now.",
-            "Wait a moment, then try again.",
-        ),
+        423 => ("It is in use", "Another operation is using it right now.", "Wait a moment, then try again."),
         429 => (
             "Too many attempts",
-            "Too many requests came in a short time, so this one was not looked at.",
+            "Too many requests came in a short time, so this one was refused.",
             "Wait a minute, then try again.",
         ),
         400..=499 => (
-            "That request made no sense",
+            "That request was not valid",
             "Something in the address or the form was not right.",
             "Go back, check what you typed and try again.",
         ),
         507 => (
             "The disk is full",
-            "There is no room for it now.",
-            "Try again later, or ask the person who runs this server for more room.",
+            "There is not enough space for it right now.",
+            "Try again later, or ask the person who runs this server for more space.",
         ),
         503 => (
             "Not available right now",
-            "The service cannot answer at the moment; nothing of yours was lost.",
+            "The service is unavailable at the moment. Nothing was lost.",
             "Wait a little, then try again.",
         ),
         _ => (

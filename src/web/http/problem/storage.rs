@@ -10,13 +10,13 @@ impl StorageError {
     /// Returns what happened and what to do, for the person.
     pub fn sentence(&self) -> String {
         let text = match self {
-            StorageError::Missing => "It is not there any more, or you may not change it. Reload the page.",
+            StorageError::Missing => "It no longer exists, or you may not change it. Reload the page.",
             StorageError::Taken { by } => {
                 return format!("There is already something called “{by}”. Choose another name.");
             }
             StorageError::Name(error) => return error.to_string(),
             StorageError::TooLong => {
-                "The path would get too long. Choose a shorter name, or a folder higher up."
+                "The path would be too long. Choose a shorter name, or a folder higher up."
             }
             StorageError::Unlinkable => {
                 "The path of this file is too long for a download link. Give its folders shorter names, or move it \
@@ -27,23 +27,23 @@ impl StorageError {
             }
             StorageError::AccountQuota { left } => {
                 return format!(
-                    "Your files would take up more than you are allowed; {} are left. Delete something first, \
-                     or ask your operator for more.",
+                    "Your files would exceed your limit; {} are left. Delete something first, or ask your \
+                     operator for more.",
                     human::size(*left)
                 );
             }
             StorageError::ShareQuota { left } => {
                 return format!(
-                    "The share would take up more than it is allowed; {} are left. Ask your operator for more.",
+                    "The share would exceed its limit; {} are left. Ask your operator for more.",
                     human::size(*left)
                 );
             }
             StorageError::TooMany => {
-                "You have begun more uploads than can be kept. Finish or cancel some of them first."
+                "You have too many unfinished uploads. Finish or cancel some of them first."
             }
             StorageError::NoRoom => {
-                "The disk is full. Tell your operator; an upload that was under way can go on as soon as there \
-                 is room."
+                "The disk is full. Tell your operator. An upload in progress can continue as soon as there is \
+                 space."
             }
             StorageError::Forbidden(_) => "The service may not write into this folder. Tell your operator.",
             StorageError::Unreadable(_) => {
@@ -54,20 +54,20 @@ impl StorageError {
                  itself as soon as its disk does."
             }
             StorageError::OtherDisk => {
-                "The folder lies on another disk than the rest of its share; nothing can be moved there."
+                "The folder is on another disk than the rest of its share, so nothing can be moved there."
             }
-            StorageError::IntoItself => "A folder cannot be moved into itself.",
-            StorageError::Busy => "Something else is being done with it right now. Try again in a moment.",
-            StorageError::Offset { .. } => "The bytes do not continue what has arrived so far.",
-            StorageError::Beyond => "More bytes came than the file was said to have.",
-            StorageError::Checksum => "The bytes changed on their way. Send them again.",
+            StorageError::IntoItself => "A folder can't be moved into itself.",
+            StorageError::Busy => "Another operation is using it right now. Try again in a moment.",
+            StorageError::Offset { .. } => "The bytes don't start where the received part of the file ends.",
+            StorageError::Beyond => "More bytes arrived than the file was announced to have.",
+            StorageError::Checksum => "The bytes were damaged on the way. Send them again.",
             StorageError::BrokeOff => "The connection broke off. What has arrived is kept.",
             StorageError::SessionEnded => "You are not logged in any more. What has arrived is kept.",
             StorageError::Parts => "Not all parts of the file have arrived.",
             StorageError::Failed(_)
             | StorageError::Query(_)
             | StorageError::Random(_)
-            | StorageError::Interrupted => "The service could not do that now. Try again in a moment.",
+            | StorageError::Interrupted => "That did not work. Try again in a moment.",
         };
         text.to_owned()
     }

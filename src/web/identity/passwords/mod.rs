@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_know_of_somebody_is_no_password() {
+    fn what_others_know_about_somebody_is_not_a_password() {
         let own = ["Ada.Lovelace@example.org", "Ada Lovelace"];
         for known in
             ["ada.lovelace@example.org", "Ada Lovelace 1815!", "oncelink oncelink", "AdaLovelaceAdaLovelace"]
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_password_is_the_same_from_every_keyboard_and_older_hashes_hold() {
+    async fn a_password_is_the_same_from_every_keyboard_and_older_hashes_still_match() {
         let passwords = Passwords::default();
         let (composed, decomposed) =
             ("K\u{e4}sesp\u{e4}tzle f\u{fc}r alle", "Ka\u{308}sespa\u{308}tzle fu\u{308}r alle");

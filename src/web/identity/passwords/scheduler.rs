@@ -101,12 +101,12 @@ impl HashScheduler {
             let lane = if asker.is_log_in() { &mut queue.log_ins } else { &mut queue.others };
             lane.push(asker.key(), turn);
         }
-        self.go_on();
+        self.give_permits();
         Some(receiver)
     }
 
     /// Gives free permits to waiting requests.
-    fn go_on(&self) {
+    fn give_permits(&self) {
         loop {
             // Not while holding the lock: a permit that nobody receives is dropped, which takes the lock
             // itself.
@@ -184,7 +184,7 @@ impl Drop for HashPermit {
             queue.busy.remove(&self.asker);
             queue.memory.extend(self.memory.take());
         }
-        self.turns.go_on();
+        self.turns.give_permits();
     }
 }
 
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn log_ins_and_others_take_turns_and_each_asker_among_them() {
+    fn logins_and_others_take_turns_and_so_do_the_requesters_in_each() {
         let turns = HashScheduler::new(1);
         let first = turns.wait(Asker::Operator).unwrap().try_recv().unwrap();
         let waiting = [
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_asker_has_one_hash_at_a_time_though_more_could_run() {
+    fn a_requester_has_one_hash_at_a_time_even_if_more_could_run() {
         let turns = HashScheduler::new(4);
         let first = turns.wait(account("bob")).unwrap().try_recv().unwrap();
         let mut second = turns.wait(account("bob")).unwrap();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_hangs_up_gives_the_turn_on() {
+    fn a_requester_who_hangs_up_is_skipped() {
         let turns = HashScheduler::new(1);
         let first = turns.wait(Asker::Operator).unwrap().try_recv().unwrap();
         drop(turns.wait(account("bob")).unwrap());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_can_wait_are_told_so() {
+    fn a_request_beyond_the_limit_is_refused() {
         let turns = HashScheduler::new(1);
         let _first = turns.wait(Asker::Operator).unwrap().try_recv().unwrap();
         let waiting: Vec<_> = (0..WAITING_MAX).map(|_| turns.wait(account("bob")).unwrap()).collect();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_used_again() {
+    fn memory_is_reused() {
         let turns = HashScheduler::new(1);
         for _ in 0..3 {
             drop(turns.wait(Asker::Operator).unwrap().try_recv().unwrap());

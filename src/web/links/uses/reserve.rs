@@ -38,9 +38,9 @@ pub struct UseRequest<'a> {
 /// The result of a press of the download button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UseDecision {
-    /// A new token with this jti may be given out.
+    /// A new token with this jti may be issued.
     Token(Jti),
-    /// The existing token with this jti may be given out again, with this unchanged expiry.
+    /// The existing token with this jti may be issued again, with this unchanged expiry.
     Again(Jti, Timestamp),
     /// An unfinished download may be continued.
     Continue(Continuation),
@@ -81,8 +81,8 @@ impl From<sqlx::Error> for UseError {
 }
 
 /// Continues the visitor's unfinished download of the file if there is one. Otherwise adds a token to a use
-/// that the visitor already has, or reserves a new use. Records the token before it is given out. However
-/// many requests arrive at once, in however many processes, no more uses are given out than the link has.
+/// that the visitor already has, or reserves a new use. Records the token before it is issued. However many
+/// requests arrive at once, in however many processes, no more uses are taken than the link has.
 ///
 /// # Errors
 /// See [`UseError`].
@@ -219,8 +219,8 @@ fn continuation(
 }
 
 /// Returns a token for this file that this browser already has and that is not known to be redeemed. The
-/// button was pressed twice, or the response was lost. Giving out the same jti again costs nothing, because
-/// it can be redeemed only once.
+/// button was pressed twice, or the response was lost. Issuing the same jti again costs nothing, because it
+/// can be redeemed only once.
 ///
 /// Invariant: its expiry stays unchanged. A download service keeps a redeemed jti according to the expiry
 /// that it saw; a token with a later expiry would outlive that record and could be redeemed twice.

@@ -95,7 +95,7 @@ pub async fn release_unredeemed(
         for jti in jtis.iter().filter_map(|jti| jti.parse().ok()) {
             released += u64::from(release_if_unredeemed(db, jti, before, now).await?);
         }
-        // Tokens that were found but not released have been reported or given out again in the meantime.
+        // Tokens that were found but not released have been reported or issued again in the meantime.
         if released == seen {
             return Ok(released);
         }

@@ -79,7 +79,7 @@ impl ShareEditor {
         &self,
         from: &FilePath,
         to: FilePath,
-        deed: AuditEvent,
+        event: AuditEvent,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<FilePath, StorageError> {
@@ -93,7 +93,7 @@ impl ShareEditor {
             source: from.as_str().to_owned(),
             target: to.as_str().to_owned(),
             inode: Some(inode),
-            ..Intent::new(deed, actor, now)?
+            ..Intent::new(event, actor, now)?
         };
         self.carry_out(&intent, None, now).await?;
         Ok(to)

@@ -36,10 +36,10 @@ pub(crate) struct Intent {
 
 impl Intent {
     /// Creates an intent of `actor` at time `at`, with all paths empty.
-    pub(crate) fn new(deed: AuditEvent, actor: &Actor, at: Timestamp) -> Result<Intent, RandomError> {
+    pub(crate) fn new(event: AuditEvent, actor: &Actor, at: Timestamp) -> Result<Intent, RandomError> {
         Ok(Intent {
             id: Secret::random::<16>()?.reveal().to_owned(),
-            event: deed,
+            event,
             source: String::new(),
             target: String::new(),
             inode: None,
@@ -146,10 +146,10 @@ pub(crate) async fn mark_undone(
 /// Returns `None` for an operation that this release doesn't know; a newer release will settle it.
 fn read(row: &AnyRow) -> Result<Option<Intent>, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let Ok(deed) = text("deed")?.parse() else { return Ok(None) };
+    let Ok(event) = text("deed")?.parse() else { return Ok(None) };
     Ok(Some(Intent {
         id: text("id")?,
-        event: deed,
+        event,
         source: text("source")?,
         target: text("target")?,
         inode: text("inode")?.parse().ok(),

@@ -1,31 +1,17 @@
 //! Why keys can't be used.
 
-use std::io;
 use std::path::PathBuf;
 
 use crate::clock::Timestamp;
 use crate::token::MAX_KEYS;
+use crate::web::tokens::private_file::PrivateFileError;
 
 /// Keys can't be used. No variant contains any part of a key.
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
-    /// The folder or a file in it can't be read or written.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// The attempted action.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-    /// Others than the owner may read or change a private key.
-    #[error("{} is accessible to other users; run `chmod go-rwx` on it", path.display())]
-    Exposed {
-        /// The file or folder.
-        path: PathBuf,
-    },
+    /// The folder or a file in it can't be read or written, or others than the owner may.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
     /// The content of a file is invalid.
     #[error(
         "{} {problem}; restore the keys folder from a backup, or move it away to start with new keys",

@@ -6,10 +6,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
-use crate::web::tokens::private_file::{self, Unreadable};
+use crate::web::tokens::private_file::{self, PrivateFileError};
 use crate::web::tokens::signer::error::SignerError;
 use crate::web::tokens::signer::private_key::PrivateKey;
 
@@ -56,18 +55,17 @@ pub(crate) struct IndexStamp {
 
 impl KeyFolder {
     pub(crate) fn open(path: &Path) -> Result<KeyFolder, SignerError> {
-        let folder = KeyFolder { path: path.to_owned() };
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(|source| folder.io("create the folder", path, source))?;
+            .map_err(|source| PrivateFileError::io("create the folder", path, source))?;
         // Anyone who may write here could replace our key by their own.
-        let mode = fs::metadata(path).map_err(|source| folder.io("read", path, source))?.mode();
+        let mode = fs::metadata(path).map_err(|source| PrivateFileError::io("read", path, source))?.mode();
         if mode & 0o022 != 0 {
-            return Err(SignerError::Exposed { path: path.to_owned() });
+            return Err(PrivateFileError::Exposed { path: path.to_owned() }.into());
         }
-        Ok(folder)
+        Ok(KeyFolder { path: path.to_owned() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -75,25 +73,23 @@ impl KeyFolder {
     }
 
     pub(crate) fn lock(&self) -> Result<KeyFolderLock, SignerError> {
-        let handle = File::open(&self.path).map_err(|source| self.io("open", &self.path, source))?;
-        handle.lock().map_err(|source| self.io("lock", &self.path, source))?;
+        let failed = |action, source| PrivateFileError::io(action, &self.path, source);
+        let handle = File::open(&self.path).map_err(|source| failed("open", source))?;
+        handle.lock().map_err(|source| failed("lock", source))?;
         Ok(KeyFolderLock(handle))
     }
 
     pub(crate) fn stamp(&self) -> Result<IndexStamp, SignerError> {
         let path = self.index_path();
-        let found = fs::metadata(&path).map_err(|source| self.io("read", &path, source))?;
+        let found = fs::metadata(&path).map_err(|source| PrivateFileError::io("read", &path, source))?;
         Ok(IndexStamp { inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()) })
     }
 
     pub(crate) fn index(&self) -> Result<Option<KeyIndex>, SignerError> {
         let path = self.index_path();
-        let text = match self.read(&path) {
-            Ok(text) => text,
-            Err(SignerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
+        let text = match private_file::read(&path, MAX_FILE) {
+            Err(error) if error.is_missing() => return Ok(None),
+            text => text?,
         };
         let index: KeyIndex =
             serde_json::from_str(&text).map_err(|_| self.damaged_index("is not a list of keys"))?;
@@ -116,7 +112,7 @@ impl KeyFolder {
 
     /// Returns the ids of all keys in the folder, whether they are in `keys.json` or not.
     pub(crate) fn kids(&self) -> Result<Vec<String>, SignerError> {
-        let failed = |source| self.io("read", &self.path, source);
+        let failed = |source| PrivateFileError::io("read", &self.path, source);
         let mut kids = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
@@ -127,9 +123,11 @@ impl KeyFolder {
 
     pub(crate) fn read_key(&self, kid: &str) -> Result<PrivateKey, SignerError> {
         let path = self.key_path(kid);
-        let key = PrivateKey::from_pem(&self.read(&path)?).ok_or_else(|| SignerError::Damaged {
-            path: path.clone(),
-            problem: "is not the PKCS#8 PEM of an Ed25519 or P-256 key",
+        let key = PrivateKey::from_pem(&private_file::read(&path, MAX_FILE)?).ok_or_else(|| {
+            SignerError::Damaged {
+                path: path.clone(),
+                problem: "is not the PKCS#8 PEM of an Ed25519 or P-256 key",
+            }
         })?;
         if key.kid() != kid {
             return Err(SignerError::Damaged {
@@ -141,18 +139,20 @@ impl KeyFolder {
     }
 
     pub(crate) fn write_key(&self, lock: &KeyFolderLock, key: &PrivateKey) -> Result<(), SignerError> {
-        self.replace(lock, &self.key_path(key.kid()), key.to_pem().as_bytes())
+        Ok(replace(lock, &self.key_path(key.kid()), key.to_pem().as_bytes())?)
     }
 
     pub(crate) fn write_index(&self, lock: &KeyFolderLock, index: &KeyIndex) -> Result<(), SignerError> {
         let text = serde_json::to_vec_pretty(index).map_err(SignerError::Claims)?;
-        self.replace(lock, &self.index_path(), &text)
+        Ok(replace(lock, &self.index_path(), &text)?)
     }
 
     pub(crate) fn delete_key(&self, _lock: &KeyFolderLock, kid: &str) -> Result<(), SignerError> {
         let path = self.key_path(kid);
         match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.io("delete", &path, source)),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(PrivateFileError::io("delete", &path, source).into())
+            }
             _ => Ok(()),
         }
     }
@@ -164,35 +164,22 @@ impl KeyFolder {
     fn key_path(&self, kid: &str) -> PathBuf {
         self.path.join(format!("{kid}.pem"))
     }
+}
 
-    fn read(&self, path: &Path) -> Result<Zeroizing<String>, SignerError> {
-        private_file::read(path, MAX_FILE).map_err(|error| match error {
-            Unreadable::Io(source) => self.io("read", path, source),
-            Unreadable::Exposed => SignerError::Exposed { path: path.to_owned() },
-        })
+/// Replaces a file atomically and durably: tokens signed with a key that is lost would be invalid.
+fn replace(
+    KeyFolderLock(handle): &KeyFolderLock,
+    path: &Path,
+    content: &[u8],
+) -> Result<(), PrivateFileError> {
+    let failed = |source| PrivateFileError::io("write", path, source);
+    let new = path.with_extension("new");
+    // A file left by a crash may have any mode, so it is removed first.
+    match fs::remove_file(&new) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(source)),
+        _ => {}
     }
-
-    /// Replaces a file atomically and durably: tokens signed with a key that is lost would be invalid.
-    fn replace(
-        &self,
-        KeyFolderLock(handle): &KeyFolderLock,
-        path: &Path,
-        content: &[u8],
-    ) -> Result<(), SignerError> {
-        let failed = |source| self.io("write", path, source);
-        let new = path.with_extension("new");
-        // A file left by a crash may have any mode, so it is removed first.
-        match fs::remove_file(&new) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(source)),
-            _ => {}
-        }
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
-        file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)?;
-        fs::rename(&new, path).and_then(|()| handle.sync_all()).map_err(failed)
-    }
-
-    fn io(&self, action: &'static str, path: &Path, source: io::Error) -> SignerError {
-        SignerError::Io { action, path: path.to_owned(), source }
-    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)?;
+    fs::rename(&new, path).and_then(|()| handle.sync_all()).map_err(failed)
 }

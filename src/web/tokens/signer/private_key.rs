@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_survives_pem_and_shows_nothing_of_itself() {
+    fn a_key_survives_pem_and_is_not_shown_by_debug() {
         for key_type in [KeyType::Ed25519, KeyType::P256] {
             let key = PrivateKey::make(key_type).unwrap();
             let pem = key.to_pem();

@@ -104,7 +104,7 @@ pub(super) fn signatures(forge: &mut Forge) {
     let claims = b64(Claims::download().with("file", r#""/books/secret.pdf""#).json());
     forge.download("claims changed", format!("{head}.{claims}.{signature}"), "bad-signature");
     forge.download(
-        "claims that are no JSON, signature bad",
+        "claims that are not JSON, bad signature",
         format!("{head}.AAAA.{signature}"),
         "bad-signature",
     );

@@ -37,12 +37,12 @@ impl Web {
         self.reports.lock().unwrap().iter().flat_map(|report| report.receipts.clone()).collect()
     }
 
-    fn told_until(&self) -> Timestamp {
-        self.reports.lock().unwrap().last().unwrap().told_until
+    fn reported_until(&self) -> Timestamp {
+        self.reports.lock().unwrap().last().unwrap().reported_until
     }
 }
 
-struct Desk {
+struct Stage {
     folder: TempDir,
     store: MemoryUsedTokens,
     clock: Clock,
@@ -50,11 +50,17 @@ struct Desk {
     health: Health,
 }
 
-impl Desk {
-    fn new() -> Desk {
+impl Stage {
+    fn new() -> Stage {
         let clock = Clock::manual(T0);
         let store = MemoryUsedTokens::new(T0);
-        Desk { folder: TempDir::new().unwrap(), store, clock, web: Arc::default(), health: Health::default() }
+        Stage {
+            folder: TempDir::new().unwrap(),
+            store,
+            clock,
+            web: Arc::default(),
+            health: Health::default(),
+        }
     }
 
     async fn open(&self) -> Arc<Receipts> {
@@ -88,8 +94,8 @@ fn lease() -> Mark {
 
 #[tokio::test]
 async fn a_crash_between_intention_and_first_byte_is_told_as_begun_only_if_the_token_is_spent() {
-    let desk = Desk::new();
-    let receipts = desk.open().await;
+    let stage = Stage::new();
+    let receipts = stage.open().await;
     let claims: Vec<PendingRedemption> =
         (1..=3).map(|byte| receipts.begin(jti(byte), &LinkId::from_store("link"), 10, Some(HOME))).collect();
     for claim in &claims {
@@ -98,25 +104,26 @@ async fn a_crash_between_intention_and_first_byte_is_told_as_begun_only_if_the_t
     // Killed here: the first was claimed, the second was not, the third was claimed and revoked.
     std::mem::forget(claims);
     drop(receipts);
-    desk.mark(1, lease()).await;
-    desk.mark(3, Mark::Revoked).await;
-    desk.pass(60);
-    let receipts = desk.open().await;
+    stage.mark(1, lease()).await;
+    stage.mark(3, Mark::Revoked).await;
+    stage.pass(60);
+    let receipts = stage.open().await;
     receipts.record_changes().await;
     receipts.report(None).await.unwrap();
-    let mut told = desk.web.receipts();
+    let mut told = stage.web.receipts();
     told.sort_by_key(|receipt| receipt.jti);
     let seen: Vec<_> = told.iter().map(|r| (r.jti, r.started_at, r.bytes, r.state)).collect();
-    let expected = [(jti(1), Some(T0), 0, DeliveryState::Broken), (jti(3), Some(T0), 0, DeliveryState::Over)];
+    let expected =
+        [(jti(1), Some(T0), 0, DeliveryState::Interrupted), (jti(3), Some(T0), 0, DeliveryState::Ended)];
     assert_eq!(seen, expected);
-    assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(60)));
+    assert_eq!(stage.web.reported_until(), T0.plus(Duration::from_secs(60)));
 }
 
 #[tokio::test]
 async fn after_a_crash_a_delivery_of_which_nothing_was_seen_to_leave_counts_as_begun() {
     for (crash, started_at) in [(true, Some(T0)), (false, None)] {
-        let desk = Desk::new();
-        let receipts = desk.open().await;
+        let stage = Stage::new();
+        let receipts = stage.open().await;
         let (sending, stream) = Sending::redeemed(10, 0..10);
         let claim = receipts.begin(jti(7), &LinkId::from_store("link"), 10, Some(HOME));
         claim.intend().await.unwrap();
@@ -127,54 +134,54 @@ async fn after_a_crash_a_delivery_of_which_nothing_was_seen_to_leave_counts_as_b
             receipts.finish().await;
         }
         drop(receipts);
-        let receipts = desk.open().await;
+        let receipts = stage.open().await;
         receipts.record_changes().await;
         receipts.report(None).await.unwrap();
-        let told = desk.web.receipts().pop().unwrap();
-        assert_eq!((told.started_at, told.state), (started_at, DeliveryState::Broken));
+        let told = stage.web.receipts().pop().unwrap();
+        assert_eq!((told.started_at, told.state), (started_at, DeliveryState::Interrupted));
     }
 }
 
 #[tokio::test]
 async fn the_watermark_never_passes_a_redemption_that_is_not_told() {
-    let desk = Desk::new();
-    let receipts = desk.open().await;
+    let stage = Stage::new();
+    let receipts = stage.open().await;
     let claim = receipts.begin(jti(1), &LinkId::from_store("link"), 10, Some(HOME));
-    desk.pass(100);
+    stage.pass(100);
     receipts.report(None).await.unwrap();
-    assert_eq!(desk.web.told_until(), T0, "a claim is under way");
+    assert_eq!(stage.web.reported_until(), T0, "a claim is under way");
     claim.intend().await.unwrap();
     receipts.report(None).await.unwrap();
-    assert_eq!(desk.web.told_until(), T0);
+    assert_eq!(stage.web.reported_until(), T0);
     // The token is redeemed, but the state of its delivery is not recorded yet.
     let (sending, stream) = Sending::redeemed(10, 0..10);
     let delivery = Arc::new(Delivery::recorded(jti(1), &lease_on(10), Some(Secret::presented("key")), T0));
     drop((sending, stream));
     claim.redeemed(&delivery);
     receipts.report(None).await.unwrap();
-    assert_eq!(desk.web.told_until(), T0);
+    assert_eq!(stage.web.reported_until(), T0);
     receipts.record_changes().await;
-    desk.web.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    stage.web.down.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(receipts.report(None).await.is_err());
-    desk.web.down.store(false, std::sync::atomic::Ordering::SeqCst);
+    stage.web.down.store(false, std::sync::atomic::Ordering::SeqCst);
     receipts.report(None).await.unwrap();
-    assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(100)));
-    assert_eq!(desk.web.receipts().len(), 1);
+    assert_eq!(stage.web.reported_until(), T0.plus(Duration::from_secs(100)));
+    assert_eq!(stage.web.receipts().len(), 1);
     // A claim that fails holds nothing up.
     let claim = receipts.begin(jti(2), &LinkId::from_store("link"), 10, Some(HOME));
     let new = claim.intend().await.unwrap();
     claim.cancelled(new);
     receipts.record_changes().await;
-    desk.pass(100);
+    stage.pass(100);
     receipts.report(None).await.unwrap();
-    assert_eq!(desk.web.told_until(), T0.plus(Duration::from_secs(200)));
-    assert_eq!(desk.web.receipts().len(), 1);
+    assert_eq!(stage.web.reported_until(), T0.plus(Duration::from_secs(200)));
+    assert_eq!(stage.web.receipts().len(), 1);
 }
 
 #[tokio::test]
 async fn what_was_told_is_not_told_again_and_what_changed_is() {
-    let desk = Desk::new();
-    let receipts = desk.open().await;
+    let stage = Stage::new();
+    let receipts = stage.open().await;
     let (sending, mut stream) = Sending::redeemed(300 * KIB, 0..300 * KIB);
     let claim = receipts.begin(jti(7), &LinkId::from_store("link"), 300 * KIB, Some(HOME));
     claim.intend().await.unwrap();
@@ -182,7 +189,8 @@ async fn what_was_told_is_not_told_again_and_what_changed_is() {
     let tell = async || {
         receipts.record_changes().await;
         receipts.report(Some(T0)).await.unwrap();
-        desk.web
+        stage
+            .web
             .receipts()
             .into_iter()
             .map(|receipt| (receipt.sequence, receipt.bytes, receipt.state))
@@ -200,31 +208,31 @@ async fn what_was_told_is_not_told_again_and_what_changed_is() {
     assert_eq!(tell().await.last().unwrap(), &(4, 300 * KIB, DeliveryState::Complete));
     // It goes on after a restart where it ended.
     drop(receipts);
-    let receipts = desk.open().await;
+    let receipts = stage.open().await;
     receipts.record_changes().await;
     receipts.report(Some(T0)).await.unwrap();
-    assert_eq!(desk.web.receipts().len(), 3);
+    assert_eq!(stage.web.receipts().len(), 3);
 }
 
 #[tokio::test]
 async fn a_writer_that_panics_is_told_of_starts_again_and_what_it_left_undone_is_refused() {
-    let desk = Desk::new();
-    let receipts = desk.open().await;
-    assert_eq!(desk.health.verdict(), Ok(()));
+    let stage = Stage::new();
+    let receipts = stage.open().await;
+    assert_eq!(stage.health.verdict(), Ok(()));
     receipts.outbox.panic().await;
     let claim = receipts.begin(jti(1), &LinkId::from_store("link"), 10, Some(HOME));
     // In one group with what panics: nobody knows whether it is on disk, so no byte may leave.
     assert!(matches!(claim.intend().await, Err(OutboxError::Closed)));
     assert!(claim.may_fail(), "the next intention is written before its token is redeemed");
-    assert_eq!(desk.health.verdict(), Err("a background task is down: writing receipts".to_owned()));
+    assert_eq!(stage.health.verdict(), Err("a background task is down: writing receipts".to_owned()));
     assert!(claim.intend().await.unwrap(), "started again, it finds nothing of what it left undone");
     assert!(!claim.may_fail());
 }
 
 #[tokio::test]
 async fn a_thousand_intentions_at_once_are_all_durable() {
-    let desk = Desk::new();
-    let receipts = desk.open().await;
+    let stage = Stage::new();
+    let receipts = stage.open().await;
     let begin = |n: u16| {
         let mut bytes = [0; 16];
         bytes[..2].copy_from_slice(&n.to_be_bytes());

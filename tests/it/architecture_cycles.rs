@@ -1,4 +1,4 @@
-//! Modules form no rings: checks the graph of all files in `src/`, with an arrow from a file to each file that
+//! Modules form no cycles: checks the graph of all files in `src/`, with an arrow from a file to each file that
 //! defines an item it names.
 //!
 //! Every path counts, in `use` and inline, below `crate`, `super`, `self`, a child or an imported name. A path
@@ -294,10 +294,10 @@ impl Graph {
         arrows.collect()
     }
 
-    /// Returns a shortest ring through each module that is in one, each ring once.
-    fn rings(&self) -> BTreeSet<Vec<String>> {
+    /// Returns a shortest cycle through each module that is in one, each cycle once.
+    fn cycles(&self) -> BTreeSet<Vec<String>> {
         let arrows = self.arrows();
-        let mut rings = BTreeSet::new();
+        let mut cycles = BTreeSet::new();
         for start in arrows.keys() {
             let mut from: BTreeMap<&Path, &Path> = BTreeMap::new();
             let mut next = VecDeque::from([*start]);
@@ -310,26 +310,26 @@ impl Graph {
                 }
             }
             let Some(mut at) = from.get(start).copied() else { continue };
-            let mut ring = vec![start.join("::")];
+            let mut cycle = vec![start.join("::")];
             while at != *start {
-                ring.push(at.join("::"));
+                cycle.push(at.join("::"));
                 at = from[at];
             }
-            ring.reverse();
-            let least = (0..ring.len()).min_by_key(|i| &ring[*i]).unwrap();
-            ring.rotate_left(least);
-            rings.insert(ring);
+            cycle.reverse();
+            let least = (0..cycle.len()).min_by_key(|i| &cycle[*i]).unwrap();
+            cycle.rotate_left(least);
+            cycles.insert(cycle);
         }
-        rings
+        cycles
     }
 }
 
 #[test]
-fn modules_form_no_ring() {
-    let rings = Graph::read(&sources()).rings();
-    let tell = |ring: &Vec<String>| format!("{} → {}", ring.join(" → "), ring[0]);
-    let rings: Vec<String> = rings.iter().map(tell).collect();
-    assert!(rings.is_empty(), "{} rings of modules:\n{}", rings.len(), rings.join("\n"));
+fn modules_form_no_cycle() {
+    let cycles = Graph::read(&sources()).cycles();
+    let tell = |cycle: &Vec<String>| format!("{} → {}", cycle.join(" → "), cycle[0]);
+    let cycles: Vec<String> = cycles.iter().map(tell).collect();
+    assert!(cycles.is_empty(), "{} cycles of modules:\n{}", cycles.len(), cycles.join("\n"));
 }
 
 fn graph(files: &[(&str, &str)]) -> Graph {
@@ -338,7 +338,7 @@ fn graph(files: &[(&str, &str)]) -> Graph {
 }
 
 #[test]
-fn a_ring_is_seen_through_every_form_of_path() {
+fn a_cycle_is_seen_through_every_form_of_path() {
     let lib = ("src/lib.rs", "pub mod a; pub mod b;");
     let leads_back = [
         "use crate::b::B;",
@@ -355,18 +355,21 @@ fn a_ring_is_seen_through_every_form_of_path() {
             ("src/b/mod.rs", "mod inner; pub use inner::Deep; use crate::a::A; pub struct B; use serde::De;"),
             ("src/b/inner.rs", "pub struct Deep; use super::super::a::A; pub fn deep() {}"),
         ];
-        assert_eq!(graph(&files).rings().len(), 1, "{code}");
+        assert_eq!(graph(&files).cycles().len(), 1, "{code}");
     }
 }
 
 #[test]
-fn declaring_and_exporting_a_child_is_no_arrow_but_using_it_is() {
+fn declaring_and_exporting_a_child_is_not_an_arrow_but_using_it_is() {
     let child = ("src/a/child.rs", "use super::Parent; pub struct Child;");
-    let rings = |parent| graph(&[("src/lib.rs", "mod a;"), ("src/a/mod.rs", parent), child]).rings().len();
-    assert_eq!(rings("mod child; pub use child::Child; pub struct Parent;"), 0);
-    assert_eq!(rings("mod child; pub(crate) use self::child::Child; pub struct Parent;"), 0);
-    assert_eq!(rings("mod child; use child::Child; pub struct Parent(Child);"), 1);
-    assert_eq!(rings("mod child; pub use child::Child; pub struct Parent(Child);"), 1);
-    assert_eq!(rings("mod child; pub struct Parent(child::Child);"), 1);
-    assert_eq!(rings("mod child; pub struct Parent; #[cfg(test)] mod tests { fn f(c: child::Child) {} }"), 0);
+    let cycles = |parent| graph(&[("src/lib.rs", "mod a;"), ("src/a/mod.rs", parent), child]).cycles().len();
+    assert_eq!(cycles("mod child; pub use child::Child; pub struct Parent;"), 0);
+    assert_eq!(cycles("mod child; pub(crate) use self::child::Child; pub struct Parent;"), 0);
+    assert_eq!(cycles("mod child; use child::Child; pub struct Parent(Child);"), 1);
+    assert_eq!(cycles("mod child; pub use child::Child; pub struct Parent(Child);"), 1);
+    assert_eq!(cycles("mod child; pub struct Parent(child::Child);"), 1);
+    assert_eq!(
+        cycles("mod child; pub struct Parent; #[cfg(test)] mod tests { fn f(c: child::Child) {} }"),
+        0
+    );
 }

@@ -2,7 +2,7 @@
 //! what was done is in the audit log, and what is in the audit log was done.
 //!
 //! The short loop runs with all other tests. The long one:
-//! `ONCELINK_TEST_HANG_UPS=1000 ONCELINK_TEST_KILLS=100 cargo test --release deeds_cut_off`.
+//! `ONCELINK_TEST_HANG_UPS=1000 ONCELINK_TEST_KILLS=100 cargo test --release changes_interrupted`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -120,7 +120,7 @@ fn done(site: &WebSite, kind: Kind, n: u64) -> Option<(&'static str, String)> {
 
 /// Checks that an action is logged if and only if it is on the disk, and that every link was logged.
 fn agrees(site: &WebSite, acts: &[(Kind, u64)]) -> Result<usize, String> {
-    let told = audited(site);
+    let logged = audited(site);
     let mut count = 0;
     for (kind, n) in acts {
         let words = ["folder-made", "file-uploaded", "file-renamed", "file-trashed"];
@@ -133,9 +133,9 @@ fn agrees(site: &WebSite, acts: &[(Kind, u64)]) -> Result<usize, String> {
             words.contains(&action.as_str())
                 && (*subject == path || subject.starts_with(&format!("{path} →")))
         };
-        let told: Vec<_> = told.iter().filter(mine).collect();
+        let logged: Vec<_> = logged.iter().filter(mine).collect();
         let done = done(site, *kind, *n);
-        let is_right = match (&done, told.as_slice()) {
+        let is_right = match (&done, logged.as_slice()) {
             (None, []) => true,
             (Some((action, subject)), [(said, of)]) => action == said && subject == of,
             _ => false,
@@ -144,7 +144,7 @@ fn agrees(site: &WebSite, acts: &[(Kind, u64)]) -> Result<usize, String> {
             continue;
         }
         if !is_right {
-            return Err(format!("{kind:?} {n}: on the disk {done:?}, in the log {told:?}"));
+            return Err(format!("{kind:?} {n}: on the disk {done:?}, in the log {logged:?}"));
         }
         count += usize::from(done.is_some());
     }
@@ -159,7 +159,7 @@ fn prepare(site: &WebSite, kind: Kind, n: u64) {
 
 /// Links that exist but are not logged, or are logged but don't exist.
 async fn links_agree(ada: &Uploader, site: &WebSite) {
-    let told = audited(site).into_iter().filter(|(action, _)| action == "link-made").count();
+    let logged = audited(site).into_iter().filter(|(action, _)| action == "link-made").count();
     let mut there = 0;
     for page in 1.. {
         let answer = ada.bare("GET", &format!("/links?page={page}"), &[], Vec::new()).await;
@@ -172,7 +172,7 @@ async fn links_agree(ada: &Uploader, site: &WebSite) {
             break;
         }
     }
-    assert_eq!(told, there, "links in the log, and links that exist");
+    assert_eq!(logged, there, "links in the log, and links that exist");
 }
 
 #[actix_web::test]
@@ -238,7 +238,7 @@ async fn a_process_that_is_killed_leaves_nothing_that_its_next_start_does_not_se
         pause(Duration::from_millis(dice.below(60)));
         process.kill();
         for mut stream in streams {
-            // What the client was told is checked below, with all the others.
+            // The response doesn't matter: below, the disk and the log are compared for every action.
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer);
         }

@@ -12,8 +12,8 @@ use crate::support::web::{START, TestWeb};
 /// An id in the format of the trash.
 const TRASHED: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-struct Act {
-    deed: &'static str,
+struct Change {
+    action: &'static str,
     source: &'static str,
     target: &'static str,
     /// The file's place before and after the action, below the share; empty means that it does not exist.
@@ -29,9 +29,9 @@ struct Act {
 
 const IN_TRASH: &str = ".oncelink/trash/AAAAAAAAAAAAAAAAAAAAAA";
 
-const ACTS: [Act; 6] = [
-    Act {
-        deed: "file-renamed",
+const CHANGES: [Change; 6] = [
+    Change {
+        action: "file-renamed",
         source: "/open/a.txt",
         target: "/open/b.txt",
         before: "a.txt",
@@ -40,8 +40,8 @@ const ACTS: [Act; 6] = [
         subject: "/open/a.txt → /open/b.txt",
         is_always_finished: false,
     },
-    Act {
-        deed: "file-moved",
+    Change {
+        action: "file-moved",
         source: "/open/a.txt",
         target: "/open/sub/a.txt",
         before: "a.txt",
@@ -50,8 +50,8 @@ const ACTS: [Act; 6] = [
         subject: "/open/a.txt → /open/sub/a.txt",
         is_always_finished: false,
     },
-    Act {
-        deed: "file-trashed",
+    Change {
+        action: "file-trashed",
         source: "/open/a.txt",
         target: "",
         before: "a.txt",
@@ -60,8 +60,8 @@ const ACTS: [Act; 6] = [
         subject: "/open/a.txt",
         is_always_finished: false,
     },
-    Act {
-        deed: "file-restored",
+    Change {
+        action: "file-restored",
         source: "/open/a.txt",
         target: "/open/a (2).txt",
         before: IN_TRASH,
@@ -70,8 +70,8 @@ const ACTS: [Act; 6] = [
         subject: "/open/a (2).txt",
         is_always_finished: false,
     },
-    Act {
-        deed: "file-forgotten",
+    Change {
+        action: "file-forgotten",
         source: "/open/a.txt",
         target: "",
         before: IN_TRASH,
@@ -80,8 +80,8 @@ const ACTS: [Act; 6] = [
         subject: "/open/a.txt",
         is_always_finished: true,
     },
-    Act {
-        deed: "folder-made",
+    Change {
+        action: "folder-made",
         source: "/open/new",
         target: "/open/new",
         before: "",
@@ -99,7 +99,7 @@ struct Cut {
 }
 
 impl Cut {
-    async fn at(act: &Act, is_done: bool) -> Cut {
+    async fn at(change: &Change, is_done: bool) -> Cut {
         let web = TestWeb::spawn_with(writable).await;
         let share = web.share("open").to_owned();
         for folder in ["sub", ".oncelink/trash"] {
@@ -107,23 +107,23 @@ impl Cut {
         }
         let cut = Cut { web, share };
         let mut inode = String::new();
-        if !act.before.is_empty() {
-            fs::write(cut.share.join(act.before), "content").unwrap();
+        if !change.before.is_empty() {
+            fs::write(cut.share.join(change.before), "content").unwrap();
             use std::os::unix::fs::MetadataExt;
-            inode = fs::metadata(cut.share.join(act.before)).unwrap().ino().to_string();
+            inode = fs::metadata(cut.share.join(change.before)).unwrap().ino().to_string();
             cut.sql(&format!(
                 "INSERT INTO file_digests (path, share, version, sha256, account, size) \
                  VALUES ('/open/{}', 'open', 'v', 'digest', 'ada', 7)",
-                act.before
+                change.before
             ))
             .await;
         }
-        let trash = if act.has_row { TRASHED } else { "" };
-        if act.has_row {
+        let trash = if change.has_row { TRASHED } else { "" };
+        if change.has_row {
             cut.sql(&format!(
                 "INSERT INTO trash (id, share, path, is_folder, account, trashed_at, forget_at) \
                  VALUES ('{TRASHED}', 'open', '{}', 0, 'ada', 1800000000, 1900000000)",
-                act.source
+                change.source
             ))
             .await;
         }
@@ -131,11 +131,11 @@ impl Cut {
             "INSERT INTO intents (id, deed, source, target, inode, trash, actor, who, address, at, undone) \
              VALUES ('one', '{}', '{}', '{}', '{inode}', '{trash}', 'ada-id', 'ada@example.org', '192.0.2.7', \
              1800000000, 0)",
-            act.deed, act.source, act.target
+            change.action, change.source, change.target
         ))
         .await;
         if is_done {
-            match (act.before, act.after) {
+            match (change.before, change.after) {
                 ("", after) => fs::create_dir(cut.share.join(after)).unwrap(),
                 (before, "") => fs::remove_file(cut.share.join(before)).unwrap(),
                 (before, after) => fs::rename(cut.share.join(before), cut.share.join(after)).unwrap(),
@@ -155,37 +155,37 @@ impl Cut {
 }
 
 #[actix_web::test]
-async fn what_was_cut_off_is_finished_or_undone_by_the_next_start() {
-    for act in &ACTS {
+async fn an_interrupted_change_is_finished_or_undone_by_the_next_start() {
+    for change in &CHANGES {
         for is_done in [false, true] {
-            let case = format!("{}, {is_done}", act.deed);
-            let mut cut = Cut::at(act, is_done).await;
+            let case = format!("{}, {is_done}", change.action);
+            let mut cut = Cut::at(change, is_done).await;
             // Another process starts with what this one left.
             cut.web.twin().await;
-            let is_finished = is_done || act.is_always_finished;
-            let stands = if is_finished { act.after } else { act.before };
-            for place in [act.before, act.after].into_iter().filter(|place| !place.is_empty()) {
-                assert_eq!(cut.share.join(place).exists(), place == stands, "{case}: {place}");
+            let is_finished = is_done || change.is_always_finished;
+            let place_now = if is_finished { change.after } else { change.before };
+            for place in [change.before, change.after].into_iter().filter(|place| !place.is_empty()) {
+                assert_eq!(cut.share.join(place).exists(), place == place_now, "{case}: {place}");
             }
             let digests = cut.texts("SELECT path FROM file_digests").await;
-            let wanted: Vec<String> = Some(stands)
+            let wanted: Vec<String> = Some(place_now)
                 .filter(|place| !place.is_empty())
                 .map(|place| format!("/open/{place}"))
                 .into_iter()
                 .collect();
             assert_eq!(digests, wanted, "{case}");
             let lines = audit::list(&cut.web.outside.db, "", 0, 10).await.unwrap().0;
-            let told: Vec<_> = lines
+            let logged: Vec<_> = lines
                 .iter()
                 .map(|line| {
                     (line.action.as_str(), line.subject.as_str(), line.who.as_str(), line.address.as_str())
                 })
                 .collect();
-            let line = (act.deed, act.subject, "ada@example.org", "192.0.2.7");
-            assert_eq!(told, if is_finished { vec![line] } else { Vec::new() }, "{case}");
+            let line = (change.action, change.subject, "ada@example.org", "192.0.2.7");
+            assert_eq!(logged, if is_finished { vec![line] } else { Vec::new() }, "{case}");
             let rows = cut.texts("SELECT id FROM trash").await;
-            let lies_there = stands == IN_TRASH;
-            assert_eq!(rows, if lies_there { vec![TRASHED.to_owned()] } else { Vec::new() }, "{case}");
+            let is_in_trash = place_now == IN_TRASH;
+            assert_eq!(rows, if is_in_trash { vec![TRASHED.to_owned()] } else { Vec::new() }, "{case}");
             assert!(cut.texts("SELECT id FROM intents WHERE undone = 0").await.is_empty(), "{case}");
             // The third start has nothing left to do.
             cut.web.twin().await;
@@ -200,9 +200,9 @@ async fn what_was_cut_off_is_finished_or_undone_by_the_next_start() {
 }
 
 #[actix_web::test]
-async fn an_act_in_a_share_that_is_not_there_waits_for_it() {
-    let act = &ACTS[0];
-    let mut cut = Cut::at(act, true).await;
+async fn a_change_in_an_unavailable_share_waits_for_it() {
+    let change = &CHANGES[0];
+    let mut cut = Cut::at(change, true).await;
     let aside = cut.share.with_extension("aside");
     fs::rename(&cut.share, &aside).unwrap();
     fs::create_dir(&cut.share).unwrap();
@@ -218,7 +218,7 @@ async fn an_act_in_a_share_that_is_not_there_waits_for_it() {
 }
 
 #[actix_web::test]
-async fn the_trash_is_swept_of_what_has_no_row_but_not_before_its_time() {
+async fn trash_entries_without_a_row_are_removed_but_not_before_their_time() {
     // The entry was deleted at true time, and the tests' clock is ahead.
     let real = oncelink::clock::Clock::wall().now();
     let web = TestWeb::spawn_with(|settings| {

@@ -131,7 +131,7 @@ async fn revoking_and_pausing_cut_a_running_transfer_and_its_lease() {
 }
 
 #[actix_web::test]
-async fn disabling_the_owner_revokes_what_was_given_out_through_his_links() {
+async fn disabling_the_owner_revokes_what_was_issued_through_their_links() {
     let mut stage = Stage::start().await;
     let made = stage.make(&[("uses", "5")]).await;
     let waiting = stage.press(&made.public[0]).await;
@@ -158,7 +158,7 @@ async fn disabling_the_owner_revokes_what_was_given_out_through_his_links() {
 /// The same with a separate download service that reports over HTTP; and after a restart of both, because the
 /// counts are stored.
 #[actix_web::test]
-async fn revoking_reaches_a_download_service_of_its_own_and_counts_outlive_a_restart() {
+async fn revoking_reaches_a_separate_download_service_and_counts_outlive_a_restart() {
     let mut stage = Stage::start().await;
     let made = stage.make(&[("uses", "3"), ("files", "/open/big.bin")]).await;
     stage.press(&made.public[0]).await;
@@ -187,7 +187,7 @@ async fn revoking_reaches_a_download_service_of_its_own_and_counts_outlive_a_res
 }
 
 #[actix_web::test]
-async fn what_is_given_out_ends_with_its_link() {
+async fn a_token_expires_with_its_link() {
     let mut stage = Stage::start().await;
     let made = stage.make(&[("ends", "2027-01-15T08:01")]).await;
     let address = stage.press(&made.public[0]).await;
