@@ -244,3 +244,20 @@ async fn guessing_the_old_password_in_a_stolen_session_is_slowed_down() {
     assert!(refused > 0);
     web.stop().await;
 }
+
+#[actix_web::test]
+async fn a_form_that_arrives_while_the_app_closes_is_refused_with_a_page() {
+    let web = TestWeb::spawn().await;
+    let mut browser = web.browser();
+    let csrf = browser.get("/login").await.csrf();
+    web.app.close().await;
+    let fields = [("csrf", csrf.as_str()), ("email", "ada@example.org"), ("password", PASSWORD)];
+    let refused = browser.post("/login", &fields).await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.body.contains("Try again"), "{}", refused.body);
+    assert_eq!(refused.header("retry-after"), "5");
+    assert_eq!(refused.header("cache-control"), "no-store");
+    assert_eq!(refused.header("x-content-type-options"), "nosniff");
+    assert!(refused.header("content-security-policy").contains("default-src 'none'"));
+    web.stop().await;
+}

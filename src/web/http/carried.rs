@@ -8,9 +8,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The maximum wait for a slot.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// No slot became free in time.
+/// No slot became free in time, or the app is closing.
 #[derive(Debug, thiserror::Error)]
-#[error("too many requests are in progress")]
+#[error("too many requests are in progress, or the service is stopping")]
 pub(crate) struct NoSlot;
 
 /// The slots for requests that are carried to their end, including those whose clients have gone. Clones
@@ -29,16 +29,16 @@ impl CarriedRequests {
         CarriedRequests { slots: Arc::new(Semaphore::new(max as usize)), max }
     }
 
-    /// Waits for a slot; `None` once a stop has begun.
-    pub(crate) async fn slot(&self) -> Result<Option<OwnedSemaphorePermit>, NoSlot> {
+    /// Waits for a slot.
+    pub(crate) async fn slot(&self) -> Result<OwnedSemaphorePermit, NoSlot> {
         let waiting = Arc::clone(&self.slots).acquire_owned();
-        Ok(tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| NoSlot)?.ok())
+        tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| NoSlot)?.map_err(|_| NoSlot)
     }
 
     /// Waits until no request is in progress. None is admitted afterwards.
     pub async fn finish(&self) {
-        if let Ok(all) = self.slots.acquire_many(self.max).await {
-            all.forget();
-        }
+        // An error means that all were taken before.
+        let _all = self.slots.acquire_many(self.max).await;
+        self.slots.close();
     }
 }

@@ -3,11 +3,12 @@
 //! connection is gone, which could leave its changes to the disk and the database half done. So such a
 //! handler runs in a task of its own, and the connection only waits for it.
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::tasks::InRuntime;
 use crate::web::http::body::{FORM, content_type};
@@ -22,39 +23,46 @@ use crate::web::shares::error::StorageError;
 #[error("too many requests at once")]
 struct Busy;
 
-/// Makes a request that only reads wait for its client's turn.
+/// Makes a request that only reads wait for its client's turn. If the turn doesn't come in time, the response is
+/// an error's, so that [`problem::edge`](crate::web::http::problem::edge) renders it like a handler's.
 ///
 /// # Errors
-/// When the turn does not come in time, besides those of the handler.
+/// Those of the middlewares and services within it.
 pub async fn pages_in_turn(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let is_page = matches!(*request.method(), Method::GET | Method::HEAD)
         && !matches!(request.path(), "/healthz" | "/readyz");
     let state = request.app_data::<Data<AppState>>().cloned();
-    let (true, Some(state)) = (is_page, state) else { return next.call(request).await };
-    let _turn = turn(&mut request, &state.page_turns).await?;
-    next.call(request).await
+    let _turn = match state.filter(|_| is_page) {
+        Some(state) => match turn(&mut request, &state.page_turns).await {
+            Ok(turn) => Some(turn),
+            Err(error) => return Ok(request.error_response(error)),
+        },
+        None => None,
+    };
+    Ok(next.call(request).await?.map_into_boxed_body())
 }
 
-/// Runs a request that may change something in a task of its own, to its end.
+/// Runs a request that may change something in a task of its own, to its end. If it can't begin, the response is
+/// an error's, as above.
 ///
 /// # Errors
-/// Those of the handler; [`StorageError::Interrupted`] when the handler could not finish.
-pub async fn carry<B: MessageBody + 'static>(
+/// Those of the middlewares and services within it; [`StorageError::Interrupted`] when the handler could not
+/// finish.
+pub async fn carry(
     mut request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        return next.call(request).await;
+        return Ok(next.call(request).await?.map_into_boxed_body());
     }
     let held = match request.app_data::<Data<AppState>>().cloned() {
-        Some(state) => {
-            let turn = form_turn(&mut request, &state).await?;
-            let slot = state.carried.slot().await.map_err(|_| WebError::from(StorageError::Interrupted))?;
-            Some((turn, slot))
-        }
+        Some(state) => match permits(&mut request, &state).await {
+            Ok(permits) => Some(permits),
+            Err(error) => return Ok(request.error_response(error)),
+        },
         None => None,
     };
     let answering = next.call(request);
@@ -63,7 +71,19 @@ pub async fn carry<B: MessageBody + 'static>(
         drop(held);
         answer
     }));
-    carried.await.map_err(|_| WebError::from(StorageError::Interrupted))?
+    let response = carried.await.map_err(|_| WebError::from(StorageError::Interrupted))??;
+    Ok(response.map_into_boxed_body())
+}
+
+/// Waits for what a request needs before it begins: its client's turn, and a slot among the requests that are
+/// carried to their end, which there is none of once the app closes.
+async fn permits(
+    request: &mut ServiceRequest,
+    state: &AppState,
+) -> Result<(Option<ClientTurn>, OwnedSemaphorePermit), actix_web::Error> {
+    let turn = form_turn(request, state).await?;
+    let slot = state.carried.slot().await.map_err(|_| WebError::from(StorageError::Interrupted))?;
+    Ok((turn, slot))
 }
 
 /// Waits for the turn of a form from a session; any other request needs none. Strangers' forms have limits of
