@@ -27,7 +27,7 @@ fn release_unused_memory() {
     // Too large to share a page with anything else. It is never written, so it takes no memory.
     const PAGE: usize = 4 << 20;
     loop {
-        thread::sleep(Duration::from_secs(1));
+        thread::park_timeout(Duration::from_secs(1));
         drop(black_box(Vec::<u8>::with_capacity(PAGE)));
     }
 }

@@ -172,7 +172,7 @@ async fn a_revocation_reaches_each_tokens_node_and_one_that_is_down_delays_nobod
     revocations.mark(&[second, jti(&waits_on_one)], &both, later, now).await.unwrap();
     eventually("the running node has both", async || site.waiting(1).await == 0).await;
     assert_eq!(site.waiting(0).await, 2, "the stopped node's revocations wait");
-    assert!(site.readyz().await.contains("2 revocations wait"));
+    assert!(site.readyz().await.contains("2 revocations are waiting"));
     assert!(site.readyz().await.contains("the download service `one` cannot be reached"));
     site.start_node(0).await;
     eventually("the restarted node has both", async || site.waiting(0).await == 0).await;
