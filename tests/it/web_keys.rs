@@ -51,7 +51,7 @@ async fn a_second_web_app_with_other_keys_is_refused_and_one_with_the_same_is_no
     assert_eq!(refusal(&third).await, "");
     copy_folder(&third.keys_dir(), &second.keys_dir());
     let said = refusal(&second).await;
-    assert!(said.contains("not the one that the links in this database were made with"), "{said}");
+    assert!(said.contains("not the one that the links in this database were created with"), "{said}");
     std::fs::copy(first.keys_dir().join("link-key"), second.keys_dir().join("link-key")).unwrap();
     let said = refusal(&second).await;
     assert!(said.contains("which signs for this database"), "{said}");

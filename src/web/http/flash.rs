@@ -38,7 +38,7 @@ words! {
         /// A link was revoked.
         LinkRevoked = "link-revoked",
         /// A link was paused or revoked, but the download service does not know yet.
-        LinkClosedUnheard = "link-closed-unheard",
+        LinkClosedUndelivered = "link-closed-unheard",
         /// A folder was created.
         FolderMade = "folder-made",
         /// A file or folder was renamed.
@@ -118,7 +118,7 @@ impl FlashMessage {
                 FlashKind::Done,
                 "The link no longer works, and downloads that were in progress have been stopped.",
             ),
-            FlashMessage::LinkClosedUnheard => (
+            FlashMessage::LinkClosedUndelivered => (
                 FlashKind::Done,
                 "The link no longer starts downloads. But the download service could not be reached: downloads \
                  that are in progress, or were started in the last few minutes, will be stopped as soon as it \

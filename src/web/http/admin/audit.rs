@@ -64,7 +64,7 @@ fn row(line: AuditLine) -> AuditRow {
         number: line.number,
         at: line.at,
         who: if line.who.is_empty() { line.actor } else { line.who },
-        deed: line.action.replace('-', " "),
+        action: line.action.replace('-', " "),
         subject,
         address: line.address,
     }

@@ -17,7 +17,7 @@ pub struct AuditRow {
     /// Who did it.
     pub who: String,
     /// What was done, in words.
-    pub deed: String,
+    pub action: String,
     /// What it was done to.
     pub subject: String,
     /// From where.
@@ -60,7 +60,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         number: 7,
         at: Timestamp::from_secs(1_790_000_000),
         who: "lin@example.org<script>".to_owned(),
-        deed: "logged in".to_owned(),
+        action: "logged in".to_owned(),
         subject: "Firefox <b>".to_owned(),
         address: "2001:db8::1".to_owned(),
     };

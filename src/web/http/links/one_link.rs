@@ -231,7 +231,7 @@ pub(crate) async fn pause(
 ) -> Result<HttpResponse, WebError> {
     let (link, changed) = set_paused(&app, &id, &place, form, true).await?;
     let heard = app.services.revoke_now().await;
-    let message = if heard { FlashMessage::LinkPaused } else { FlashMessage::LinkClosedUnheard };
+    let message = if heard { FlashMessage::LinkPaused } else { FlashMessage::LinkClosedUndelivered };
     redirect_to_link(&app, &link, changed.then_some(message))
 }
 
@@ -279,7 +279,7 @@ pub(crate) async fn revoke(
     let heard = services.revoke_now().await;
     tracing::info!(account = %who.account().id, link = %link.id, "link revoked");
     // Also for a link that was revoked before.
-    let message = if heard { FlashMessage::LinkRevoked } else { FlashMessage::LinkClosedUnheard };
+    let message = if heard { FlashMessage::LinkRevoked } else { FlashMessage::LinkClosedUndelivered };
     redirect_to_link(&app, &link, Some(message))
 }
 
