@@ -12,20 +12,10 @@ use oncelink::server::{self, Role, RunningServices};
 use oncelink::used_tokens::sled::SledUsedTokens;
 use tempfile::TempDir;
 
-use crate::support::T0;
 use crate::support::client::Client;
 use crate::support::deliveries::{LINK, WebAccess, eventually, settings};
 use crate::support::web::{Browser, PASSWORD};
-
-/// An address that only this test uses.
-fn free_address() -> SocketAddr {
-    use std::net::{Ipv4Addr, TcpListener};
-    use std::sync::atomic::{AtomicU8, Ordering};
-    static HOSTS: AtomicU8 = AtomicU8::new(1);
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    let host = Ipv4Addr::new(127, 96 + HOSTS.fetch_add(1, Ordering::Relaxed), high, low.max(1));
-    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
-}
+use crate::support::{T0, unused_address};
 
 /// A web app with two configured nodes, `one` and `two`, each with its own data directory. Their public
 /// addresses lead nowhere: the tests reach them at their inner addresses.
@@ -51,11 +41,11 @@ impl Site {
     async fn start() -> Site {
         let folder = TempDir::new().unwrap();
         let mut settings = settings(&folder);
-        settings.web.listen = free_address();
+        settings.web.listen = unused_address();
         settings.web.public_url = format!("http://{}", settings.web.listen);
         settings.download.receipts = format!("{}/receipts", settings.web.public_url);
         settings.download.keys = format!("{}/.well-known/jwks.json", settings.web.public_url);
-        settings.nodes = vec![node("one", free_address()), node("two", free_address())];
+        settings.nodes = vec![node("one", unused_address()), node("two", unused_address())];
         let clock = Clock::manual(T0);
         let web = Box::pin(server::start(settings.clone(), Role::Web, clock.clone())).await.unwrap();
         let access = WebAccess::open(&settings, clock.clone()).await;

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::support::client::{Client, Partial};
 use crate::support::deliveries::{LINK, WebAccess, eventually, settings};
 use crate::support::process::{Download, Site};
-use crate::support::{T0, pattern};
+use crate::support::{T0, pattern, unused_address};
 
 const MIB: usize = 1024 * 1024;
 
@@ -41,9 +41,9 @@ impl SeparateServices {
         let folder = TempDir::new().unwrap();
         let mut both = settings(&folder);
         // Each has to know the other's address in advance.
-        both.web.listen = free_address();
+        both.web.listen = unused_address();
         both.web.public_url = format!("http://{}", both.web.listen);
-        both.download.listen = elsewhere.unwrap_or_else(free_address);
+        both.download.listen = elsewhere.unwrap_or_else(unused_address);
         both.download.public_url = format!("http://{}", both.download.listen);
         both.download.keys = format!("{}/.well-known/jwks.json", both.web.public_url);
         both.download.receipts = format!("{}/receipts", both.web.public_url);
@@ -99,17 +99,6 @@ async fn start_download(settings: &Settings, clock: &Clock) -> RunningServices {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let store = std::sync::Arc::new(SledUsedTokens::open(&path, clock, Some(T0)).unwrap());
     Box::pin(server::start_with(settings.clone(), Role::Download, clock.clone(), Some(store))).await.unwrap()
-}
-
-/// An address that only this test uses: its port is not given to another process meanwhile, because others
-/// listen on 127.0.0.1.
-fn free_address() -> SocketAddr {
-    use std::net::{Ipv4Addr, TcpListener};
-    use std::sync::atomic::{AtomicU8, Ordering};
-    static HOSTS: AtomicU8 = AtomicU8::new(1);
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    let host = Ipv4Addr::new(127, 128 | HOSTS.fetch_add(1, Ordering::Relaxed), high, low.max(1));
-    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
 }
 
 #[actix_web::test]

@@ -60,7 +60,7 @@ pub enum WebError {
     Slow,
     /// The body is not a form.
     #[error("the body is not a form")]
-    FormMissing,
+    NotAForm,
     /// There were too many attempts.
     #[error("too many attempts; the next in {} s", .0.as_secs())]
     TooEarly(Duration),
@@ -114,7 +114,7 @@ impl WebError {
             WebError::Invalid(_) => "invalid-request",
             WebError::TooLarge(_) => "too-large",
             WebError::Slow => "too-slow",
-            WebError::FormMissing => "no-form",
+            WebError::NotAForm => "no-form",
             WebError::TooEarly(_) => "too-many-requests",
             WebError::LinkOver => "link-over",
             WebError::Storage(error) => error.slug(),
@@ -151,7 +151,7 @@ impl ResponseError for WebError {
             WebError::Invalid(_) => StatusCode::BAD_REQUEST,
             WebError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             WebError::Slow => StatusCode::REQUEST_TIMEOUT,
-            WebError::FormMissing => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            WebError::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             WebError::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
             WebError::LinkOver => StatusCode::GONE,
             WebError::Storage(error) => error.status(),

@@ -181,7 +181,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OpenForm<T> {
             must_be_ours(&request, &state)?;
             let body = read_in_time(&request, payload, MAX_FORM.min(state.form_max)).await?;
             if !body.is_empty() && !is_form(&request) {
-                return Err(WebError::FormMissing);
+                return Err(WebError::NotAForm);
             }
             let (presented, rest) = take_token(&body)?;
             let secret = state.cookies.form(request.headers());
@@ -214,7 +214,7 @@ async fn own_form(
 ) -> Result<(Bytes, Option<IdempotencyKey>), WebError> {
     must_be_ours(request, state)?;
     if !is_form(request) {
-        return Err(WebError::FormMissing);
+        return Err(WebError::NotAForm);
     }
     let body = read_in_time(request, payload, max).await?;
     let (presented, rest) = take_token(&body)?;

@@ -74,7 +74,7 @@ impl Default for Setup {
             ..ShareSettings::default()
         }];
         let mut settings = Settings { data_dir: dir.path().join("data"), shares, ..Settings::default() };
-        settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.download.listen = unused_address();
         settings.download.public_url = "http://127.0.0.1:0".to_owned();
         settings.download.keys = dir.path().join("jwks.json").display().to_string();
         settings.download.stop_timeout = Duration::from_secs(1);
@@ -207,9 +207,9 @@ impl Node {
 /// Settings of both services on free ports, with their data in `folder`.
 pub fn on_free_ports(folder: &Path) -> Settings {
     let mut settings = Settings { data_dir: folder.join("data"), ..Settings::default() };
-    settings.web.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.web.listen = unused_address();
     settings.web.public_url = "http://127.0.0.1:0".to_owned();
-    settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.download.listen = unused_address();
     settings.download.public_url = "http://127.0.0.1:0".to_owned();
     settings
 }
@@ -224,9 +224,9 @@ pub fn for_everyone(name: &str, path: PathBuf) -> ShareSettings {
     }
 }
 
-/// An address for a program that must be told its port before it starts. The system never gives such a port
-/// to a socket that asks for any, and every test process begins at another one, so that nobody else takes it
-/// meanwhile.
+/// An address for a program that must be told its port before it starts, or that starts again at the same port.
+/// The system never gives such a port to a socket that asks for any, and every test process begins at another
+/// one, so that nobody else takes it meanwhile.
 pub fn unused_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Linux gives out 32768 and above.

@@ -66,7 +66,7 @@ pub(crate) async fn upload(
     let who = session_of(&request, &app).await?.ok_or(WebError::NotSignedIn)?;
     must_be_ours(&request, &app)?;
     if !content_type(request.headers()).eq_ignore_ascii_case(FORM_WITH_FILES) {
-        return Err(WebError::FormMissing);
+        return Err(WebError::NotAForm);
     }
     let form = Multipart::new(request.headers(), body);
     // A program can list the folder itself.
@@ -250,7 +250,7 @@ async fn next(form: &mut Multipart, patience: Duration) -> Result<Option<Field>,
             actix_multipart::MultipartError::ContentTypeMissing
             | actix_multipart::MultipartError::ContentTypeParse
             | actix_multipart::MultipartError::ContentTypeIncompatible,
-        ))) => Err(WebError::FormMissing),
+        ))) => Err(WebError::NotAForm),
         Ok(Some(Err(_))) => Err(WebError::Invalid("the form cannot be read")),
         Ok(None) => Ok(None),
         Err(_) => Err(WebError::Slow),
