@@ -12,7 +12,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::support::client::Client;
-use crate::support::{Node, Setup, T0, pattern, postgres};
+use crate::support::{Node, Setup, T0, pattern, postgres, unused_address};
 use crate::used_tokens::redeemed;
 
 /// Longer than anything takes, unless the machine is stuck.
@@ -39,6 +39,7 @@ impl Shared {
         let mut setup = Setup { clock: Clock::wall(), dir: self.first.dir.clone(), ..Setup::default() };
         setup.settings = self.first.settings.clone();
         setup.settings.data_dir = self.first.dir.path().join(data);
+        setup.settings.download.listen = unused_address();
         setup.start().await
     }
 

@@ -6,7 +6,7 @@ use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sql::SqlUsedTokens;
 
 use crate::support::client::{Client, Partial};
-use crate::support::{Node, Setup, pattern, postgres};
+use crate::support::{Node, Setup, pattern, postgres, unused_address};
 
 /// Two nodes on one store, and the store's address; `None` without PostgreSQL.
 pub(crate) async fn two_nodes() -> Option<(Node, Node, String)> {
@@ -17,6 +17,7 @@ pub(crate) async fn two_nodes() -> Option<(Node, Node, String)> {
     let mut second = Setup { clock: Clock::wall(), dir: first.dir.clone(), ..Setup::default() };
     second.settings = first.settings.clone();
     second.settings.data_dir = first.dir.path().join("data of the second");
+    second.settings.download.listen = unused_address();
     Some((first.start().await, second.start().await, database))
 }
 

@@ -197,6 +197,7 @@ impl Delivery {
         let id = state.next_stream;
         state.next_stream += 1;
         let (start, end) = (range.start, range.end);
+        state.first_start.get_or_insert(start);
         state.streams.push(RunningStream { id, start, position: start, end, keyed, unwritten: 0 });
         Stream::new(self.clone(), ledger.clone(), id, range, keyed)
     }

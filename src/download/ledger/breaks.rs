@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::download::ledger::limits::TWO_SEGMENTS;
+use crate::download::ledger::ranges::RangeSet;
 
 /// Number of breaks and resumptions that are remembered.
 const LOOK_BACK: usize = 16;
@@ -58,6 +59,13 @@ impl Breaks {
             }
             _ => None,
         }
+    }
+
+    /// Returns the bytes of which it isn't known yet whether the client received them.
+    pub(super) fn unacknowledged(&self) -> RangeSet {
+        let mut all = RangeSet::default();
+        self.unacknowledged.iter().for_each(|range| all.insert(range.clone()));
+        all
     }
 }
 

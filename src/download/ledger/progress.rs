@@ -22,6 +22,11 @@ pub(crate) struct DeliveryProgress {
     /// Sent bytes, without those that may be lost. Slightly more than `written`: only the client knows how
     /// much of its last portion a broken connection still delivered.
     pub(crate) sent: RangeSet,
+    /// Bytes at the ends of broken connections that the client may have received, although its kernel didn't
+    /// acknowledge them. Not in `sent`.
+    pub(crate) unacknowledged: RangeSet,
+    /// Where the first stream began: its client must have everything before it that it was sent.
+    pub(crate) first_start: Option<u64>,
     /// How often the client resumed.
     pub(crate) resumptions: u32,
     /// Whether no transfer is running.
@@ -62,6 +67,8 @@ impl Delivery {
             last_at: state.last_sent,
             written: handed,
             sent,
+            unacknowledged: state.breaks.unacknowledged(),
+            first_start: state.first_start,
             resumptions: state.resumptions,
             idle,
             arrived: state.was_complete && !state.opened_again,

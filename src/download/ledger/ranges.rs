@@ -54,6 +54,12 @@ impl RangeSet {
         RangeSet(parts.map(|old| old.start.max(range.start)..old.end.min(range.end)).collect())
     }
 
+    /// Returns the part below `position` of the run of bytes in the set that ends at or after it.
+    pub(crate) fn run_before(&self, position: u64) -> Option<Range<u64>> {
+        let run = self.0.get(self.0.partition_point(|old| old.end < position))?;
+        (run.start < position).then(|| run.start..position)
+    }
+
     /// Returns whether the set is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -53,6 +53,8 @@ pub(super) struct DeliveryInner {
     /// closes a connection and requests its rest on others, piece by piece.
     pub(super) unread: RangeSet,
     pub(super) breaks: Breaks,
+    /// Where the first stream began.
+    pub(super) first_start: Option<u64>,
     /// When the last byte of a complete file was sent.
     pub(super) completed_at: Option<Timestamp>,
     /// Whether every byte had arrived at some time, whatever happened later.
@@ -84,6 +86,7 @@ impl DeliveryInner {
             read: RangeSet::default(),
             unread: RangeSet::default(),
             breaks: Breaks::default(),
+            first_start: None,
             completed_at: None,
             was_complete: false,
             next_stream: 0,

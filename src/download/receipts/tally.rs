@@ -16,6 +16,8 @@ pub(crate) struct Tally {
     pub(crate) written: RangeSet,
     /// Sent bytes, without those that are known to be lost.
     pub(crate) sent: RangeSet,
+    /// Bytes that the client may have received, although they aren't in `sent`. Where it resumes shows it.
+    pub(crate) unacknowledged: RangeSet,
     /// How often the client resumed.
     pub(crate) resumed: u32,
     /// Its state.
@@ -30,6 +32,7 @@ impl Tally {
             last_at: redeemed_at,
             written: RangeSet::default(),
             sent: RangeSet::default(),
+            unacknowledged: RangeSet::default(),
             resumed: 0,
             state: DeliveryState::Interrupted,
         }
@@ -43,6 +46,13 @@ impl Tally {
         let (mut handed, mut sent) = (self.written.clone(), self.sent.clone());
         handed.merge(&progress.written);
         sent.merge(&progress.sent);
+        if let Some(had) = progress.first_start.and_then(|start| self.unacknowledged.run_before(start)) {
+            handed.insert(had.clone());
+            sent.insert(had);
+        }
+        let mut unacknowledged = self.unacknowledged.clone();
+        unacknowledged.merge(&progress.unacknowledged);
+        unacknowledged.subtract(&sent);
         let state = match self.state {
             DeliveryState::Complete => DeliveryState::Complete,
             _ if progress.arrived => DeliveryState::Complete,
@@ -58,7 +68,7 @@ impl Tally {
             started_at = started_at.or(Some(last_at));
         }
         let resumed = self.resumed.saturating_add(progress.resumptions);
-        Tally { started_at, last_at, written: handed, sent, resumed, state }
+        Tally { started_at, last_at, written: handed, sent, unacknowledged, resumed, state }
     }
 
     /// Returns how many different bytes were certainly sent: all of them only if the file is complete.

@@ -62,7 +62,9 @@ const TABLES: &str = "
         address      TEXT,
         -- The latest end of the lease.
         until        INTEGER NOT NULL,
-        -- Bytes that are with the kernel, and bytes that left: sets of ranges.
+        -- Sets of ranges: bytes that were sent and may have arrived without an acknowledgement, bytes that are
+        -- with the kernel, and bytes that were sent.
+        unacknowledged TEXT  NOT NULL DEFAULT '',
         handed       TEXT    NOT NULL,
         sent         TEXT    NOT NULL
     );
@@ -109,6 +111,16 @@ pub(super) async fn reset_time(path: &Path, now: Timestamp) -> Result<(), Outbox
     Ok(file.close().await?)
 }
 
+/// Adds the column that outboxes of earlier releases lack.
+async fn add_missing_column(file: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let has_it = "SELECT COUNT(*) FROM pragma_table_info('receipts') WHERE name = 'unacknowledged'";
+    if sqlx::query_scalar::<_, i64>(has_it).fetch_one(&mut *file).await? == 0 {
+        let add = "ALTER TABLE receipts ADD COLUMN unacknowledged TEXT NOT NULL DEFAULT ''";
+        sqlx::query(add).execute(file).await?;
+    }
+    Ok(())
+}
+
 impl Outbox {
     /// Opens or creates the file. `health` is notified when the writer is down.
     pub(super) async fn open(
@@ -127,6 +139,7 @@ impl Outbox {
             .synchronous(SqliteSynchronous::Full);
         let mut writer = SqliteConnection::connect_with(&options).await?;
         writer.execute(sqlx::raw_sql(TABLES)).await?;
+        add_missing_column(&mut writer).await?;
         for (name, value) in [("id", id.to_owned()), ("made-at", now.secs().to_string())] {
             let insert = "INSERT INTO outbox (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
             sqlx::query(insert).bind(name).bind(value).execute(&mut writer).await?;

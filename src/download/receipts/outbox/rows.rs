@@ -14,7 +14,8 @@ use crate::id::LinkId;
 /// How to handle an existing row.
 pub(super) const CHANGE: &str = "DO UPDATE SET sequence = excluded.sequence, settled = excluded.settled, \
     started_at = excluded.started_at, last_at = excluded.last_at, state = excluded.state, \
-    resumed = excluded.resumed, handed = excluded.handed, sent = excluded.sent";
+    resumed = excluded.resumed, handed = excluded.handed, sent = excluded.sent, \
+    unacknowledged = excluded.unacknowledged";
 
 /// Writes a row; `otherwise` says how to handle an existing one.
 pub(super) fn upsert<'q>(
@@ -23,8 +24,8 @@ pub(super) fn upsert<'q>(
 ) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
     let query = format!(
         "INSERT INTO receipts (jti, link, sequence, told, settled, redeemed_at, started_at, last_at, size, \
-         state, resumed, address, until, handed, sent) \
-         VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (jti) {otherwise}"
+         state, resumed, address, until, handed, sent, unacknowledged) \
+         VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (jti) {otherwise}"
     );
     sqlx::query(sqlx::AssertSqlSafe(query))
         .bind(kept.jti.to_string())
@@ -41,6 +42,7 @@ pub(super) fn upsert<'q>(
         .bind(to_column(kept.until))
         .bind(kept.tally.written.to_string())
         .bind(kept.tally.sent.to_string())
+        .bind(kept.tally.unacknowledged.to_string())
 }
 
 pub(super) fn from_row(row: &SqliteRow) -> Result<OutboxEntry, sqlx::Error> {
@@ -51,6 +53,7 @@ pub(super) fn from_row(row: &SqliteRow) -> Result<OutboxEntry, sqlx::Error> {
         last_at: from_column(row.try_get("last_at")?),
         written: parsed::<RangeSet>(row, "handed")?,
         sent: parsed::<RangeSet>(row, "sent")?,
+        unacknowledged: parsed::<RangeSet>(row, "unacknowledged")?,
         resumed: u32::try_from(row.try_get::<i64, _>("resumed")?).unwrap_or(u32::MAX),
         state: state.parse().map_err(|_| sqlx::Error::Decode("unknown state of a delivery".into()))?,
     };

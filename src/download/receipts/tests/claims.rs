@@ -93,6 +93,32 @@ async fn after_a_restart_a_file_is_complete_only_if_every_byte_is_accounted_for(
 }
 
 #[tokio::test]
+async fn after_a_restart_the_place_of_resumption_shows_what_arrived_without_an_acknowledgement() {
+    let size = 300 * KIB;
+    for (resumed_at, state) in [
+        (160 * KIB, DeliveryState::Complete),
+        (190 * KIB, DeliveryState::Complete),
+        (200 * KIB, DeliveryState::Complete),
+        (201 * KIB, DeliveryState::Interrupted),
+    ] {
+        let (sending, mut stream) = Sending::redeemed(size, 0..size);
+        take(&mut stream, 200 * KIB);
+        stream.mark_lost(40 * KIB);
+        drop(stream);
+        let before = sending.tally();
+        assert_eq!(before.sent.to_string(), format!("0-{}", 160 * KIB));
+        assert_eq!(before.unacknowledged.to_string(), format!("{}-{}", 160 * KIB, 200 * KIB));
+        let sending = Sending::restarted(size);
+        let mut rest = sending.resume(resumed_at..size).await;
+        while let Take::Send(_) = rest.take(100 * KIB, T0) {}
+        rest.finish();
+        drop(rest);
+        let after = before.plus(&sending.progress(), size);
+        assert_eq!(after.state, state, "from {resumed_at}");
+    }
+}
+
+#[tokio::test]
 async fn an_empty_file_is_complete_at_once_and_counts_as_begun() {
     let (sending, stream) = Sending::redeemed(0, 0..0);
     drop(stream);

@@ -243,3 +243,29 @@ async fn a_thousand_intentions_at_once_are_all_durable() {
     assert!(all.into_iter().all(|intended| intended.unwrap()));
     assert_eq!(receipts.outbox.unfinished().await.unwrap().len(), 1000);
 }
+
+#[tokio::test]
+async fn an_outbox_of_an_earlier_release_is_opened_with_what_it_holds() {
+    use sqlx::{Connection, Executor};
+
+    let stage = Stage::new();
+    let receipts = stage.open().await;
+    let (sending, mut stream) = Sending::redeemed(100, 0..100);
+    let claim = receipts.begin(jti(7), &LinkId::from_store("link"), 100, Some(HOME));
+    claim.intend().await.unwrap();
+    claim.redeemed(&sending.delivery);
+    take(&mut stream, 50);
+    drop(stream);
+    receipts.finish().await;
+    drop(receipts);
+    let path = stage.folder.path().join("receipts.sqlite");
+    let mut file = sqlx::SqliteConnection::connect(&path.display().to_string()).await.unwrap();
+    file.execute("ALTER TABLE receipts DROP COLUMN unacknowledged").await.unwrap();
+    file.close().await.unwrap();
+    let receipts = stage.open().await;
+    let kept = receipts.outbox.find(jti(7)).await.unwrap().unwrap();
+    assert_eq!(
+        (kept.tally.sent.to_string(), kept.tally.unacknowledged.is_empty()),
+        ("0-50".to_owned(), true)
+    );
+}
