@@ -35,10 +35,14 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "mail delivery", include_str!("../../../migrations/0012_mail_delivery.sql")),
     (13, "action codes", include_str!("../../../migrations/0013_action_codes.sql")),
     (15, "mail pages", include_str!("../../../migrations/0015_mail_pages.sql")),
+    (16, "counts", include_str!("../../../migrations/0016_counts.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that is writing.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many rows are pruned in one transaction.
+const PORTION: u64 = 1_000;
 
 /// Run on each connection to SQLite. In WAL mode, anything less than `synchronous = FULL` loses the last
 /// commits in a power failure.
@@ -284,6 +288,23 @@ impl Database {
     /// If the database doesn't respond; either nothing has changed then, or everything has.
     pub async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), QueryError> {
         Ok(transaction.commit().await?)
+    }
+
+    /// Runs a statement that changes at most `$2` rows, as long as it changes that many, and returns how many
+    /// rows were changed in total. `$1` is `value`. Between two portions others can write.
+    ///
+    /// # Errors
+    /// If the database doesn't respond; what was changed before stays changed.
+    pub async fn in_portions(&self, statement: &'static str, value: i64) -> Result<u64, QueryError> {
+        let mut total = 0;
+        loop {
+            let query = sqlx::query(statement).bind(value).bind(PORTION.cast_signed());
+            let changed = query.execute(self.writer()).await?.rows_affected();
+            total += changed;
+            if changed < PORTION {
+                return Ok(total);
+            }
+        }
     }
 
     /// Checks that the database responds.

@@ -15,6 +15,7 @@ pub mod mailed_code;
 pub mod mailing;
 pub mod moment;
 pub mod offers;
+mod open_uses;
 pub mod progress;
 pub mod recipients;
 pub mod terms;

@@ -243,10 +243,9 @@ impl IssuedTokens {
     /// # Errors
     /// When the database fails.
     pub async fn prune(&self, now: Timestamp) -> Result<(), QueryError> {
-        sqlx::query("DELETE FROM issued_tokens WHERE forget_at <= $1")
-            .bind(to_column(now))
-            .execute(self.db.writer())
-            .await?;
+        let delete = "DELETE FROM issued_tokens WHERE jti IN (SELECT jti FROM issued_tokens \
+            WHERE forget_at <= $1 LIMIT $2)";
+        self.db.in_portions(delete, to_column(now)).await?;
         self.revocations.prune(now).await
     }
 

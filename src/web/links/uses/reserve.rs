@@ -1,6 +1,6 @@
 //! Reserves a use of a link when its download button is pressed, or continues a download.
 
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti, RecipientId};
@@ -8,6 +8,7 @@ use crate::secret::{RandomError, Secret};
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
+use crate::web::links::open_uses;
 use crate::web::links::progress::{self, BegunDownload, DownloadProgress, LeaseRules, Visitor};
 use crate::web::revocations::issued::{IssuedTokens, NewToken, TokenBasis};
 
@@ -94,10 +95,9 @@ pub async fn reserve(
     now: Timestamp,
 ) -> Result<UseDecision, UseError> {
     let mut transaction = db.begin().await?;
-    let gate = lock_and_check(&mut transaction, press, now).await?;
-    if gate == LinkAccess::Closed {
+    let Some(gate) = lock_and_check(&mut transaction, press, now).await? else {
         return Ok(UseDecision::Closed);
-    }
+    };
     if !is_still_allowed(&mut transaction, issued, press).await? {
         return Ok(UseDecision::Closed);
     }
@@ -105,14 +105,14 @@ pub async fn reserve(
     if let Some(continuation) = continuation(rules, press, &begun, now) {
         return Ok(UseDecision::Continue(continuation));
     }
-    if gate == LinkAccess::Ended {
+    if gate.has_ended {
         return Ok(UseDecision::Closed);
     }
     if let Some(waiting) = find_unredeemed(rules, press, &begun, now) {
         return Ok(UseDecision::Again(waiting.jti, waiting.expires_at));
     }
     let jti = Jti::random()?;
-    if let Some(going_on) = find_open_use(&mut transaction, press).await? {
+    if let Some(going_on) = find_open_use(&mut transaction, press, gate.uses).await? {
         add_token(&mut transaction, issued, press, jti, &going_on, now).await?;
     } else if take_use(&mut transaction, press).await? {
         let id = Secret::random::<16>()?;
@@ -134,29 +134,27 @@ pub async fn reserve(
     Ok(UseDecision::Token(jti))
 }
 
-/// What a link allows now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LinkAccess {
-    /// Starting a download.
-    Open,
-    /// Continuing a download: the end of a link only limits when downloads can start.
-    Ended,
-    /// Nothing.
-    Closed,
+/// What a link that is neither paused nor revoked allows now.
+#[derive(Clone, Copy, Debug)]
+struct LinkAccess {
+    /// Whether downloads can only be continued: the end of a link limits when they can start.
+    has_ended: bool,
+    /// How many uses each recipient has; `None` for no limit.
+    uses: Option<u32>,
 }
 
-/// Locks the owner's account and the recipient, and returns what the link allows now.
+/// Locks the owner's account and the recipient, and returns what the link allows now; `None` for nothing.
 async fn lock_and_check(
     transaction: &mut Transaction<'static, Any>,
     press: &UseRequest<'_>,
     now: Timestamp,
-) -> Result<LinkAccess, sqlx::Error> {
+) -> Result<Option<LinkAccess>, sqlx::Error> {
     let owner = sqlx::query("UPDATE accounts SET disabled = 0 WHERE id = $1 AND disabled = 0")
         .bind(press.owner.as_str())
         .execute(&mut **transaction)
         .await?;
     if owner.rows_affected() == 0 {
-        return Ok(LinkAccess::Closed);
+        return Ok(None);
     }
     let open = sqlx::query(
         "UPDATE recipients SET taken = taken WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
@@ -168,16 +166,19 @@ async fn lock_and_check(
     .execute(&mut **transaction)
     .await?;
     if open.rows_affected() == 0 {
-        return Ok(LinkAccess::Closed);
+        return Ok(None);
     }
-    let ends_at: Option<i64> = sqlx::query_scalar(
-        "SELECT links.ends_at FROM links JOIN recipients ON recipients.link = links.id \
+    let (ends_at, uses): (Option<i64>, Option<i64>) = sqlx::query_as(
+        "SELECT links.ends_at, links.uses FROM links JOIN recipients ON recipients.link = links.id \
          WHERE recipients.id = $1",
     )
     .bind(press.recipient.as_str())
     .fetch_one(&mut **transaction)
     .await?;
-    Ok(if ends_at.is_some_and(|end| end <= to_column(now)) { LinkAccess::Ended } else { LinkAccess::Open })
+    Ok(Some(LinkAccess {
+        has_ended: ends_at.is_some_and(|end| end <= to_column(now)),
+        uses: uses.map(|uses| u32::try_from(uses).unwrap_or(0)),
+    }))
 }
 
 /// Checks again, now under the lock, that the link still has the terms that the visitor fulfilled and that
@@ -242,31 +243,35 @@ fn find_unredeemed<'b>(
 async fn find_open_use(
     transaction: &mut Transaction<'static, Any>,
     press: &UseRequest<'_>,
+    uses_per_recipient: Option<u32>,
 ) -> Result<Option<String>, sqlx::Error> {
     let mark = press.visitor.mark.as_deref().unwrap_or_default();
     if mark.is_empty() && !press.named {
         return Ok(None);
     }
-    sqlx::query_scalar(
-        "SELECT id FROM link_uses WHERE recipient = $1 AND ($2 = 1 OR visitor = $3) AND state <> 'released' \
-         AND NOT EXISTS (SELECT 1 FROM link_tokens WHERE use_id = link_uses.id AND path = $4 \
-         AND state <> 'released') ORDER BY made_at, id LIMIT 1",
-    )
-    .bind(press.recipient.as_str())
-    .bind(i64::from(press.named))
-    .bind(mark)
-    .bind(press.file.as_str())
-    .fetch_optional(&mut **transaction)
-    .await
+    // A value for each use, not a join: PostgreSQL would join by reading all tokens of all links.
+    let query = format!(
+        "SELECT id FROM (SELECT newest.id, newest.made_at, (SELECT link_tokens.jti FROM link_tokens \
+         WHERE use_id = newest.id AND path = $4 AND state <> 'released' LIMIT 1) AS token \
+         FROM ({}) AS newest) AS uses WHERE token IS NULL ORDER BY made_at, id LIMIT 1",
+        open_uses::newest(press.named)
+    );
+    sqlx::query_scalar(AssertSqlSafe(query))
+        .bind(press.recipient.as_str())
+        .bind(mark)
+        .bind(open_uses::looked_at(uses_per_recipient))
+        .bind(press.file.as_str())
+        .fetch_optional(&mut **transaction)
+        .await
 }
 
-/// Takes one more use and returns true, if one is left.
+/// Takes one more use, which is reserved, and returns true, if one is left.
 async fn take_use(
     transaction: &mut Transaction<'static, Any>,
     press: &UseRequest<'_>,
 ) -> Result<bool, sqlx::Error> {
     let counted = sqlx::query(
-        "UPDATE recipients SET taken = taken + 1 WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
+        "UPDATE recipients SET taken = taken + 1, reserved = reserved + 1 WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
          WHERE links.id = recipients.link AND (links.uses IS NULL OR recipients.taken < links.uses))",
     )
     .bind(press.recipient.as_str())
