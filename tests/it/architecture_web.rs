@@ -331,6 +331,21 @@ fn http_and_pages_live_under_http_and_sql_lives_elsewhere() {
     }
 }
 
+#[test]
+fn transactions_begin_and_end_in_one_place() {
+    for source in sources().into_iter().filter(|source| module_of(source).is_some()) {
+        let code = shipped(&source);
+        for call in [".begin_with(", "pool.begin()", "writer().begin()", "transaction.commit()"] {
+            let is_home = source.path == "src/web/db/transactions.rs";
+            assert!(
+                is_home || !code.contains(call),
+                "{} calls `{call}` and may be cut off in it",
+                source.path
+            );
+        }
+    }
+}
+
 /// Where the settings as a whole are known; rooms get plain values, or structs of their own.
 const WIRING: [&str; 4] = ["mod.rs", "services.rs", "settings.rs", "http/state.rs"];
 

@@ -97,6 +97,7 @@ mod support;
 mod text_properties;
 mod token_properties;
 mod token_vectors;
+mod transactions;
 mod uploads_clients;
 mod uploads_form;
 mod uploads_limits;

@@ -15,11 +15,12 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transaction};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor, SqlSafeStr};
 
 use crate::config::StoreAddress;
 
 pub(crate) mod columns;
+mod transactions;
 
 /// The migrations. One that was released is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -247,47 +248,6 @@ impl Database {
     /// Returns the pool for statements that record what was written, and don't count as writes themselves.
     pub(super) const fn notes(&self) -> &AnyPool {
         &self.writer
-    }
-
-    /// Begins a transaction that will write. On SQLite it takes the write lock immediately, because a
-    /// transaction that reads first and writes later is refused if another one has written in between.
-    ///
-    /// # Errors
-    /// If the database doesn't respond.
-    pub async fn begin(&self) -> Result<Transaction<'static, Any>, QueryError> {
-        let statement = match self.engine {
-            Engine::Sqlite => "BEGIN IMMEDIATE",
-            Engine::Postgres => "BEGIN",
-        };
-        Ok(self.writer().begin_with(statement).await?)
-    }
-
-    /// Locks an account until the end of the transaction; anyone else who locks it waits. Returns whether the
-    /// account exists and isn't disabled.
-    ///
-    /// # Errors
-    /// If the database doesn't respond.
-    pub async fn lock_account(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        account: &str,
-    ) -> Result<bool, QueryError> {
-        // SQLite has only one writer, which is this transaction.
-        let query = match self.engine {
-            Engine::Sqlite => "SELECT disabled FROM accounts WHERE id = $1",
-            Engine::Postgres => "SELECT disabled FROM accounts WHERE id = $1 FOR NO KEY UPDATE",
-        };
-        let disabled: Option<i64> =
-            sqlx::query_scalar(query).bind(account).fetch_optional(&mut **transaction).await?;
-        Ok(disabled == Some(0))
-    }
-
-    /// Commits a transaction.
-    ///
-    /// # Errors
-    /// If the database doesn't respond; either nothing has changed then, or everything has.
-    pub async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), QueryError> {
-        Ok(transaction.commit().await?)
     }
 
     /// Runs a statement that changes at most `$2` rows, as long as it changes that many, and returns how many

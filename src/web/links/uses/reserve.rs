@@ -130,7 +130,7 @@ pub async fn reserve(
     } else {
         return Ok(UseDecision::UsedUp);
     }
-    transaction.commit().await?;
+    db.commit(transaction).await?;
     Ok(UseDecision::Token(jti))
 }
 

@@ -121,7 +121,7 @@ async fn release_if_unredeemed(
         return Ok(false);
     }
     release(&mut transaction, jti, &found, now).await?;
-    transaction.commit().await?;
+    db.commit(transaction).await?;
     Ok(true)
 }
 
