@@ -60,6 +60,7 @@ const TABLE: [(&str, &[&str]); 30] = [
             "membership",
             "nodes",
             "restored",
+            "revocations",
             "services",
             "sessions",
             "shares",

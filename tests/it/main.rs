@@ -49,6 +49,7 @@ mod faults_slow;
 mod form_properties;
 mod hang_ups;
 mod http_grammar;
+mod issuing;
 mod key_sets;
 mod key_source;
 mod key_source_tls;

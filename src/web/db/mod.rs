@@ -20,7 +20,10 @@ use sqlx::{AnyConnection, AnyPool, Connection, Executor, SqlSafeStr};
 use crate::config::StoreAddress;
 
 pub(crate) mod columns;
+pub(crate) mod groups;
 mod transactions;
+
+pub use groups::GroupError;
 
 /// The migrations. One that was released is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -142,6 +145,18 @@ pub enum DatabaseError {
 #[derive(Debug, thiserror::Error)]
 #[error("the account database failed")]
 pub struct QueryError(#[from] sqlx::Error);
+
+impl QueryError {
+    /// Whether the database refused the statement itself, as it does when a row exists already. Otherwise it is
+    /// away, or busy, and would not accept another statement either.
+    pub(crate) fn is_refusal(&self) -> bool {
+        const SQLITE_BUSY: u32 = 5;
+        let sqlx::Error::Database(error) = &self.0 else { return false };
+        // Extended codes of SQLite keep the primary one in the low byte; those of PostgreSQL have five characters.
+        let code = error.code().filter(|code| code.len() < 5).and_then(|code| code.parse::<u32>().ok());
+        code.is_none_or(|code| code & 0xff != SQLITE_BUSY)
+    }
+}
 
 impl Database {
     /// Opens the database in these settings, creates it if it doesn't exist, and migrates it.

@@ -23,6 +23,7 @@ use crate::web::links::uses::UseError;
 use crate::web::mail::queue::QueueError;
 use crate::web::membership::action_links::ActionLinkError;
 use crate::web::membership::self_service::SelfServiceError;
+use crate::web::revocations::recording::RecordError;
 use crate::web::sessions::SessionError;
 use crate::web::shares::error::StorageError;
 use crate::web::throttle::Throttled;
@@ -194,6 +195,12 @@ impl From<SessionError> for WebError {
 
 impl From<QueryError> for WebError {
     fn from(error: QueryError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
+impl From<RecordError> for WebError {
+    fn from(error: RecordError) -> WebError {
         WebError::Unavailable(error.into())
     }
 }
