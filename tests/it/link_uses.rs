@@ -108,7 +108,7 @@ impl LinkDatabase {
                 link: Some((&LinkId::from_store("link"), 0)),
             },
         };
-        uses::reserve(&services.db, &services.issued, &services.links.lease, &press, START).await.unwrap()
+        services.links.press(&press, START).await.unwrap()
     }
 
     /// Presses as this visitor, which must succeed, and returns the jti.

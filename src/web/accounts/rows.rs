@@ -83,7 +83,8 @@ pub(crate) async fn lock_all(
     ids: &BTreeSet<&str>,
 ) -> Result<BTreeMap<String, Account>, sqlx::Error> {
     let list = placeholders(1, ids.len());
-    let query = format!("SELECT {COLUMNS} FROM accounts WHERE id IN ({list}) ORDER BY id{}", db.row_lock());
+    let query =
+        format!("SELECT {COLUMNS} FROM accounts WHERE id IN ({list}) ORDER BY id{}", db.row_lock("accounts"));
     // Only the statement for one account is used often enough to be kept.
     let query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(ids.len() == 1);
     let rows = ids.iter().fold(query, |query, id| query.bind(*id)).fetch_all(&mut **transaction).await?;

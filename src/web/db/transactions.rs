@@ -42,19 +42,25 @@ impl Database {
         transaction: &mut Transaction<'static, Any>,
         account: &str,
     ) -> Result<bool, QueryError> {
-        let query = format!("SELECT disabled FROM accounts WHERE id = $1{}", self.row_lock());
+        let query = format!("SELECT disabled FROM accounts WHERE id = $1{}", self.row_lock("accounts"));
         let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query));
         let disabled: Option<i64> = query.bind(account).fetch_optional(&mut **transaction).await?;
         Ok(disabled == Some(0))
     }
 
-    /// Returns what a `SELECT` ends with that locks the rows that it finds until the end of the transaction.
-    pub(crate) const fn row_lock(&self) -> &'static str {
+    /// Returns what a `SELECT` ends with that locks the rows of `table` that it finds until the end of the
+    /// transaction.
+    pub(crate) fn row_lock(&self, table: &'static str) -> String {
         match self.engine {
             // SQLite has only one writer, which is this transaction.
-            Engine::Sqlite => "",
-            Engine::Postgres => " FOR NO KEY UPDATE",
+            Engine::Sqlite => String::new(),
+            Engine::Postgres => format!(" FOR NO KEY UPDATE OF {table}"),
         }
+    }
+
+    /// Whether only one transaction writes at a time, so that none ever waits for a row of another.
+    pub(crate) fn has_one_writer(&self) -> bool {
+        self.engine == Engine::Sqlite
     }
 }
 

@@ -19,6 +19,7 @@ use crate::web::http::problem::closed_link_page::ClosedReason;
 use crate::web::http::tus_error::TusError;
 use crate::web::identity::passwords::HashError;
 use crate::web::links::LinkError;
+use crate::web::links::press::PressFailure;
 use crate::web::links::uses::UseError;
 use crate::web::mail::queue::QueueError;
 use crate::web::membership::action_links::ActionLinkError;
@@ -272,11 +273,13 @@ impl From<LinkError> for WebError {
     }
 }
 
-impl From<UseError> for WebError {
-    fn from(error: UseError) -> WebError {
-        match error {
-            UseError::Query(_) => WebError::Unavailable(error.into()),
-            UseError::Random(_) => WebError::Internal(error.into()),
+impl From<PressFailure> for WebError {
+    fn from(failure: PressFailure) -> WebError {
+        let is_random =
+            matches!(&failure, PressFailure::Use(error) if matches!(**error, UseError::Random(_)));
+        match is_random {
+            false => WebError::Unavailable(failure.into()),
+            true => WebError::Internal(failure.into()),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod mailing;
 pub mod moment;
 pub mod offers;
 mod open_uses;
+pub mod press;
 pub mod progress;
 pub mod recipients;
 pub mod terms;

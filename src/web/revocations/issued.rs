@@ -8,6 +8,7 @@
 //! code that changes what the check depends on. So either the change comes first and no token is issued, or
 //! the review finds the token.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,16 +121,16 @@ impl IssuedTokens {
         IssuedTokens { db, beyond: leeway * 2 + lease_max, rights, groups: Groups::default(), revocations }
     }
 
-    /// Whether a token for this file may be issued by the account's right, as of this transaction, which must
-    /// have locked the account's row.
-    pub(crate) async fn may_issue(
+    /// Locks the account's row until the end of the transaction, and returns whether a token for this file may be
+    /// issued by its right.
+    pub(crate) async fn lock_and_check(
         &self,
         transaction: &mut Transaction<'static, Any>,
         account: &AccountId,
         file: &FilePath,
     ) -> Result<bool, sqlx::Error> {
-        let holder = rows::find(transaction, account).await?;
-        Ok(may_read(&self.rights, holder.as_ref(), file))
+        let holders = rows::lock_all(&self.db, transaction, &BTreeSet::from([account.as_str()])).await?;
+        Ok(may_read(&self.rights, holders.get(account.as_str()), file))
     }
 
     /// Records a token, in the transaction that decides whether it may be issued.

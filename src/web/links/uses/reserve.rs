@@ -75,6 +75,13 @@ pub enum UseError {
     Random(#[from] RandomError),
 }
 
+impl UseError {
+    /// Whether the database refused this press, and may not refuse another.
+    pub(in crate::web::links) fn is_refusal(&self) -> bool {
+        matches!(self, UseError::Query(error) if error.is_refusal())
+    }
+}
+
 impl From<sqlx::Error> for UseError {
     fn from(error: sqlx::Error) -> UseError {
         QueryError::from(error).into()
@@ -95,13 +102,48 @@ pub async fn reserve(
     now: Timestamp,
 ) -> Result<UseDecision, UseError> {
     let mut transaction = db.begin().await?;
-    let Some(gate) = lock_and_check(&mut transaction, press, now).await? else {
-        return Ok(UseDecision::Closed);
-    };
-    if !is_still_allowed(&mut transaction, issued, press).await? {
+    let decision = decide(&mut transaction, db, issued, rules, press, now).await?;
+    if let UseDecision::Token(_) = decision {
+        db.commit(transaction).await?;
+    }
+    Ok(decision)
+}
+
+/// Decides presses one after the other, as [`reserve`] does, in one transaction.
+pub(in crate::web::links) async fn reserve_all(
+    db: &Database,
+    issued: &IssuedTokens,
+    rules: &LeaseRules,
+    presses: &[(UseRequest<'_>, Timestamp)],
+) -> Result<Vec<UseDecision>, UseError> {
+    let mut transaction = db.begin().await?;
+    let mut decisions = Vec::with_capacity(presses.len());
+    for (press, now) in presses {
+        decisions.push(decide(&mut transaction, db, issued, rules, press, *now).await?);
+    }
+    if decisions.iter().any(|decision| matches!(decision, UseDecision::Token(_))) {
+        db.commit(transaction).await?;
+    }
+    Ok(decisions)
+}
+
+/// Only what returns a new token has written anything.
+async fn decide(
+    transaction: &mut Transaction<'static, Any>,
+    db: &Database,
+    issued: &IssuedTokens,
+    rules: &LeaseRules,
+    press: &UseRequest<'_>,
+    now: Timestamp,
+) -> Result<UseDecision, UseError> {
+    // The owner's account first, see the invariant.
+    if !issued.lock_and_check(transaction, press.owner, press.file).await? {
         return Ok(UseDecision::Closed);
     }
-    let begun = progress::of(&mut *transaction, press.recipient, press.visitor, Some(press.file)).await?;
+    let Some(gate) = lock_and_check(transaction, db, press, now).await? else {
+        return Ok(UseDecision::Closed);
+    };
+    let begun = progress::of(&mut **transaction, press.recipient, press.visitor, Some(press.file)).await?;
     if let Some(continuation) = continuation(rules, press, &begun, now) {
         return Ok(UseDecision::Continue(continuation));
     }
@@ -112,9 +154,9 @@ pub async fn reserve(
         return Ok(UseDecision::Again(waiting.jti, waiting.expires_at));
     }
     let jti = Jti::random()?;
-    if let Some(going_on) = find_open_use(&mut transaction, press, gate.uses).await? {
-        add_token(&mut transaction, issued, press, jti, &going_on, now).await?;
-    } else if take_use(&mut transaction, press).await? {
+    if let Some(going_on) = find_open_use(transaction, press, gate.uses).await? {
+        add_token(transaction, issued, press, jti, &going_on, now).await?;
+    } else if take_use(transaction, press).await? {
         let id = Secret::random::<16>()?;
         sqlx::query(
             "INSERT INTO link_uses (id, recipient, visitor, state, made_at, changed_at) \
@@ -124,13 +166,12 @@ pub async fn reserve(
         .bind(press.recipient.as_str())
         .bind(press.visitor.mark.as_deref().unwrap_or_default())
         .bind(to_column(now))
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?;
-        add_token(&mut transaction, issued, press, jti, id.reveal(), now).await?;
+        add_token(transaction, issued, press, jti, id.reveal(), now).await?;
     } else {
         return Ok(UseDecision::UsedUp);
     }
-    db.commit(transaction).await?;
     Ok(UseDecision::Token(jti))
 }
 
@@ -143,61 +184,33 @@ struct LinkAccess {
     uses: Option<u32>,
 }
 
-/// Locks the owner's account and the recipient, and returns what the link allows now; `None` for nothing.
+/// Locks the recipient and returns what the link allows now; `None` for nothing, also if it no longer has the
+/// terms that the visitor fulfilled. The lock on its owner's account, which the caller holds, keeps it so.
 async fn lock_and_check(
     transaction: &mut Transaction<'static, Any>,
+    db: &Database,
     press: &UseRequest<'_>,
     now: Timestamp,
 ) -> Result<Option<LinkAccess>, sqlx::Error> {
-    let owner = sqlx::query("UPDATE accounts SET disabled = 0 WHERE id = $1 AND disabled = 0")
+    let query = format!(
+        "SELECT links.id, links.terms, links.ends_at, links.uses FROM recipients \
+         JOIN links ON links.id = recipients.link WHERE recipients.id = $1 AND links.account = $2 \
+         AND links.paused = 0 AND links.withdrawn_at IS NULL{}",
+        db.row_lock("recipients")
+    );
+    let found: Option<(String, i64, Option<i64>, Option<i64>)> = sqlx::query_as(AssertSqlSafe(query))
+        .bind(press.recipient.as_str())
         .bind(press.owner.as_str())
-        .execute(&mut **transaction)
+        .fetch_optional(&mut **transaction)
         .await?;
-    if owner.rows_affected() == 0 {
+    let Some((link, terms, ends_at, uses)) = found else { return Ok(None) };
+    if press.basis.link.is_some_and(|(id, fulfilled)| id.as_str() != link || fulfilled != terms) {
         return Ok(None);
     }
-    let open = sqlx::query(
-        "UPDATE recipients SET taken = taken WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
-         WHERE links.id = recipients.link AND links.account = $2 AND links.paused = 0 \
-         AND links.withdrawn_at IS NULL)",
-    )
-    .bind(press.recipient.as_str())
-    .bind(press.owner.as_str())
-    .execute(&mut **transaction)
-    .await?;
-    if open.rows_affected() == 0 {
-        return Ok(None);
-    }
-    let (ends_at, uses): (Option<i64>, Option<i64>) = sqlx::query_as(
-        "SELECT links.ends_at, links.uses FROM links JOIN recipients ON recipients.link = links.id \
-         WHERE recipients.id = $1",
-    )
-    .bind(press.recipient.as_str())
-    .fetch_one(&mut **transaction)
-    .await?;
     Ok(Some(LinkAccess {
         has_ended: ends_at.is_some_and(|end| end <= to_column(now)),
         uses: uses.map(|uses| u32::try_from(uses).unwrap_or(0)),
     }))
-}
-
-/// Checks again, now under the lock, that the link still has the terms that the visitor fulfilled and that
-/// its owner may still read the file.
-async fn is_still_allowed(
-    transaction: &mut Transaction<'static, Any>,
-    issued: &IssuedTokens,
-    press: &UseRequest<'_>,
-) -> Result<bool, sqlx::Error> {
-    if let Some((link, terms)) = press.basis.link {
-        let now: Option<i64> = sqlx::query_scalar("SELECT terms FROM links WHERE id = $1")
-            .bind(link.as_str())
-            .fetch_optional(&mut **transaction)
-            .await?;
-        if now != Some(terms) {
-            return Ok(false);
-        }
-    }
-    issued.may_issue(transaction, press.owner, press.file).await
 }
 
 /// Returns the visitor's download of this file that may be continued, if any.
