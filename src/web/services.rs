@@ -15,6 +15,7 @@ use crate::web::db::{Database, DatabaseError, QueryError};
 use crate::web::identity::passwords::Passwords;
 use crate::web::instance::{self, InstanceKeysError};
 use crate::web::links::Links;
+use crate::web::links::uses::WaitingPresses;
 use crate::web::links::views::ViewCounter;
 use crate::web::mail::queue::MailQueue;
 use crate::web::mail::transport::TransportError;
@@ -143,6 +144,7 @@ impl Services {
             queue: queue.clone(),
             lease: settings.into(),
             views: ViewCounter::default(),
+            presses: WaitingPresses::default(),
         };
         Ok(Services {
             links,

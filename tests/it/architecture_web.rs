@@ -60,6 +60,7 @@ const TABLE: [(&str, &[&str]); 30] = [
             "membership",
             "nodes",
             "restored",
+            "revocations",
             "services",
             "sessions",
             "shares",
@@ -328,6 +329,21 @@ fn http_and_pages_live_under_http_and_sql_lives_elsewhere() {
         let is_mail = module.first().is_some_and(|room| room == "mail");
         assert!(is_http || is_mail || !source.names("askama"), "{} has a template", source.path);
         assert!(!is_http || !source.names("sqlx"), "{} uses SQL", source.path);
+    }
+}
+
+#[test]
+fn transactions_begin_and_end_in_one_place() {
+    for source in sources().into_iter().filter(|source| module_of(source).is_some()) {
+        let code = shipped(&source);
+        for call in [".begin_with(", "pool.begin()", "writer().begin()", "transaction.commit()"] {
+            let is_home = source.path == "src/web/db/transactions.rs";
+            assert!(
+                is_home || !code.contains(call),
+                "{} calls `{call}` and may be cut off in it",
+                source.path
+            );
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::support::postgres::empty_schema;
 use crate::support::web::START;
 
-const RECIPIENT: &str = "recipient";
+pub(crate) const RECIPIENT: &str = "recipient";
 
 /// A database with one link for one recipient.
 pub(crate) struct LinkDatabase {
@@ -38,7 +38,7 @@ impl LinkDatabase {
         databases
     }
 
-    async fn on(address: &str, uses_per_recipient: Option<i64>) -> LinkDatabase {
+    pub(crate) async fn on(address: &str, uses_per_recipient: Option<i64>) -> LinkDatabase {
         let folder = TempDir::new().unwrap();
         let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
         settings.web.database = address.into();
@@ -79,15 +79,25 @@ impl LinkDatabase {
             .unwrap();
     }
 
-    async fn press(&self, process: usize, visitor: Option<&str>, file: &str) -> UseDecision {
+    pub(crate) async fn press(&self, process: usize, visitor: Option<&str>, file: &str) -> UseDecision {
+        let visitor = Visitor { mark: visitor.map(str::to_owned), client: None };
+        self.press_by(process, &visitor, false, file).await
+    }
+
+    pub(crate) async fn press_by(
+        &self,
+        process: usize,
+        visitor: &Visitor,
+        named: bool,
+        file: &str,
+    ) -> UseDecision {
         let services = &self.processes[process];
         let file: FilePath = file.parse().unwrap();
-        let visitor = Visitor { mark: visitor.map(str::to_owned), client: None };
         let press = UseRequest {
             owner: &self.owner,
             recipient: &RecipientId::from_store(RECIPIENT),
-            named: false,
-            visitor: &visitor,
+            named,
+            visitor,
             file: &file,
             size: 7,
             version: "v",
@@ -98,30 +108,30 @@ impl LinkDatabase {
                 link: Some((&LinkId::from_store("link"), 0)),
             },
         };
-        uses::reserve(&services.db, &services.issued, &services.links.lease, &press, START).await.unwrap()
+        services.links.press(&press, START).await.unwrap()
     }
 
     /// Presses as this visitor, which must succeed, and returns the jti.
-    async fn take(&self, visitor: Option<&str>, file: &str) -> Jti {
+    pub(crate) async fn take(&self, visitor: Option<&str>, file: &str) -> Jti {
         match self.press(0, visitor, file).await {
             UseDecision::Token(jti) | UseDecision::Again(jti, _) => jti,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn started(&self, jti: Jti) {
+    pub(crate) async fn started(&self, jti: Jti) {
         let mut transaction = self.processes[0].db.begin().await.unwrap();
         uses::mark_used(&mut transaction, jti, START).await.unwrap();
         transaction.commit().await.unwrap();
     }
 
-    async fn unsent(&self, jti: Jti) {
+    pub(crate) async fn unsent(&self, jti: Jti) {
         let mut transaction = self.processes[0].db.begin().await.unwrap();
         uses::release_unsent(&mut transaction, jti, START).await.unwrap();
         transaction.commit().await.unwrap();
     }
 
-    async fn release(&self, before: Timestamp) -> u64 {
+    pub(crate) async fn release(&self, before: Timestamp) -> u64 {
         let services = &self.processes[0];
         let of = NodeTokens { audience: &services.issuer.audience, unnamed: true };
         uses::release_unredeemed(&services.db, of, Timestamp::EPOCH, before, START).await.unwrap()
@@ -136,7 +146,7 @@ impl LinkDatabase {
     }
 }
 
-fn later(seconds: u64) -> Timestamp {
+pub(crate) fn later(seconds: u64) -> Timestamp {
     Timestamp::from_secs(START.secs() + seconds)
 }
 

@@ -167,7 +167,7 @@ impl AccountChanges {
             .bind(account.as_str())
             .execute(&mut *transaction)
             .await?;
-        transaction.commit().await?;
+        self.shared.db.commit(transaction).await?;
         // `known` stays the same: other processes may have made changes before this one that weren't read
         // yet.
         self.note(account, number);

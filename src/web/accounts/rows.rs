@@ -1,13 +1,13 @@
 //! Accounts in the database, within a transaction of the caller.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
 use crate::secret::RandomError;
-use crate::web::db::columns::{from_column, to_column};
+use crate::web::db::columns::{from_column, placeholders, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{Account, AccountId, Email, NewAccount, PersonName};
@@ -73,6 +73,34 @@ pub(crate) async fn lock(
         .execute(&mut **transaction)
         .await?;
     Ok(())
+}
+
+/// Locks the rows of these accounts, in the order of their ids, and returns those that exist, by id. Two
+/// transactions that lock several accounts don't wait for each other.
+pub(crate) async fn lock_all(
+    db: &Database,
+    transaction: &mut Transaction<'static, Any>,
+    ids: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Account>, sqlx::Error> {
+    let list = placeholders(1, ids.len());
+    let query =
+        format!("SELECT {COLUMNS} FROM accounts WHERE id IN ({list}) ORDER BY id{}", db.row_lock("accounts"));
+    // Only the statement for one account is used often enough to be kept.
+    let query = sqlx::query(sqlx::AssertSqlSafe(query)).persistent(ids.len() == 1);
+    let rows = ids.iter().fold(query, |query, id| query.bind(*id)).fetch_all(&mut **transaction).await?;
+    let read = |row: &AnyRow| Ok((row.try_get::<String, _>("id")?, from_row(row)?));
+    let mut accounts: BTreeMap<String, Account> =
+        rows.iter().map(read).collect::<Result<_, sqlx::Error>>()?;
+    let query = format!("SELECT account, name FROM account_groups WHERE account IN ({list})");
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(query)).persistent(ids.len() == 1);
+    let groups: Vec<(String, String)> =
+        ids.iter().fold(query, |query, id| query.bind(*id)).fetch_all(&mut **transaction).await?;
+    for (account, group) in groups {
+        if let Some(account) = accounts.get_mut(&account) {
+            account.groups.insert(group);
+        }
+    }
+    Ok(accounts)
 }
 
 pub(super) async fn groups_of(db: &Database, id: &AccountId) -> Result<BTreeSet<String>, sqlx::Error> {

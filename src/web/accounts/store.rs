@@ -39,7 +39,7 @@ impl Accounts {
         let mut transaction = self.db.begin().await?;
         let added = insert(&mut transaction, new, now).await?;
         if let AddOutcome::New(_) = added {
-            transaction.commit().await?;
+            self.db.commit(transaction).await?;
         }
         Ok(added)
     }
@@ -67,7 +67,7 @@ impl Accounts {
         if let AddOutcome::New(account) = &added {
             let (actor, subject) = (Actor::account(account, address), account.email.as_str());
             audit::append(&mut transaction, &actor, AuditEvent::FirstAdministratorMade, subject, now).await?;
-            transaction.commit().await?;
+            self.db.commit(transaction).await?;
         }
         Ok(added)
     }

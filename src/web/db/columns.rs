@@ -22,6 +22,11 @@ pub(crate) fn bytes_from_column(bytes: i64) -> u64 {
     u64::try_from(bytes).unwrap_or(0)
 }
 
+/// Returns `count` placeholders for a list, the first of which is `$first`.
+pub(crate) fn placeholders(first: usize, count: usize) -> String {
+    (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+}
+
 /// Returns the `LIKE … ESCAPE '!'` pattern for text that contains `words`. Some databases apply `LOWER` only
 /// to ASCII letters, so compare both lower case with lower case and the stored text with the text as typed.
 pub(crate) fn pattern(words: &str) -> String {

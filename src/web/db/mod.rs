@@ -15,11 +15,15 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transaction};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor, SqlSafeStr};
 
 use crate::config::StoreAddress;
 
 pub(crate) mod columns;
+pub(crate) mod groups;
+mod transactions;
+
+pub use groups::GroupError;
 
 /// The migrations. One that was released is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -35,10 +39,14 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "mail delivery", include_str!("../../../migrations/0012_mail_delivery.sql")),
     (13, "action codes", include_str!("../../../migrations/0013_action_codes.sql")),
     (15, "mail pages", include_str!("../../../migrations/0015_mail_pages.sql")),
+    (16, "counts", include_str!("../../../migrations/0016_counts.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that is writing.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many rows are pruned in one transaction.
+const PORTION: u64 = 1_000;
 
 /// Run on each connection to SQLite. In WAL mode, anything less than `synchronous = FULL` loses the last
 /// commits in a power failure.
@@ -137,6 +145,18 @@ pub enum DatabaseError {
 #[derive(Debug, thiserror::Error)]
 #[error("the account database failed")]
 pub struct QueryError(#[from] sqlx::Error);
+
+impl QueryError {
+    /// Whether the database refused the statement itself, as it does when a row exists already. Otherwise it is
+    /// away, or busy, and would not accept another statement either.
+    pub(crate) fn is_refusal(&self) -> bool {
+        const SQLITE_BUSY: u32 = 5;
+        let sqlx::Error::Database(error) = &self.0 else { return false };
+        // Extended codes of SQLite keep the primary one in the low byte; those of PostgreSQL have five characters.
+        let code = error.code().filter(|code| code.len() < 5).and_then(|code| code.parse::<u32>().ok());
+        code.is_none_or(|code| code & 0xff != SQLITE_BUSY)
+    }
+}
 
 impl Database {
     /// Opens the database in these settings, creates it if it doesn't exist, and migrates it.
@@ -245,45 +265,21 @@ impl Database {
         &self.writer
     }
 
-    /// Begins a transaction that will write. On SQLite it takes the write lock immediately, because a
-    /// transaction that reads first and writes later is refused if another one has written in between.
+    /// Runs a statement that changes at most `$2` rows, as long as it changes that many, and returns how many
+    /// rows were changed in total. `$1` is `value`. Between two portions others can write.
     ///
     /// # Errors
-    /// If the database doesn't respond.
-    pub async fn begin(&self) -> Result<Transaction<'static, Any>, QueryError> {
-        let statement = match self.engine {
-            Engine::Sqlite => "BEGIN IMMEDIATE",
-            Engine::Postgres => "BEGIN",
-        };
-        Ok(self.writer().begin_with(statement).await?)
-    }
-
-    /// Locks an account until the end of the transaction; anyone else who locks it waits. Returns whether the
-    /// account exists and isn't disabled.
-    ///
-    /// # Errors
-    /// If the database doesn't respond.
-    pub async fn lock_account(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        account: &str,
-    ) -> Result<bool, QueryError> {
-        // SQLite has only one writer, which is this transaction.
-        let query = match self.engine {
-            Engine::Sqlite => "SELECT disabled FROM accounts WHERE id = $1",
-            Engine::Postgres => "SELECT disabled FROM accounts WHERE id = $1 FOR NO KEY UPDATE",
-        };
-        let disabled: Option<i64> =
-            sqlx::query_scalar(query).bind(account).fetch_optional(&mut **transaction).await?;
-        Ok(disabled == Some(0))
-    }
-
-    /// Commits a transaction.
-    ///
-    /// # Errors
-    /// If the database doesn't respond; either nothing has changed then, or everything has.
-    pub async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), QueryError> {
-        Ok(transaction.commit().await?)
+    /// If the database doesn't respond; what was changed before stays changed.
+    pub async fn in_portions(&self, statement: &'static str, value: i64) -> Result<u64, QueryError> {
+        let mut total = 0;
+        loop {
+            let query = sqlx::query(statement).bind(value).bind(PORTION.cast_signed());
+            let changed = query.execute(self.writer()).await?.rows_affected();
+            total += changed;
+            if changed < PORTION {
+                return Ok(total);
+            }
+        }
     }
 
     /// Checks that the database responds.

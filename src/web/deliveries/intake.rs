@@ -247,11 +247,13 @@ async fn write(
     let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     sqlx::query(
         "INSERT INTO receipts (jti, link, node, sequence, redeemed_at, started_at, last_at, size, bytes, \
-         state, resumed, address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         state, resumed, address, change_number) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+         COALESCE((SELECT change_number FROM receipts WHERE link = $2 ORDER BY change_number DESC LIMIT 1), 0) + 1) \
          ON CONFLICT (jti) DO UPDATE SET node = excluded.node, sequence = excluded.sequence, \
          started_at = COALESCE(receipts.started_at, excluded.started_at), last_at = excluded.last_at, size = excluded.size, \
          bytes = excluded.bytes, state = excluded.state, resumed = excluded.resumed, \
-         address = excluded.address",
+         address = excluded.address, change_number = excluded.change_number",
     )
     .bind(receipt.jti.to_string())
     .bind(receipt.link.as_str())
@@ -272,11 +274,15 @@ async fn write(
 
 /// Records the start of a delivery that an earlier report lacked.
 async fn began(transaction: &mut Transaction<'static, Any>, receipt: &Receipt) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE receipts SET started_at = COALESCE(started_at, $1) WHERE jti = $2")
-        .bind(receipt.started_at.map(to_column))
-        .bind(receipt.jti.to_string())
-        .execute(&mut **transaction)
-        .await?;
+    sqlx::query(
+        "UPDATE receipts SET started_at = COALESCE(started_at, $1), change_number = 1 + \
+         COALESCE((SELECT change_number FROM receipts AS others WHERE others.link = receipts.link \
+         ORDER BY change_number DESC LIMIT 1), 0) WHERE jti = $2",
+    )
+    .bind(receipt.started_at.map(to_column))
+    .bind(receipt.jti.to_string())
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }
 

@@ -68,13 +68,14 @@ impl DeliveryStore {
     ) -> Result<bool, QueryError> {
         let waiting: Option<String> = sqlx::query_scalar(
             "SELECT jti FROM link_tokens WHERE state = 'reserved' AND expires_at >= $1 AND expires_at < $2 \
-             AND issued_at >= $3 AND (node = $4 OR (node = '' AND $5 = 1)) LIMIT 1",
+             AND issued_at >= $3 AND node IN ($4, $5) LIMIT 1",
         )
-        .bind(to_column(ended.start))
+        // A token that was issued later also expired later.
+        .bind(to_column(ended.start.max(since)))
         .bind(to_column(ended.end))
         .bind(to_column(since))
         .bind(of.audience)
-        .bind(i64::from(of.unnamed))
+        .bind(of.other_name())
         .fetch_optional(self.db.reader())
         .await?;
         Ok(waiting.is_some())

@@ -19,10 +19,12 @@ use crate::web::http::problem::closed_link_page::ClosedReason;
 use crate::web::http::tus_error::TusError;
 use crate::web::identity::passwords::HashError;
 use crate::web::links::LinkError;
+use crate::web::links::press::PressFailure;
 use crate::web::links::uses::UseError;
 use crate::web::mail::queue::QueueError;
 use crate::web::membership::action_links::ActionLinkError;
 use crate::web::membership::self_service::SelfServiceError;
+use crate::web::revocations::recording::RecordError;
 use crate::web::sessions::SessionError;
 use crate::web::shares::error::StorageError;
 use crate::web::throttle::Throttled;
@@ -198,6 +200,12 @@ impl From<QueryError> for WebError {
     }
 }
 
+impl From<RecordError> for WebError {
+    fn from(error: RecordError) -> WebError {
+        WebError::Unavailable(error.into())
+    }
+}
+
 impl From<HashError> for WebError {
     fn from(error: HashError) -> WebError {
         match error {
@@ -265,11 +273,13 @@ impl From<LinkError> for WebError {
     }
 }
 
-impl From<UseError> for WebError {
-    fn from(error: UseError) -> WebError {
-        match error {
-            UseError::Query(_) => WebError::Unavailable(error.into()),
-            UseError::Random(_) => WebError::Internal(error.into()),
+impl From<PressFailure> for WebError {
+    fn from(failure: PressFailure) -> WebError {
+        let is_random =
+            matches!(&failure, PressFailure::Use(error) if matches!(**error, UseError::Random(_)));
+        match is_random {
+            false => WebError::Unavailable(failure.into()),
+            true => WebError::Internal(failure.into()),
         }
     }
 }

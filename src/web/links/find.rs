@@ -33,8 +33,7 @@ pub struct ListedLink {
 pub const PER_PAGE: u32 = 100;
 
 const RECIPIENT: &str = "recipients.id, recipients.link, recipients.email, recipients.taken, recipients.looks, \
-    recipients.looked_at, (SELECT COUNT(*) FROM link_uses WHERE link_uses.recipient = recipients.id \
-    AND link_uses.state = 'reserved') AS reserved";
+    recipients.looked_at, recipients.reserved";
 
 impl Links {
     /// Returns the link and the recipient that a code belongs to. The code may be any text.
@@ -154,11 +153,10 @@ impl Links {
              COALESCE(ends_at, 0) AS ends, \
              (SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM recipients WHERE link = links.id) AS taken, \
              (SELECT CAST(COALESCE(SUM(looks), 0) AS BIGINT) FROM recipients WHERE link = links.id) AS looks, \
-             (SELECT COUNT(*) FROM link_uses JOIN recipients ON recipients.id = link_uses.recipient \
-             WHERE recipients.link = links.id AND link_uses.state = 'reserved') AS reserved, \
-             (SELECT COUNT(*) FROM receipts WHERE receipts.link = links.id) AS receipts, \
-             (SELECT CAST(COALESCE(SUM(sequence), 0) AS BIGINT) FROM receipts WHERE receipts.link = links.id) \
-             AS told, \
+             (SELECT CAST(COALESCE(SUM(reserved), 0) AS BIGINT) FROM recipients WHERE link = links.id) \
+             AS reserved, \
+             COALESCE((SELECT change_number FROM receipts WHERE receipts.link = links.id \
+             ORDER BY change_number DESC LIMIT 1), 0) AS receipts, \
              (SELECT CAST(COALESCE(SUM(COALESCE(mails.ended_at, 0) + mails.attempts * 4 \
              + CASE mails.state WHEN 'waiting' THEN 1 WHEN 'sent' THEN 2 ELSE 3 END), 0) AS BIGINT) \
              FROM recipients JOIN mails ON mails.id = recipients.mail WHERE recipients.link = links.id) \
@@ -170,7 +168,7 @@ impl Links {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let columns =
-            ["paused", "revoked", "uses", "ends", "taken", "looks", "reserved", "receipts", "told", "mails"];
+            ["paused", "revoked", "uses", "ends", "taken", "looks", "reserved", "receipts", "mails"];
         let numbers = columns.iter().map(|column| Ok(row.try_get::<i64, _>(*column)?.to_string()));
         Ok(Some(numbers.collect::<Result<Vec<String>, sqlx::Error>>()?.join("-")))
     }

@@ -7,6 +7,7 @@ use crate::web::db::{Database, QueryError};
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{AccountId, Email};
 use crate::web::links::progress::LeaseRules;
+use crate::web::links::uses::WaitingPresses;
 use crate::web::links::views::ViewCounter;
 use crate::web::mail::queue::{MailQueue, QueueError};
 use crate::web::revocations::issued::IssuedTokens;
@@ -28,6 +29,8 @@ pub struct Links {
     pub lease: LeaseRules,
     /// Page views that are not in the database yet.
     pub views: ViewCounter,
+    /// Presses that are waiting to be decided together.
+    pub presses: WaitingPresses,
 }
 
 /// A link.

@@ -15,6 +15,8 @@ pub mod mailed_code;
 pub mod mailing;
 pub mod moment;
 pub mod offers;
+mod open_uses;
+pub mod press;
 pub mod progress;
 pub mod recipients;
 pub mod terms;

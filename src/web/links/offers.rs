@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::clock::Timestamp;
 use crate::web::db::QueryError;
 use crate::web::links::link::{Link, Links, Recipient};
+use crate::web::links::open_uses;
 use crate::web::links::progress::{self, BegunDownload, DownloadProgress, LeaseRules, Visitor};
 
 /// Maximum number of rows that are read for a visitor's uses.
@@ -89,7 +90,7 @@ impl Links {
         }
         Ok(LinkOffers {
             begun,
-            uses: self.open_uses(recipient, visitor).await?,
+            uses: self.open_uses(link, recipient, visitor).await?,
             has_left: recipient.left(link.uses_per_recipient) != Some(0),
             is_program: visitor.is_program(),
             rules: self.lease,
@@ -101,6 +102,7 @@ impl Links {
     /// Returns the visitor's uses: those of their browser, or all uses of a recipient with an email address.
     async fn open_uses(
         &self,
+        link: &Link,
         recipient: &Recipient,
         visitor: &Visitor,
     ) -> Result<HashMap<String, HashSet<String>>, QueryError> {
@@ -109,18 +111,18 @@ impl Links {
         if mark.is_empty() && !named {
             return Ok(HashMap::new());
         }
-        let rows = sqlx::query(
-            "SELECT link_uses.id, link_tokens.path FROM link_uses JOIN link_tokens \
-             ON link_tokens.use_id = link_uses.id AND link_tokens.state <> 'released' \
-             WHERE link_uses.recipient = $1 AND ($2 = 1 OR link_uses.visitor = $3) \
-             AND link_uses.state <> 'released' LIMIT $4",
-        )
-        .bind(recipient.id.as_str())
-        .bind(i64::from(named))
-        .bind(mark)
-        .bind(MAX_ROWS)
-        .fetch_all(self.db.reader())
-        .await?;
+        let query = format!(
+            "SELECT newest.id, link_tokens.path FROM ({}) AS newest JOIN link_tokens \
+             ON link_tokens.use_id = newest.id AND link_tokens.state <> 'released' LIMIT $4",
+            open_uses::newest(named)
+        );
+        let rows = sqlx::query(AssertSqlSafe(query))
+            .bind(recipient.id.as_str())
+            .bind(mark)
+            .bind(open_uses::looked_at(link.uses_per_recipient))
+            .bind(MAX_ROWS)
+            .fetch_all(self.db.reader())
+            .await?;
         let mut uses: HashMap<String, HashSet<String>> = HashMap::new();
         for row in rows {
             uses.entry(row.try_get("id")?).or_default().insert(row.try_get("path")?);

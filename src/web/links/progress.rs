@@ -175,15 +175,17 @@ pub async fn of<'e>(
         (None, Some(client)) => ("client", client),
         (None, None) => return Ok(Vec::new()),
     };
+    let of_file = if file.is_some() { "link_tokens.path = $3" } else { "$3 = ''" };
+    // The order of a CROSS JOIN is fixed on SQLite: a visitor has few tokens, a recipient may have many uses.
     let query = format!(
         "SELECT link_tokens.jti, link_tokens.use_id, link_tokens.path, link_tokens.size, link_tokens.version, \
          link_tokens.issued_at, link_tokens.expires_at, link_tokens.state, receipts.state AS told, receipts.bytes, \
          receipts.redeemed_at, receipts.last_at, (SELECT COUNT(*) FROM issued_tokens \
          WHERE issued_tokens.jti = link_tokens.jti AND issued_tokens.revoke = 0) AS live \
-         FROM link_tokens JOIN link_uses ON link_uses.id = link_tokens.use_id \
+         FROM link_tokens CROSS JOIN link_uses \
          LEFT JOIN receipts ON receipts.jti = link_tokens.jti \
-         WHERE link_tokens.{column} = $1 AND link_tokens.{column} <> '' AND link_uses.recipient = $2 \
-         AND link_tokens.state <> 'released' AND ($3 = '' OR link_tokens.path = $3) \
+         WHERE link_uses.id = link_tokens.use_id AND link_tokens.{column} = $1 AND link_tokens.{column} <> '' \
+         AND link_uses.recipient = $2 AND link_tokens.state <> 'released' AND {of_file} \
          ORDER BY link_tokens.issued_at DESC, link_tokens.jti LIMIT $4"
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(query))

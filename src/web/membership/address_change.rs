@@ -44,7 +44,7 @@ impl SelfService {
             let mail = NewMail::new(MailKind::ConfirmAddress, email, details)?;
             self.queue.add(&mut transaction, &mail, now).await?;
         }
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         self.queue.wake();
         Ok(())
     }
@@ -62,7 +62,7 @@ impl SelfService {
         let mut transaction = self.db.begin().await?;
         let mail = NewMail::new(MailKind::ConfirmAddress, email, MailDetails::of(id))?;
         self.queue.add(&mut transaction, &mail, now).await?;
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         self.queue.wake();
         Ok(())
     }
@@ -86,7 +86,7 @@ impl SelfService {
     pub async fn keep_address(&self, id: &AccountId) -> Result<(), QueryError> {
         let mut transaction = self.db.begin().await?;
         drop_address_change(&mut transaction, id).await?;
-        Ok(transaction.commit().await?)
+        self.db.commit(transaction).await
     }
 
     /// Changes the address to one that was confirmed, and sends a mail to the old one.

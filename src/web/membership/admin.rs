@@ -65,7 +65,7 @@ impl AccountAdmin {
         let details = MailDetails { by: Some(by.name.as_str().to_owned()), ..MailDetails::of(&account.id) };
         let mail = NewMail::new(MailKind::Invite, &account.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         self.queue.wake();
         Ok(added)
     }
@@ -86,7 +86,7 @@ impl AccountAdmin {
         let mail = NewMail::new(MailKind::Forgot, &account.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
         audit::append(&mut transaction, actor, AuditEvent::ResetSent, account.email.as_str(), now).await?;
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         self.queue.wake();
         Ok(())
     }
@@ -219,7 +219,7 @@ impl AccountAdmin {
     ) -> Result<(), SelfServiceError> {
         let mut transaction = self.db.begin().await?;
         audit::append(&mut transaction, actor, event, email.as_str(), now).await?;
-        Ok(transaction.commit().await?)
+        Ok(self.db.commit(transaction).await?)
     }
 
     /// Schedules a mail for another attempt now, and returns whether it exists.
@@ -238,7 +238,7 @@ impl AccountAdmin {
             return Ok(false);
         }
         audit::append(&mut transaction, actor, AuditEvent::MailRetried, &about, now).await?;
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         self.queue.wake();
         Ok(true)
     }
@@ -260,7 +260,7 @@ impl AccountAdmin {
             let about = format!("{} ({})", counted(tried, "mail"), state.as_str());
             audit::append(&mut transaction, actor, AuditEvent::MailRetried, &about, now).await?;
         }
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         self.queue.wake();
         Ok(tried)
     }
@@ -281,7 +281,7 @@ impl AccountAdmin {
             return Ok(false);
         }
         audit::append(&mut transaction, actor, AuditEvent::MailDiscarded, &about, now).await?;
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         Ok(true)
     }
 

@@ -128,7 +128,7 @@ impl SelfService {
         let details = MailDetails { asked: Some(new.asked.clone()), ..MailDetails::default() };
         let mail = NewMail::new(MailKind::SignUp, &new.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         self.queue.wake();
         Ok(())
     }
@@ -148,7 +148,7 @@ impl SelfService {
         let details = MailDetails { asked: Some(asked), ..MailDetails::default() };
         let mail = NewMail::new(MailKind::Forgot, email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         self.queue.wake();
         Ok(())
     }

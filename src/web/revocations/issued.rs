@@ -8,6 +8,7 @@
 //! code that changes what the check depends on. So either the change comes first and no token is issued, or
 //! the review finds the token.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti, LinkId};
 use crate::web::accounts::rows;
-use crate::web::db::columns::to_column;
+use crate::web::db::columns::{placeholders, to_column};
+use crate::web::db::groups::Groups;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::{Account, AccountId};
 use crate::web::revocations::delivery::Revocations;
@@ -52,13 +54,57 @@ pub struct TokenBasis<'a> {
     pub link: Option<(&'a LinkId, i64)>,
 }
 
+/// A token that an account requested for itself, waiting to be recorded.
+pub(super) struct TokenRequest {
+    pub(super) account: AccountId,
+    pub(super) file: FilePath,
+    /// When it was requested.
+    pub(super) now: Timestamp,
+    jti: Jti,
+    expires_at: Timestamp,
+    node: String,
+    kid: String,
+    link: Option<(LinkId, i64)>,
+}
+
+impl TokenRequest {
+    pub(super) fn new(token: &NewToken<'_>, now: Timestamp) -> TokenRequest {
+        TokenRequest {
+            account: token.account.clone(),
+            file: token.file.clone(),
+            now,
+            jti: token.jti,
+            expires_at: token.expires_at,
+            node: token.basis.node.to_owned(),
+            kid: token.basis.kid.to_owned(),
+            link: token.basis.link.map(|(link, terms)| (link.clone(), terms)),
+        }
+    }
+
+    pub(super) fn token(&self) -> NewToken<'_> {
+        NewToken {
+            account: &self.account,
+            jti: self.jti,
+            file: &self.file,
+            expires_at: self.expires_at,
+            basis: TokenBasis {
+                node: &self.node,
+                kid: &self.kid,
+                link: self.link.as_ref().map(|(link, terms)| (link, *terms)),
+            },
+        }
+    }
+}
+
 /// The issued tokens. Clones share their state.
 #[derive(Clone)]
 pub struct IssuedTokens {
-    db: Database,
+    pub(super) db: Database,
     /// How long a token is kept after it expires, because a transfer that began in time may continue.
     beyond: Duration,
-    rights: Arc<Rights>,
+    pub(super) rights: Arc<Rights>,
+    /// Tokens that are waiting to be recorded together.
+    pub(super) groups: Groups<TokenRequest, Result<bool, Arc<QueryError>>>,
     /// Delivers revocations to the nodes.
     pub revocations: Revocations,
 }
@@ -72,39 +118,19 @@ impl IssuedTokens {
         rights: Arc<Rights>,
         revocations: Revocations,
     ) -> IssuedTokens {
-        IssuedTokens { db, beyond: leeway * 2 + lease_max, rights, revocations }
+        IssuedTokens { db, beyond: leeway * 2 + lease_max, rights, groups: Groups::default(), revocations }
     }
 
-    /// Records a token that an account requested for itself, before it is issued. Returns false if the
-    /// account may not have it now, even if an earlier check allowed it.
-    ///
-    /// # Errors
-    /// When the database fails; the token must not be issued then.
-    pub async fn record(&self, token: &NewToken<'_>, now: Timestamp) -> Result<bool, QueryError> {
-        let mut transaction = self.db.begin().await?;
-        sqlx::query("UPDATE accounts SET last_download_at = $1 WHERE id = $2 AND disabled = 0")
-            .bind(to_column(now))
-            .bind(token.account.as_str())
-            .execute(&mut *transaction)
-            .await?;
-        if !self.may_issue(&mut transaction, token.account, token.file).await? {
-            return Ok(false);
-        }
-        self.insert(&mut transaction, token).await?;
-        self.db.commit(transaction).await?;
-        Ok(true)
-    }
-
-    /// Whether a token for this file may be issued by the account's right, as of this transaction, which must
-    /// have locked the account's row.
-    pub(crate) async fn may_issue(
+    /// Locks the account's row until the end of the transaction, and returns whether a token for this file may be
+    /// issued by its right.
+    pub(crate) async fn lock_and_check(
         &self,
         transaction: &mut Transaction<'static, Any>,
         account: &AccountId,
         file: &FilePath,
     ) -> Result<bool, sqlx::Error> {
-        let holder = rows::find(transaction, account).await?;
-        Ok(may_read(&self.rights, holder.as_ref(), file))
+        let holders = rows::lock_all(&self.db, transaction, &BTreeSet::from([account.as_str()])).await?;
+        Ok(may_read(&self.rights, holders.get(account.as_str()), file))
     }
 
     /// Records a token, in the transaction that decides whether it may be issued.
@@ -113,21 +139,37 @@ impl IssuedTokens {
         transaction: &mut Transaction<'static, Any>,
         token: &NewToken<'_>,
     ) -> Result<(), sqlx::Error> {
-        let (link, terms) = token.basis.link.map_or(("", 0), |(link, terms)| (link.as_str(), terms));
-        sqlx::query(
-            "INSERT INTO issued_tokens (jti, account, forget_at, revoke, node, path, link, terms, kid) \
-             VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8)",
-        )
-        .bind(token.jti.to_string())
-        .bind(token.account.as_str())
-        .bind(to_column(token.expires_at.plus(self.beyond)))
-        .bind(token.basis.node)
-        .bind(token.file.as_str())
-        .bind(link)
-        .bind(terms)
-        .bind(token.basis.kid)
-        .execute(&mut **transaction)
-        .await?;
+        self.insert_all(transaction, std::slice::from_ref(token)).await
+    }
+
+    /// Records tokens, in the transaction that decides whether they may be issued.
+    pub(super) async fn insert_all(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        tokens: &[NewToken<'_>],
+    ) -> Result<(), sqlx::Error> {
+        const COLUMNS: usize = 8;
+        let row = |number: usize| format!("({}, 0)", placeholders(number * COLUMNS + 1, COLUMNS));
+        let rows: Vec<String> = (0..tokens.len()).map(row).collect();
+        let query = format!(
+            "INSERT INTO issued_tokens (jti, account, forget_at, node, path, link, terms, kid, revoke) VALUES {}",
+            rows.join(", ")
+        );
+        // Only the statement for one row is used often enough to be kept.
+        let mut query = sqlx::query(AssertSqlSafe(query)).persistent(tokens.len() == 1);
+        for token in tokens {
+            let (link, terms) = token.basis.link.map_or(("", 0), |(link, terms)| (link.as_str(), terms));
+            query = query
+                .bind(token.jti.to_string())
+                .bind(token.account.as_str())
+                .bind(to_column(token.expires_at.plus(self.beyond)))
+                .bind(token.basis.node)
+                .bind(token.file.as_str())
+                .bind(link)
+                .bind(terms)
+                .bind(token.basis.kid);
+        }
+        query.execute(&mut **transaction).await?;
         Ok(())
     }
 
@@ -243,10 +285,9 @@ impl IssuedTokens {
     /// # Errors
     /// When the database fails.
     pub async fn prune(&self, now: Timestamp) -> Result<(), QueryError> {
-        sqlx::query("DELETE FROM issued_tokens WHERE forget_at <= $1")
-            .bind(to_column(now))
-            .execute(self.db.writer())
-            .await?;
+        let delete = "DELETE FROM issued_tokens WHERE jti IN (SELECT jti FROM issued_tokens \
+            WHERE forget_at <= $1 LIMIT $2)";
+        self.db.in_portions(delete, to_column(now)).await?;
         self.revocations.prune(now).await
     }
 
@@ -307,6 +348,6 @@ impl ReviewedBasis {
     }
 }
 
-fn may_read(rights: &Rights, holder: Option<&Account>, file: &FilePath) -> bool {
+pub(super) fn may_read(rights: &Rights, holder: Option<&Account>, file: &FilePath) -> bool {
     holder.is_some_and(|holder| !holder.disabled && rights.readable(holder, file.clone()).is_some())
 }

@@ -5,5 +5,6 @@
 mod delivery;
 pub mod issued;
 mod lane;
+pub mod recording;
 
 pub use delivery::{RevocationOutcome, Revocations};

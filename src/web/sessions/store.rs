@@ -86,7 +86,7 @@ impl Sessions {
         .await?;
         let actor = Actor::account(account, new.place.address);
         audit::append(&mut transaction, &actor, AuditEvent::LoggedIn, &new.place.agent, now).await?;
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         Ok(Some(id))
     }
 

@@ -93,7 +93,7 @@ impl Uploads {
         for part in &found {
             rows::insert(&mut transaction, part, now).await?;
         }
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         let joined = self.copy(&upload, &found, now).await;
         match joined {
             Ok(upload) => {

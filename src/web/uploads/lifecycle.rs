@@ -109,7 +109,7 @@ impl Uploads {
         self.quotas.admit_one_more(&mut transaction, account).await?;
         self.quotas.admit(&mut transaction, &wanted, disk).await?;
         rows::insert(&mut transaction, &upload, now).await?;
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         if let Err(error) = self.stage(&upload).await {
             rows::delete(&self.db, &upload.id).await?;
             return Err(error);
@@ -235,7 +235,7 @@ impl Uploads {
         quota::set_received(&mut transaction, upload, 0).await?;
         self.quotas.admit(&mut transaction, &wanted, disk).await?;
         rows::set_size(&mut transaction, &upload.id, size).await?;
-        transaction.commit().await?;
+        self.db.commit(transaction).await?;
         Ok(Upload { size: Some(size), ..upload.clone() })
     }
 

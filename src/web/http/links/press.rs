@@ -21,7 +21,7 @@ use crate::web::http::respond::{AppData, add_cookie, blocking, redirect_to_downl
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::links::contents::{self, ContentsQuery};
 use crate::web::links::mailed_code::CodeCheck;
-use crate::web::links::uses::{self, Continuation, UseDecision, UseRequest};
+use crate::web::links::uses::{Continuation, UseDecision, UseRequest};
 use crate::web::links::{Link, Recipient, long_poll, progress};
 use crate::web::revocations::issued::TokenBasis;
 use crate::web::tokens::issuer::{DownloadTokenRequest, IssuedToken};
@@ -103,12 +103,16 @@ pub(crate) async fn take(
     wait_for_news(&app, &press, opened.recipient.left(link.uses_per_recipient) == Some(0), address).await?;
     let now = services.clock.now();
     press.expires_at = now.plus(lifetime);
-    let (db, rules) = (&services.db, &services.links.lease);
-    let issued = match uses::reserve(db, &services.issued, rules, &press, now).await? {
+    let issued = match services.links.press(&press, now).await? {
         UseDecision::Token(jti) => {
-            issue(&app, &press, &claim, &link.id, (jti, press.expires_at), now).await?
+            issue(&app, &press, &claim, &node.public_url, (jti, press.expires_at), now).await?
         }
-        UseDecision::Again(jti, end) => issue(&app, &press, &claim, &link.id, (jti, end), now).await?,
+        UseDecision::Again(jti, end) => {
+            // A jti that was issued before is for the same node again.
+            let before = services.issued.node_of(jti).await?;
+            let node = before.as_deref().unwrap_or(&node.public_url);
+            issue(&app, &press, &claim, node, (jti, end), now).await?
+        }
         UseDecision::Continue(begun) => {
             match issue_continuation(&app, &press, &link.id, &begun, now).await? {
                 Some(issued) => issued,
@@ -134,27 +138,25 @@ pub(crate) async fn take(
     Ok(answer)
 }
 
-/// Issues a token for the file that `claim` describes, with the jti and the end that were recorded.
+/// Issues a token at `node` for the file that `claim` describes, with the jti and the end that were recorded.
 async fn issue(
     app: &AppData,
     press: &UseRequest<'_>,
     claim: &str,
-    link: &LinkId,
+    node: &str,
     (jti, end): (Jti, Timestamp),
     now: Timestamp,
 ) -> Result<IssuedToken, WebError> {
     let digest = app.digests.of(press.file, press.version).await?;
     let order = DownloadTokenRequest {
         digest: digest.as_deref(),
-        link: Some(link),
+        link: press.basis.link.map(|(link, _)| link),
         size: Some(press.size),
         version: Some(claim),
         lifetime: Some(end.since(now)),
         ..DownloadTokenRequest::new(press.owner.as_str(), press.file)
     };
-    // A jti that was issued before is for the same node again.
-    let node = app.services.issued.node_of(jti).await?;
-    let issuer = app.services.issuer.for_audience(node.as_deref().unwrap_or(press.basis.node));
+    let issuer = app.services.issuer.for_audience(node);
     Ok(issuer.issue_download_as(jti, &order, now)?)
 }
 

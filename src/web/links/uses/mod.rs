@@ -9,9 +9,13 @@
 
 mod reserve;
 mod settle;
+mod waiting;
 
+pub(super) use reserve::reserve_all;
 pub use reserve::{Continuation, UseDecision, UseError, UseRequest, reserve};
 pub use settle::{
     NodeTokens, mark_used, prune_clients, prune_released, release_for_removed_node, release_unredeemed,
     release_unsent,
 };
+pub(super) use waiting::WaitingPress;
+pub use waiting::WaitingPresses;

@@ -1,6 +1,6 @@
 //! Reserves a use of a link when its download button is pressed, or continues a download.
 
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti, RecipientId};
@@ -8,6 +8,7 @@ use crate::secret::{RandomError, Secret};
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
+use crate::web::links::open_uses;
 use crate::web::links::progress::{self, BegunDownload, DownloadProgress, LeaseRules, Visitor};
 use crate::web::revocations::issued::{IssuedTokens, NewToken, TokenBasis};
 
@@ -74,6 +75,13 @@ pub enum UseError {
     Random(#[from] RandomError),
 }
 
+impl UseError {
+    /// Whether the database refused this press, and may not refuse another.
+    pub(in crate::web::links) fn is_refusal(&self) -> bool {
+        matches!(self, UseError::Query(error) if error.is_refusal())
+    }
+}
+
 impl From<sqlx::Error> for UseError {
     fn from(error: sqlx::Error) -> UseError {
         QueryError::from(error).into()
@@ -94,27 +102,61 @@ pub async fn reserve(
     now: Timestamp,
 ) -> Result<UseDecision, UseError> {
     let mut transaction = db.begin().await?;
-    let gate = lock_and_check(&mut transaction, press, now).await?;
-    if gate == LinkAccess::Closed {
+    let decision = decide(&mut transaction, db, issued, rules, press, now).await?;
+    if let UseDecision::Token(_) = decision {
+        db.commit(transaction).await?;
+    }
+    Ok(decision)
+}
+
+/// Decides presses one after the other, as [`reserve`] does, in one transaction.
+pub(in crate::web::links) async fn reserve_all(
+    db: &Database,
+    issued: &IssuedTokens,
+    rules: &LeaseRules,
+    presses: &[(UseRequest<'_>, Timestamp)],
+) -> Result<Vec<UseDecision>, UseError> {
+    let mut transaction = db.begin().await?;
+    let mut decisions = Vec::with_capacity(presses.len());
+    for (press, now) in presses {
+        decisions.push(decide(&mut transaction, db, issued, rules, press, *now).await?);
+    }
+    if decisions.iter().any(|decision| matches!(decision, UseDecision::Token(_))) {
+        db.commit(transaction).await?;
+    }
+    Ok(decisions)
+}
+
+/// Only what returns a new token has written anything.
+async fn decide(
+    transaction: &mut Transaction<'static, Any>,
+    db: &Database,
+    issued: &IssuedTokens,
+    rules: &LeaseRules,
+    press: &UseRequest<'_>,
+    now: Timestamp,
+) -> Result<UseDecision, UseError> {
+    // The owner's account first, see the invariant.
+    if !issued.lock_and_check(transaction, press.owner, press.file).await? {
         return Ok(UseDecision::Closed);
     }
-    if !is_still_allowed(&mut transaction, issued, press).await? {
+    let Some(gate) = lock_and_check(transaction, db, press, now).await? else {
         return Ok(UseDecision::Closed);
-    }
-    let begun = progress::of(&mut *transaction, press.recipient, press.visitor, Some(press.file)).await?;
+    };
+    let begun = progress::of(&mut **transaction, press.recipient, press.visitor, Some(press.file)).await?;
     if let Some(continuation) = continuation(rules, press, &begun, now) {
         return Ok(UseDecision::Continue(continuation));
     }
-    if gate == LinkAccess::Ended {
+    if gate.has_ended {
         return Ok(UseDecision::Closed);
     }
     if let Some(waiting) = find_unredeemed(rules, press, &begun, now) {
         return Ok(UseDecision::Again(waiting.jti, waiting.expires_at));
     }
     let jti = Jti::random()?;
-    if let Some(going_on) = find_open_use(&mut transaction, press).await? {
-        add_token(&mut transaction, issued, press, jti, &going_on, now).await?;
-    } else if take_use(&mut transaction, press).await? {
+    if let Some(going_on) = find_open_use(transaction, press, gate.uses).await? {
+        add_token(transaction, issued, press, jti, &going_on, now).await?;
+    } else if take_use(transaction, press).await? {
         let id = Secret::random::<16>()?;
         sqlx::query(
             "INSERT INTO link_uses (id, recipient, visitor, state, made_at, changed_at) \
@@ -124,79 +166,51 @@ pub async fn reserve(
         .bind(press.recipient.as_str())
         .bind(press.visitor.mark.as_deref().unwrap_or_default())
         .bind(to_column(now))
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?;
-        add_token(&mut transaction, issued, press, jti, id.reveal(), now).await?;
+        add_token(transaction, issued, press, jti, id.reveal(), now).await?;
     } else {
         return Ok(UseDecision::UsedUp);
     }
-    transaction.commit().await?;
     Ok(UseDecision::Token(jti))
 }
 
-/// What a link allows now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LinkAccess {
-    /// Starting a download.
-    Open,
-    /// Continuing a download: the end of a link only limits when downloads can start.
-    Ended,
-    /// Nothing.
-    Closed,
+/// What a link that is neither paused nor revoked allows now.
+#[derive(Clone, Copy, Debug)]
+struct LinkAccess {
+    /// Whether downloads can only be continued: the end of a link limits when they can start.
+    has_ended: bool,
+    /// How many uses each recipient has; `None` for no limit.
+    uses: Option<u32>,
 }
 
-/// Locks the owner's account and the recipient, and returns what the link allows now.
+/// Locks the recipient and returns what the link allows now; `None` for nothing, also if it no longer has the
+/// terms that the visitor fulfilled. The lock on its owner's account, which the caller holds, keeps it so.
 async fn lock_and_check(
     transaction: &mut Transaction<'static, Any>,
+    db: &Database,
     press: &UseRequest<'_>,
     now: Timestamp,
-) -> Result<LinkAccess, sqlx::Error> {
-    let owner = sqlx::query("UPDATE accounts SET disabled = 0 WHERE id = $1 AND disabled = 0")
+) -> Result<Option<LinkAccess>, sqlx::Error> {
+    let query = format!(
+        "SELECT links.id, links.terms, links.ends_at, links.uses FROM recipients \
+         JOIN links ON links.id = recipients.link WHERE recipients.id = $1 AND links.account = $2 \
+         AND links.paused = 0 AND links.withdrawn_at IS NULL{}",
+        db.row_lock("recipients")
+    );
+    let found: Option<(String, i64, Option<i64>, Option<i64>)> = sqlx::query_as(AssertSqlSafe(query))
+        .bind(press.recipient.as_str())
         .bind(press.owner.as_str())
-        .execute(&mut **transaction)
+        .fetch_optional(&mut **transaction)
         .await?;
-    if owner.rows_affected() == 0 {
-        return Ok(LinkAccess::Closed);
+    let Some((link, terms, ends_at, uses)) = found else { return Ok(None) };
+    if press.basis.link.is_some_and(|(id, fulfilled)| id.as_str() != link || fulfilled != terms) {
+        return Ok(None);
     }
-    let open = sqlx::query(
-        "UPDATE recipients SET taken = taken WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
-         WHERE links.id = recipients.link AND links.account = $2 AND links.paused = 0 \
-         AND links.withdrawn_at IS NULL)",
-    )
-    .bind(press.recipient.as_str())
-    .bind(press.owner.as_str())
-    .execute(&mut **transaction)
-    .await?;
-    if open.rows_affected() == 0 {
-        return Ok(LinkAccess::Closed);
-    }
-    let ends_at: Option<i64> = sqlx::query_scalar(
-        "SELECT links.ends_at FROM links JOIN recipients ON recipients.link = links.id \
-         WHERE recipients.id = $1",
-    )
-    .bind(press.recipient.as_str())
-    .fetch_one(&mut **transaction)
-    .await?;
-    Ok(if ends_at.is_some_and(|end| end <= to_column(now)) { LinkAccess::Ended } else { LinkAccess::Open })
-}
-
-/// Checks again, now under the lock, that the link still has the terms that the visitor fulfilled and that
-/// its owner may still read the file.
-async fn is_still_allowed(
-    transaction: &mut Transaction<'static, Any>,
-    issued: &IssuedTokens,
-    press: &UseRequest<'_>,
-) -> Result<bool, sqlx::Error> {
-    if let Some((link, terms)) = press.basis.link {
-        let now: Option<i64> = sqlx::query_scalar("SELECT terms FROM links WHERE id = $1")
-            .bind(link.as_str())
-            .fetch_optional(&mut **transaction)
-            .await?;
-        if now != Some(terms) {
-            return Ok(false);
-        }
-    }
-    issued.may_issue(transaction, press.owner, press.file).await
+    Ok(Some(LinkAccess {
+        has_ended: ends_at.is_some_and(|end| end <= to_column(now)),
+        uses: uses.map(|uses| u32::try_from(uses).unwrap_or(0)),
+    }))
 }
 
 /// Returns the visitor's download of this file that may be continued, if any.
@@ -242,31 +256,35 @@ fn find_unredeemed<'b>(
 async fn find_open_use(
     transaction: &mut Transaction<'static, Any>,
     press: &UseRequest<'_>,
+    uses_per_recipient: Option<u32>,
 ) -> Result<Option<String>, sqlx::Error> {
     let mark = press.visitor.mark.as_deref().unwrap_or_default();
     if mark.is_empty() && !press.named {
         return Ok(None);
     }
-    sqlx::query_scalar(
-        "SELECT id FROM link_uses WHERE recipient = $1 AND ($2 = 1 OR visitor = $3) AND state <> 'released' \
-         AND NOT EXISTS (SELECT 1 FROM link_tokens WHERE use_id = link_uses.id AND path = $4 \
-         AND state <> 'released') ORDER BY made_at, id LIMIT 1",
-    )
-    .bind(press.recipient.as_str())
-    .bind(i64::from(press.named))
-    .bind(mark)
-    .bind(press.file.as_str())
-    .fetch_optional(&mut **transaction)
-    .await
+    // A value for each use, not a join: PostgreSQL would join by reading all tokens of all links.
+    let query = format!(
+        "SELECT id FROM (SELECT newest.id, newest.made_at, (SELECT link_tokens.jti FROM link_tokens \
+         WHERE use_id = newest.id AND path = $4 AND state <> 'released' LIMIT 1) AS token \
+         FROM ({}) AS newest) AS uses WHERE token IS NULL ORDER BY made_at, id LIMIT 1",
+        open_uses::newest(press.named)
+    );
+    sqlx::query_scalar(AssertSqlSafe(query))
+        .bind(press.recipient.as_str())
+        .bind(mark)
+        .bind(open_uses::looked_at(uses_per_recipient))
+        .bind(press.file.as_str())
+        .fetch_optional(&mut **transaction)
+        .await
 }
 
-/// Takes one more use and returns true, if one is left.
+/// Takes one more use, which is reserved, and returns true, if one is left.
 async fn take_use(
     transaction: &mut Transaction<'static, Any>,
     press: &UseRequest<'_>,
 ) -> Result<bool, sqlx::Error> {
     let counted = sqlx::query(
-        "UPDATE recipients SET taken = taken + 1 WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
+        "UPDATE recipients SET taken = taken + 1, reserved = reserved + 1 WHERE id = $1 AND EXISTS (SELECT 1 FROM links \
          WHERE links.id = recipients.link AND (links.uses IS NULL OR recipients.taken < links.uses))",
     )
     .bind(press.recipient.as_str())

@@ -23,15 +23,7 @@ pub async fn mark_used(
 ) -> Result<(), QueryError> {
     let Some(found) = lock(transaction, jti).await? else { return Ok(()) };
     set_token(transaction, jti, UseState::Used).await?;
-    if found.use_state == UseState::Released {
-        sqlx::query("UPDATE recipients SET taken = taken + 1 WHERE id = $1")
-            .bind(&found.recipient)
-            .execute(&mut **transaction)
-            .await?;
-    }
-    if found.use_state != UseState::Used {
-        set_use(transaction, &found.use_id, UseState::Used, now).await?;
-    }
+    set_use(transaction, &found, UseState::Used, now).await?;
     Ok(())
 }
 
@@ -61,6 +53,13 @@ pub struct NodeTokens<'a> {
     pub unnamed: bool,
 }
 
+impl<'a> NodeTokens<'a> {
+    /// Returns the other audience that may be recorded for this node's tokens: none, or the same one.
+    pub(crate) const fn other_name(&self) -> &'a str {
+        if self.unnamed { "" } else { self.audience }
+    }
+}
+
 /// Releases tokens of a node that were issued at `since` or later, expired before `before`, and were never
 /// reported, or only reported as over with nothing sent. Returns how many. Every redemption of them must have
 /// been reported by now: `since` is when the download service's record begins, and `before` is its watermark
@@ -79,15 +78,14 @@ pub async fn release_unredeemed(
     loop {
         let jtis: Vec<String> = sqlx::query_scalar(
             "SELECT jti FROM link_tokens WHERE state = 'reserved' AND expires_at < $1 \
-             AND issued_at >= $2 AND (node = $3 OR (node = '' AND $4 = 1)) \
+             AND expires_at >= $2 AND issued_at >= $2 AND node IN ($3, $4) \
              AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
-             AND (started_at IS NOT NULL OR receipts.state <> 'over')) \
-             ORDER BY expires_at LIMIT $5",
+             AND (started_at IS NOT NULL OR receipts.state <> 'over')) LIMIT $5",
         )
         .bind(to_column(before))
         .bind(to_column(since))
         .bind(of.audience)
-        .bind(i64::from(of.unnamed))
+        .bind(of.other_name())
         .bind(PER_LOOK)
         .fetch_all(db.reader())
         .await?;
@@ -123,7 +121,7 @@ async fn release_if_unredeemed(
         return Ok(false);
     }
     release(&mut transaction, jti, &found, now).await?;
-    transaction.commit().await?;
+    db.commit(transaction).await?;
     Ok(true)
 }
 
@@ -141,9 +139,10 @@ pub async fn release_for_removed_node(
     let mut released = 0;
     loop {
         let jtis: Vec<String> = sqlx::query_scalar(
-            "SELECT jti FROM link_tokens WHERE node = $1 AND expires_at < $2 AND (state = 'reserved' \
-             OR (state = 'used' AND EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti \
-             AND receipts.state IN ('running', 'broken')))) ORDER BY expires_at LIMIT $3",
+            "SELECT jti FROM link_tokens WHERE node = $1 AND expires_at < $2 AND state = 'reserved' \
+             UNION ALL SELECT receipts.jti FROM receipts CROSS JOIN link_tokens \
+             WHERE receipts.state IN ('running', 'broken') AND link_tokens.jti = receipts.jti \
+             AND link_tokens.node = $1 AND link_tokens.expires_at < $2 AND link_tokens.state = 'used' LIMIT $3",
         )
         .bind(audience)
         .bind(to_column(before))
@@ -173,11 +172,9 @@ pub async fn release_for_removed_node(
 /// # Errors
 /// When the database fails.
 pub async fn prune_released(db: &Database, before: Timestamp) -> Result<u64, QueryError> {
-    let gone = sqlx::query("DELETE FROM link_uses WHERE state = 'released' AND changed_at < $1")
-        .bind(to_column(before))
-        .execute(db.writer())
-        .await?;
-    Ok(gone.rows_affected())
+    let delete = "DELETE FROM link_uses WHERE id IN (SELECT id FROM link_uses WHERE state = 'released' \
+        AND changed_at < $1 LIMIT $2)";
+    db.in_portions(delete, to_column(before)).await
 }
 
 /// Deletes the client addresses of tokens that expired before `before`, because they can no longer be used to
@@ -186,11 +183,9 @@ pub async fn prune_released(db: &Database, before: Timestamp) -> Result<u64, Que
 /// # Errors
 /// When the database fails.
 pub async fn prune_clients(db: &Database, before: Timestamp) -> Result<u64, QueryError> {
-    let forgotten = sqlx::query("UPDATE link_tokens SET client = '' WHERE client <> '' AND expires_at < $1")
-        .bind(to_column(before))
-        .execute(db.writer())
-        .await?;
-    Ok(forgotten.rows_affected())
+    let forget = "UPDATE link_tokens SET client = '' WHERE jti IN (SELECT jti FROM link_tokens \
+        WHERE client <> '' AND expires_at < $1 LIMIT $2)";
+    db.in_portions(forget, to_column(before)).await
 }
 
 /// A token's state. Its recipient is locked until the end of the transaction.
@@ -241,19 +236,14 @@ async fn release(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     set_token(transaction, jti, UseState::Released).await?;
-    let left: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM link_tokens WHERE use_id = $1 AND state <> 'released'")
+    let left: Option<String> =
+        sqlx::query_scalar("SELECT jti FROM link_tokens WHERE use_id = $1 AND state <> 'released' LIMIT 1")
             .bind(&found.use_id)
-            .fetch_one(&mut **transaction)
+            .fetch_optional(&mut **transaction)
             .await?;
-    if left > 0 || found.use_state == UseState::Released {
-        return Ok(());
+    if left.is_none() {
+        set_use(transaction, found, UseState::Released, now).await?;
     }
-    set_use(transaction, &found.use_id, UseState::Released, now).await?;
-    sqlx::query("UPDATE recipients SET taken = taken - 1 WHERE id = $1 AND taken > 0")
-        .bind(&found.recipient)
-        .execute(&mut **transaction)
-        .await?;
     Ok(())
 }
 
@@ -270,16 +260,30 @@ async fn set_token(
     Ok(())
 }
 
+/// Brings a use into a state, and with it what is counted for the recipient: uses that are reserved or used,
+/// and those that are reserved. The only place that does, besides the one that takes a new use.
 async fn set_use(
     transaction: &mut Transaction<'static, Any>,
-    id: &str,
+    found: &LockedToken,
     state: UseState,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
+    let before = found.use_state;
+    if before == state {
+        return Ok(());
+    }
+    let is_taken = |state: UseState| i64::from(state != UseState::Released);
+    let is_reserved = |state: UseState| i64::from(state == UseState::Reserved);
+    sqlx::query("UPDATE recipients SET taken = taken + $1, reserved = reserved + $2 WHERE id = $3")
+        .bind(is_taken(state) - is_taken(before))
+        .bind(is_reserved(state) - is_reserved(before))
+        .bind(&found.recipient)
+        .execute(&mut **transaction)
+        .await?;
     sqlx::query("UPDATE link_uses SET state = $1, changed_at = $2 WHERE id = $3")
         .bind(state.as_str())
         .bind(to_column(now))
-        .bind(id)
+        .bind(&found.use_id)
         .execute(&mut **transaction)
         .await?;
     Ok(())

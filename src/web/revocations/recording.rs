@@ -1,0 +1,99 @@
+//! Records tokens that accounts request for themselves, before they are issued: all that are waiting, in one
+//! transaction. It locks the accounts' rows before it checks their rights, like every other way to a token.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sqlx::AssertSqlSafe;
+
+use crate::clock::Timestamp;
+use crate::web::accounts::rows;
+use crate::web::db::columns::{placeholders, to_column};
+use crate::web::db::{GroupError, QueryError};
+use crate::web::revocations::issued::{IssuedTokens, NewToken, TokenRequest, may_read};
+
+/// A token was not recorded, and must not be issued.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The database failed.
+    #[error(transparent)]
+    Query(Arc<QueryError>),
+    /// There was no result.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+}
+
+impl IssuedTokens {
+    /// Records a token that an account requested for itself, before it is issued. Returns false if the
+    /// account may not have it now, even if an earlier check allowed it.
+    ///
+    /// # Errors
+    /// When the database fails, or too many are waiting; the token must not be issued then.
+    pub async fn record(&self, token: &NewToken<'_>, now: Timestamp) -> Result<bool, RecordError> {
+        let issued = self.clone();
+        let write = move |requests| {
+            let issued = issued.clone();
+            async move { issued.record_group(requests).await }
+        };
+        let request = TokenRequest::new(token, now);
+        self.groups.write(request, write).await?.map_err(RecordError::Query)
+    }
+
+    async fn record_group(&self, requests: Vec<TokenRequest>) -> Vec<Result<bool, Arc<QueryError>>> {
+        match self.record_all(&requests).await {
+            Ok(recorded) => recorded.into_iter().map(Ok).collect(),
+            // One row that the database refuses must not refuse the others.
+            Err(error) if requests.len() > 1 && error.is_refusal() => self.record_one_by_one(&requests).await,
+            Err(error) => failed(&error.into(), requests.len()),
+        }
+    }
+
+    async fn record_one_by_one(&self, requests: &[TokenRequest]) -> Vec<Result<bool, Arc<QueryError>>> {
+        let mut results = Vec::new();
+        for request in requests {
+            match self.record_all(std::slice::from_ref(request)).await {
+                Ok(recorded) => results.extend(recorded.into_iter().map(Ok)),
+                Err(error) if error.is_refusal() => results.push(Err(error.into())),
+                // The others would fail for the same reason, after the same wait.
+                Err(error) => {
+                    results.extend(failed(&error.into(), requests.len() - results.len()));
+                    break;
+                }
+            }
+        }
+        results
+    }
+
+    /// Records those tokens that their accounts may have, and returns which.
+    async fn record_all(&self, requests: &[TokenRequest]) -> Result<Vec<bool>, QueryError> {
+        let accounts: BTreeSet<&str> = requests.iter().map(|request| request.account.as_str()).collect();
+        let mut transaction = self.db.begin().await?;
+        let holders = rows::lock_all(&self.db, &mut transaction, &accounts).await?;
+        let may_have = |request: &TokenRequest| {
+            may_read(&self.rights, holders.get(request.account.as_str()), &request.file)
+        };
+        let allowed: Vec<bool> = requests.iter().map(may_have).collect();
+        let recorded: Vec<&TokenRequest> = requests
+            .iter()
+            .zip(&allowed)
+            .filter(|(_, allowed)| **allowed)
+            .map(|(request, _)| request)
+            .collect();
+        let Some(now) = recorded.iter().map(|request| request.now).max() else { return Ok(allowed) };
+        let served: BTreeSet<&str> = recorded.iter().map(|request| request.account.as_str()).collect();
+        let update = format!(
+            "UPDATE accounts SET last_download_at = $1 WHERE id IN ({})",
+            placeholders(2, served.len())
+        );
+        let update = sqlx::query(AssertSqlSafe(update)).persistent(served.len() == 1).bind(to_column(now));
+        served.iter().fold(update, |query, id| query.bind(*id)).execute(&mut *transaction).await?;
+        let tokens: Vec<NewToken<'_>> = recorded.iter().map(|request| request.token()).collect();
+        self.insert_all(&mut transaction, &tokens).await?;
+        self.db.commit(transaction).await?;
+        Ok(allowed)
+    }
+}
+
+fn failed(error: &Arc<QueryError>, count: usize) -> Vec<Result<bool, Arc<QueryError>>> {
+    (0..count).map(|_| Err(Arc::clone(error))).collect()
+}
