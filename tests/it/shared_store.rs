@@ -260,3 +260,23 @@ async fn a_queued_claim_whose_caller_has_gone_spends_nothing_and_a_closed_store_
     assert!(matches!(other.claim(gone).await, Ok(Use::First)));
     other.close().await;
 }
+
+#[tokio::test]
+async fn claims_continue_when_the_server_has_closed_all_connections() {
+    let Some(database) = postgres::empty_schema().await else { return };
+    let name = Jti::random().unwrap();
+    let clock = Clock::manual(NOW);
+    let named = format!("{database}&application_name={name}");
+    let store = SqlUsedTokens::connect(&named, &clock, Some(NOW)).await.unwrap();
+    let used = redeemed(jti(), at(9_000));
+    assert!(matches!(store.claim(used).await, Ok(Use::First)));
+    let mut operator = PgConnection::connect(&database).await.unwrap();
+    let close = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1";
+    sqlx::query(close).bind(name.to_string()).execute(&mut operator).await.unwrap();
+    // A connection that was just used isn't tested first, so a claim may fail; the next one connects again.
+    let (first, second) = (redeemed(jti(), at(9_000)), redeemed(jti(), at(9_000)));
+    let _first_or_error = store.claim(first).await;
+    assert!(matches!(store.claim(second).await, Ok(Use::First)));
+    assert!(matches!(store.claim(used).await, Ok(Use::Replay(record)) if record == used));
+    store.close().await;
+}
