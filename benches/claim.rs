@@ -3,6 +3,7 @@
 //!
 //! `cargo bench --bench claim` · `cargo bench --bench claim -- live 1000000` (fewer live jtis)
 //! · `cargo bench --bench claim -- size 1000000` (disk and memory for each live jti)
+//! · `cargo bench --bench claim -- postgres ADDRESS` (claims in PostgreSQL, in groups and one at a time)
 //!
 //! `TMPDIR` selects the disk. Compare numbers of one run only.
 
@@ -23,7 +24,10 @@ use oncelink::files::{EdgeDigest, FileVersion};
 use oncelink::id::Jti;
 use oncelink::secret::Digest;
 use oncelink::used_tokens::sled::SledUsedTokens;
+use oncelink::used_tokens::sql::SqlUsedTokens;
 use oncelink::used_tokens::{Lease, Mark, Use, UsedToken, UsedTokens};
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Connection, Executor};
 use tokio::sync::oneshot;
 
 const WAITERS: [usize; 4] = [1, 8, 64, 512];
@@ -39,6 +43,7 @@ fn main() {
         Some("size") => size(number(1_000_000)),
         Some("open") => open(Path::new(&arguments[1])),
         Some("live") => claims(number(MANY)),
+        Some("postgres") => postgres(&arguments[1]),
         _ => claims(MANY),
     }
 }
@@ -187,6 +192,50 @@ fn claims(many: u64) {
             few.rate / plain.rate
         );
     }
+}
+
+/// Compares the store as nodes use it with one that writes each claim by itself, on one of 16 connections.
+fn postgres(server: &str) {
+    sqlx::any::install_default_drivers();
+    let (runtime, clock) = (runtime(), Clock::wall());
+    let schema = format!("bench_{}", std::process::id());
+    let separator = if server.contains('?') { '&' } else { '?' };
+    let address = format!("{server}{separator}options[search_path]={schema}");
+    let execute = async |sql: String| {
+        let mut connection = sqlx::AnyConnection::connect(server).await.unwrap();
+        connection.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+        connection.close().await.unwrap();
+    };
+    let stores: [Arc<SqlUsedTokens>; 2] = runtime.block_on(async {
+        execute(format!("CREATE SCHEMA {schema}")).await;
+        let grouped = SqlUsedTokens::connect(&address, &clock, Some(Timestamp::EPOCH)).await.unwrap();
+        let pool = AnyPoolOptions::new().max_connections(16).connect(&address).await.unwrap();
+        let single = SqlUsedTokens::open(pool.clone(), pool, &clock, Some(Timestamp::EPOCH)).await.unwrap();
+        [Arc::new(grouped), Arc::new(single)]
+    });
+    println!("claims/s [median us, 99 % us], median of {ROUNDS} rounds of {ROUND:?}, interleaved");
+    println!("waiters | in groups | one at a time | ratio");
+    for waiters in WAITERS {
+        let mut rounds: [Vec<Measured>; 2] = Default::default();
+        for _ in 0..ROUNDS {
+            for (rounds, store) in rounds.iter_mut().zip(&stores) {
+                let (store, clock) = (Arc::clone(store), clock.clone());
+                let claim = move || {
+                    let (store, used) = (Arc::clone(&store), used(clock.now()));
+                    async move { assert_eq!(store.claim(used).await.unwrap(), Use::First) }
+                };
+                rounds.push(runtime.block_on(async { tokio::spawn(measure(waiters, claim)).await.unwrap() }));
+            }
+        }
+        let [grouped, single] = rounds.map(median_round);
+        println!("{waiters:>7} | {} | {} | {:.2}", show(grouped), show(single), grouped.rate / single.rate);
+    }
+    runtime.block_on(async {
+        for store in stores {
+            store.close().await;
+        }
+        execute(format!("DROP SCHEMA {schema} CASCADE")).await;
+    });
 }
 
 fn median_round(mut rounds: Vec<Measured>) -> Measured {

@@ -3,13 +3,14 @@
 //! A [`Secret`] never prints itself. Only its [`Digest`] is stored, and the two are compared in constant
 //! time.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The system's random source failed, so no secret can be created.
 #[derive(Debug, thiserror::Error)]
@@ -20,11 +21,54 @@ pub struct RandomError(#[source] getrandom::Error);
 ///
 /// # Errors
 /// If the operating system provides none.
-#[expect(clippy::disallowed_methods, reason = "the one maker of random bytes")]
 pub fn random_bytes<const N: usize>() -> Result<[u8; N], RandomError> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(RandomError)?;
+    fill(&mut bytes)?;
     Ok(bytes)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one maker of random bytes")]
+fn fill(bytes: &mut [u8]) -> Result<(), RandomError> {
+    getrandom::fill(bytes).map_err(RandomError)
+}
+
+/// Maximum length of a secret from a [`RandomPool`]: ids and resume keys, which are used for hours. Keys and
+/// sessions have 32 bytes, and each is fetched by itself.
+const POOLED: usize = 16;
+
+/// Random bytes that this thread fetched in advance, because each redemption needs some, and a system call for
+/// them takes 2 µs.
+///
+/// This is as safe as fetching each secret by itself: the bytes come from the same source, each is handed out
+/// once and wiped here, and no other thread has them. No process gets a copy, because this one never forks
+/// without executing another program. Whoever can read the pool in memory can also read the resume keys beside
+/// it, and a resume key only opens what one redemption began.
+#[derive(Default)]
+struct RandomPool(Zeroizing<Vec<u8>>);
+
+impl RandomPool {
+    const SIZE: usize = 4096;
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], RandomError> {
+        const { assert!(N <= RandomPool::SIZE, "a pool has enough for one secret") };
+        if self.0.len() < N {
+            let mut fresh = Zeroizing::new(vec![0; RandomPool::SIZE]);
+            fill(&mut fresh)?;
+            self.0 = fresh;
+        }
+        let mut bytes = [0; N];
+        let left = self.0.len().saturating_sub(N);
+        for (to, from) in bytes.iter_mut().zip(self.0.iter_mut().skip(left)) {
+            *to = *from;
+            from.zeroize();
+        }
+        self.0.truncate(left);
+        Ok(bytes)
+    }
+}
+
+thread_local! {
+    static POOL: RefCell<RandomPool> = RefCell::default();
 }
 
 /// A random bearer value as text: base64url without padding. Wiped when dropped.
@@ -37,7 +81,10 @@ impl Secret {
     /// # Errors
     /// If the operating system provides no random bytes.
     pub fn random<const N: usize>() -> Result<Secret, RandomError> {
-        let bytes = Zeroizing::new(random_bytes::<N>()?);
+        let bytes = Zeroizing::new(match N <= POOLED {
+            true => POOL.with_borrow_mut(RandomPool::take::<N>)?,
+            false => random_bytes::<N>()?,
+        });
         Ok(Secret(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
     }
 
@@ -116,6 +163,19 @@ mod tests {
     fn a_secret_prints_nothing_of_itself() {
         let secret = Secret::presented("hunter2");
         assert_eq!(format!("{secret:?} {:?}", secret.digest()), "Secret(..) Digest(..)");
+    }
+
+    #[test]
+    fn each_byte_of_a_pool_is_handed_out_once() {
+        let mut pool = RandomPool::default();
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..3 * RandomPool::SIZE / 16 {
+            assert!(seen.insert(pool.take::<16>().unwrap()));
+            assert!(pool.0.len() < RandomPool::SIZE);
+        }
+        assert_ne!(pool.take::<8>().unwrap(), pool.take::<8>().unwrap());
+        let others = std::thread::spawn(|| Secret::random::<16>().unwrap().digest());
+        assert_ne!(others.join().unwrap(), Secret::random::<16>().unwrap().digest());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Only the table of content types is used from actix-files: `NamedFile` would read a whole file to answer a
 //! HEAD, show HTML inline, put the inode in its ETag and answer several ranges with the first.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -40,6 +42,10 @@ const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 /// much a client has received when it disconnects.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const NO: HeaderValue = HeaderValue::from_static("no");
+
+/// Maximum number and length of the endings of file names whose content type each worker remembers.
+const ENDINGS_MAX: usize = 128;
+const ENDING_LEN_MAX: usize = 16;
 
 fn common(headers: &mut HeaderMap, policy: HeaderValue) {
     headers.insert(header::CACHE_CONTROL, NO_STORE);
@@ -170,11 +176,29 @@ pub(crate) fn not_modified(version: FileVersion) -> HttpResponse {
     response
 }
 
-/// Returns the content type for a file name, unless a browser would execute that type on our origin; then it
-/// is just bytes.
+/// Returns the content type for a file name.
 fn content_type(name: &str) -> HeaderValue {
-    const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+    thread_local! {
+        static KNOWN: RefCell<HashMap<Box<str>, HeaderValue>> = RefCell::default();
+    }
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    KNOWN.with_borrow_mut(|known| {
+        if let Some(value) = known.get(ending) {
+            return value.clone();
+        }
+        let value = content_type_of(ending);
+        // People choose the names of files, so there may be any number of endings.
+        if known.len() < ENDINGS_MAX && ending.len() < ENDING_LEN_MAX {
+            known.insert(ending.into(), value.clone());
+        }
+        value
+    })
+}
+
+/// Returns the content type for the ending of a file name, unless a browser would execute that type on our
+/// origin; then it is just bytes.
+fn content_type_of(ending: &str) -> HeaderValue {
+    const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
     let guess = actix_files::file_extension_to_mime(ending);
     let runs = match (guess.type_().as_str(), guess.subtype().as_str()) {
         ("image" | "audio" | "video" | "font", subtype) => subtype.starts_with("svg"),
@@ -221,7 +245,16 @@ mod tests {
             ("a", "application/octet-stream"),
             ("", "application/octet-stream"),
         ] {
-            assert_eq!(content_type(name), expected, "{name}");
+            // The second time, it is remembered.
+            assert_eq!([content_type(name), content_type(name)], [expected, expected], "{name}");
+        }
+    }
+
+    #[test]
+    fn content_types_of_any_number_of_endings_are_right() {
+        for n in 0..2 * ENDINGS_MAX {
+            assert_eq!(content_type(&format!("a.unknown{n}")), "application/octet-stream");
+            assert_eq!(content_type("a.png"), "image/png");
         }
     }
 }

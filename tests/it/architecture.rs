@@ -28,7 +28,7 @@ const TABLE: [(&str, &[&str]); 25] = [
     ("tasks", &["health"]),
     ("files", &["clock", "config", "id", "secret"]),
     ("token", &["clock", "id", "secret"]),
-    ("used_tokens", &["clock", "files", "id", "secret", "standing"]),
+    ("used_tokens", &["clock", "files", "health", "id", "secret", "standing", "tasks"]),
     ("receipt", &["clock", "id", "standing", "words"]),
     ("human", &["clock"]),
     ("assets", &[]),

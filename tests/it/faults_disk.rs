@@ -200,11 +200,9 @@ impl Full {
         });
         assert_unavailable(&site.get(&site.ticket("small.bin")).unwrap());
         assert_eq!(node.readiness(), Some(503));
-        let log = site.log();
-        assert!(
-            log.contains("stops serving; free some space on the disk; the store then recovers by itself"),
-            "{log}"
-        );
+        let message = "stops serving; free some space on the disk; the store then recovers by itself";
+        // The log is written by a thread of its own.
+        wait_for("the reason in the log", || site.log().contains(message));
         Full { node, used, filler, site, volume, _disk: disk }
     }
 }

@@ -89,7 +89,10 @@ impl CommitQueue {
         state.next_ticket = ticket.saturating_add(1);
         let (done, durable) = oneshot::channel();
         state.entries.push(Entry { ticket, used, mark, done });
-        if state.entries.len() == 1 {
+        let is_first = state.entries.len() == 1;
+        // The committer would wake up only to wait for the lock.
+        drop(state);
+        if is_first {
             self.filled.notify_one();
         }
         Ok(PendingCommit { ticket, durable })

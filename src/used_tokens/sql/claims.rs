@@ -1,4 +1,4 @@
-//! What is recorded about each token, one statement at a time.
+//! What is recorded about each token. Claims of a store that nodes share are written in [groups](super::group).
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -19,7 +19,8 @@ use crate::used_tokens::{Mark, Reservation, StoreError, Use, UsedToken, UsedToke
 const PURGE_PORTION: i64 = 1_000;
 
 impl SqlUsedTokens {
-    async fn insert(&self, used: &UsedToken) -> Result<bool, StoreError> {
+    /// Records one token by itself, if the database still has this epoch and at least this position.
+    async fn insert(&self, used: &UsedToken, epoch: i64, position: i64) -> Result<bool, StoreError> {
         let lease = match used.mark {
             Mark::Redeemed(lease) => lease,
             Mark::Revoked => None,
@@ -51,9 +52,8 @@ impl SqlUsedTokens {
         .bind(trace.map(|trace| i64::from_be_bytes(*trace.edges.as_bytes())))
         .bind(lease.map_or(0, |lease| i64::try_from(lease.reserved).unwrap_or(i64::MAX)))
         .bind(lease.map(|lease| to_column(lease.active_at)))
-        // Not if the database has changed since the fence that the token was checked against.
-        .bind(self.epoch.load(Ordering::Acquire))
-        .bind(self.position.load(Ordering::Acquire))
+        .bind(epoch)
+        .bind(position)
         .execute(&self.writer)
         .await
         .map_err(backend("claim a token"))?;
@@ -67,7 +67,13 @@ impl SqlUsedTokens {
 impl UsedTokens for SqlUsedTokens {
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
         self.check_open()?;
-        if self.insert(&used).await? {
+        // Not if the database has changed since the fence that the token was checked against.
+        let (epoch, position) = (self.epoch.load(Ordering::Acquire), self.position.load(Ordering::Acquire));
+        let is_new = match &self.claim_writers {
+            Some(writers) => writers.claim(used, epoch, position).await?,
+            None => self.insert(&used, epoch, position).await?,
+        };
+        if is_new {
             return Ok(Use::First);
         }
         match self.find(used.jti).await? {
@@ -106,7 +112,8 @@ impl UsedTokens for SqlUsedTokens {
         self.check_open()?;
         let (bytes, most) =
             (i64::try_from(bytes).unwrap_or(i64::MAX), i64::try_from(most).unwrap_or(i64::MAX));
-        let reserved: Option<i64> = sqlx::query_scalar(
+        // All rows are read, although there is only one: the first arrives before the commit has returned.
+        let reserved: Vec<i64> = sqlx::query_scalar(
             "UPDATE used_tokens SET reserved = reserved + $1, \
              active_at = CASE WHEN active_at > $2 THEN active_at ELSE $2 END \
              WHERE jti = $3 AND revoked = 0 AND resume_key IS NOT NULL AND reserved <= $4 - $1 \
@@ -121,10 +128,10 @@ impl UsedTokens for SqlUsedTokens {
         // As for a claim: the reservation may have been undone by a restore.
         .bind(self.epoch.load(Ordering::Acquire))
         .bind(self.position.load(Ordering::Acquire))
-        .fetch_optional(&self.writer)
+        .fetch_all(&self.writer)
         .await
         .map_err(backend("reserve bytes"))?;
-        if let Some(reserved) = reserved {
+        if let Some(reserved) = reserved.first() {
             self.moved.store(true, Ordering::Release);
             return Ok(Reservation::Granted { reserved: reserved.cast_unsigned() });
         }
@@ -136,7 +143,7 @@ impl UsedTokens for SqlUsedTokens {
     }
 
     fn is_shared(&self) -> bool {
-        self.owned
+        self.claim_writers.is_some()
     }
 
     async fn revoked_among(&self, jtis: &[Jti]) -> Result<Vec<Jti>, StoreError> {
@@ -256,6 +263,9 @@ impl UsedTokens for SqlUsedTokens {
     /// Writes, because a read-only database can't accept claims.
     async fn ready(&self) -> Result<(), StoreError> {
         self.check_open()?;
+        if let Some(writers) = &self.claim_writers {
+            writers.check()?;
+        }
         sqlx::query("UPDATE used_tokens_state SET moment = moment WHERE name = 'mark'")
             .execute(&self.writer)
             .await
@@ -265,7 +275,8 @@ impl UsedTokens for SqlUsedTokens {
 
     async fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        if self.owned {
+        if let Some(writers) = &self.claim_writers {
+            writers.close().await;
             self.reader.close().await;
             self.writer.close().await;
         }

@@ -11,6 +11,7 @@
 
 mod claims;
 mod columns;
+mod group;
 mod standing;
 mod state;
 mod store;

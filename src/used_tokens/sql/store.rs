@@ -1,7 +1,7 @@
 //! The store in its database: how it is opened, and what this process knows about it.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
@@ -11,6 +11,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::secret::{Secret, random_bytes};
 use crate::used_tokens::StoreError;
 use crate::used_tokens::sql::columns::{backend, from_column, to_column};
+use crate::used_tokens::sql::group::ClaimWriters;
 use crate::used_tokens::sql::state::{SqlStoreState, begin_branch};
 use crate::used_tokens::sql::tables::{SCHEMA_LOCK, TABLES, add_later_columns};
 
@@ -31,11 +32,11 @@ pub struct SqlUsedTokens {
     /// The branch of the position, or a later one.
     pub(super) branch: Mutex<String>,
     /// Whether the position has to be increased, because something was recorded.
-    pub(super) moved: AtomicBool,
+    pub(super) moved: Arc<AtomicBool>,
     pub(super) time_reset: Mutex<Option<Timestamp>>,
     pub(super) closed: AtomicBool,
-    /// Whether the connections belong to this store and are closed with it.
-    pub(super) owned: bool,
+    /// Writes claims in groups, in a store that has its own connections and closes them.
+    pub(super) claim_writers: Option<ClaimWriters>,
 }
 
 impl SqlUsedTokens {
@@ -101,10 +102,10 @@ impl SqlUsedTokens {
             epoch: AtomicI64::new(state.epoch),
             position: AtomicI64::new(state.position),
             branch: Mutex::new(state.branch),
-            moved: AtomicBool::new(false),
+            moved: Arc::default(),
             time_reset: Mutex::default(),
             closed: AtomicBool::new(false),
-            owned: false,
+            claim_writers: None,
         })
     }
 
@@ -131,7 +132,8 @@ impl SqlUsedTokens {
             .await
             .map_err(backend("connect"))?;
         let store = SqlUsedTokens::open(pool.clone(), pool, clock, nothing_issued_before).await?;
-        Ok(SqlUsedTokens { owned: true, ..store })
+        let claim_writers = Some(ClaimWriters::start(address, &store.moved)?);
+        Ok(SqlUsedTokens { claim_writers, ..store })
     }
 
     pub(super) fn check_open(&self) -> Result<(), StoreError> {

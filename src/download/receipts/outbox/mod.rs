@@ -21,7 +21,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::clock::Timestamp;
-use crate::download::receipts::outbox::rows::{from_column, from_row, to_column};
+use crate::download::receipts::outbox::rows::{STATEMENTS, from_column, from_row, to_column};
 use crate::download::receipts::outbox::writer::{OutboxWriter, WriterCommand};
 use crate::health::Health;
 use crate::id::Jti;
@@ -136,7 +136,8 @@ impl Outbox {
             .busy_timeout(Duration::from_secs(5))
             .journal_mode(SqliteJournalMode::Wal)
             // Any weaker mode loses the last commits in a power failure.
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            .statement_cache_capacity(STATEMENTS);
         let mut writer = SqliteConnection::connect_with(&options).await?;
         writer.execute(sqlx::raw_sql(TABLES)).await?;
         add_missing_column(&mut writer).await?;

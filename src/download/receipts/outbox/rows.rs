@@ -9,40 +9,71 @@ use crate::clock::Timestamp;
 use crate::download::ledger::RangeSet;
 use crate::download::receipts::outbox::kept::OutboxEntry;
 use crate::download::receipts::tally::Tally;
-use crate::id::LinkId;
+use crate::id::{Jti, LinkId};
 
-/// How to handle an existing row.
+/// Maximum number of rows in one statement. SQLite keeps a prepared statement for each number of rows that
+/// occurs, some 10 KiB on average.
+pub(super) const ROWS: usize = 64;
+
+/// Maximum number of prepared statements, so that none is prepared twice.
+pub(super) const STATEMENTS: usize = 4 * ROWS;
+
+/// Keeps an existing row as it is, and returns the new ones.
+pub(super) const KEEP: &str = "DO NOTHING RETURNING jti";
+
+/// Updates an existing row.
 pub(super) const CHANGE: &str = "DO UPDATE SET sequence = excluded.sequence, settled = excluded.settled, \
     started_at = excluded.started_at, last_at = excluded.last_at, state = excluded.state, \
     resumed = excluded.resumed, handed = excluded.handed, sent = excluded.sent, \
     unacknowledged = excluded.unacknowledged";
 
-/// Writes a row; `otherwise` says how to handle an existing one.
+/// Writes at most [`ROWS`] rows in one statement; `otherwise` says how to handle existing ones.
 pub(super) fn upsert<'q>(
-    kept: &OutboxEntry,
+    rows: &[&OutboxEntry],
     otherwise: &str,
 ) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+    let values = repeated("(?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.len());
     let query = format!(
         "INSERT INTO receipts (jti, link, sequence, told, settled, redeemed_at, started_at, last_at, size, \
-         state, resumed, address, until, handed, sent, unacknowledged) \
-         VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (jti) {otherwise}"
+         state, resumed, address, until, handed, sent, unacknowledged) VALUES {values} \
+         ON CONFLICT (jti) {otherwise}"
     );
-    sqlx::query(sqlx::AssertSqlSafe(query))
-        .bind(kept.jti.to_string())
-        .bind(kept.link.to_string())
-        .bind(kept.sequence.cast_signed())
-        .bind(kept.settled)
-        .bind(to_column(kept.redeemed_at))
-        .bind(kept.tally.started_at.map(to_column))
-        .bind(to_column(kept.tally.last_at))
-        .bind(kept.size.cast_signed())
-        .bind(kept.tally.state.as_str())
-        .bind(i64::from(kept.tally.resumed))
-        .bind(kept.address.map(|address| address.to_string()))
-        .bind(to_column(kept.until))
-        .bind(kept.tally.written.to_string())
-        .bind(kept.tally.sent.to_string())
-        .bind(kept.tally.unacknowledged.to_string())
+    rows.iter().fold(sqlx::query(sqlx::AssertSqlSafe(query)), |query, kept| {
+        query
+            .bind(kept.jti.to_string())
+            .bind(kept.link.to_string())
+            .bind(kept.sequence.cast_signed())
+            .bind(kept.settled)
+            .bind(to_column(kept.redeemed_at))
+            .bind(kept.tally.started_at.map(to_column))
+            .bind(to_column(kept.tally.last_at))
+            .bind(kept.size.cast_signed())
+            .bind(kept.tally.state.as_str())
+            .bind(i64::from(kept.tally.resumed))
+            .bind(kept.address.map(|address| address.to_string()))
+            .bind(to_column(kept.until))
+            .bind(kept.tally.written.to_string())
+            .bind(kept.tally.sent.to_string())
+            .bind(kept.tally.unacknowledged.to_string())
+    })
+}
+
+/// Records that the web app has accepted these sequence numbers, at most [`ROWS`].
+pub(super) fn mark_told<'q>(
+    told: &[(Jti, u64)],
+) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+    let query = format!(
+        "WITH accepted (jti, sequence) AS (VALUES {}) UPDATE receipts SET told = accepted.sequence \
+         FROM accepted WHERE receipts.jti = accepted.jti AND receipts.told < accepted.sequence",
+        repeated("(?, ?)", told.len())
+    );
+    told.iter().fold(sqlx::query(sqlx::AssertSqlSafe(query)), |query, (jti, sequence)| {
+        query.bind(jti.to_string()).bind(sequence.cast_signed())
+    })
+}
+
+fn repeated(row: &str, times: usize) -> String {
+    vec![row; times].join(", ")
 }
 
 pub(super) fn from_row(row: &SqliteRow) -> Result<OutboxEntry, sqlx::Error> {

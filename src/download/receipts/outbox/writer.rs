@@ -1,15 +1,16 @@
 //! The single writer of the outbox: executes all commands that arrived during the last commit in one commit.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection, Row};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
 use crate::download::receipts::outbox::kept::{OutboxEntry, OutboxError};
-use crate::download::receipts::outbox::rows::{CHANGE, to_column, upsert};
+use crate::download::receipts::outbox::rows::{CHANGE, KEEP, ROWS, mark_told, to_column, upsert};
 use crate::id::Jti;
 
 /// Maximum number of commands in one commit.
@@ -133,51 +134,87 @@ async fn commit(
     connection: &mut SqliteConnection,
     group: &[WriterCommand],
 ) -> Result<Vec<bool>, sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut inserted = Vec::new();
-    for command in group {
-        match command {
-            WriterCommand::Intend(kept, _) => {
-                let done = upsert(kept, "DO NOTHING").execute(&mut *transaction).await?;
-                inserted.push(done.rows_affected() == 1);
-            }
-            WriterCommand::Keep { kept, cancelled, .. } => {
-                for kept in kept {
-                    upsert(kept, CHANGE).execute(&mut *transaction).await?;
-                }
-                for jti in cancelled {
-                    let delete = sqlx::query("DELETE FROM receipts WHERE jti = $1 AND settled = 0");
-                    delete.bind(jti.to_string()).execute(&mut *transaction).await?;
-                }
-            }
-            WriterCommand::Told(told, _) => {
-                for (jti, sequence) in told {
-                    sqlx::query("UPDATE receipts SET told = $1 WHERE jti = $2 AND told < $1")
-                        .bind(sequence.cast_signed())
-                        .bind(jti.to_string())
-                        .execute(&mut *transaction)
-                        .await?;
-                }
-            }
-            WriterCommand::Close(_) => {
-                let closed = "INSERT INTO outbox (name, value) VALUES ('closed', '') ON CONFLICT DO NOTHING";
-                sqlx::query(closed).execute(&mut *transaction).await?;
-            }
-            #[cfg(test)]
-            WriterCommand::Panic => std::panic::panic_any("as a test asked"),
-            WriterCommand::Forget(now, _) => {
-                sqlx::query(
-                    "DELETE FROM receipts WHERE told = sequence AND settled = 1 \
-                     AND (state = 'over' OR (state = 'complete' AND until <= $1))",
-                )
-                .bind(to_column(*now))
-                .execute(&mut *transaction)
-                .await?;
-            }
+    // What usually arrives while downloads begin: one statement, which is a transaction by itself.
+    if group.len() <= ROWS && group.iter().all(|command| matches!(command, WriterCommand::Intend(..))) {
+        intend(connection, group, &mut inserted).await?;
+        return Ok(inserted);
+    }
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    // In their order, but intentions that follow each other together.
+    let both_intend = |a: &_, b: &_| matches!((a, b), (WriterCommand::Intend(..), WriterCommand::Intend(..)));
+    for commands in group.chunk_by(both_intend) {
+        for part in commands.chunks(ROWS) {
+            execute(&mut transaction, part, &mut inserted).await?;
         }
     }
     transaction.commit().await?;
     Ok(inserted)
+}
+
+/// Executes several intentions, or one other command.
+async fn execute(
+    transaction: &mut SqliteConnection,
+    commands: &[WriterCommand],
+    inserted: &mut Vec<bool>,
+) -> Result<(), sqlx::Error> {
+    match commands {
+        [WriterCommand::Keep { kept, cancelled, .. }] => {
+            for part in kept.iter().collect::<Vec<_>>().chunks(ROWS) {
+                upsert(part, CHANGE).execute(&mut *transaction).await?;
+            }
+            for jti in cancelled {
+                let delete = sqlx::query("DELETE FROM receipts WHERE jti = $1 AND settled = 0");
+                delete.bind(jti.to_string()).execute(&mut *transaction).await?;
+            }
+        }
+        [WriterCommand::Told(told, _)] => {
+            for part in told.chunks(ROWS) {
+                mark_told(part).execute(&mut *transaction).await?;
+            }
+        }
+        [WriterCommand::Close(_)] => {
+            let closed = "INSERT INTO outbox (name, value) VALUES ('closed', '') ON CONFLICT DO NOTHING";
+            sqlx::query(closed).execute(&mut *transaction).await?;
+        }
+        #[cfg(test)]
+        [WriterCommand::Panic] => std::panic::panic_any("as a test asked"),
+        [WriterCommand::Forget(now, _)] => {
+            sqlx::query(
+                "DELETE FROM receipts WHERE told = sequence AND settled = 1 \
+                 AND (state = 'over' OR (state = 'complete' AND until <= $1))",
+            )
+            .bind(to_column(*now))
+            .execute(&mut *transaction)
+            .await?;
+        }
+        intentions => intend(transaction, intentions, inserted).await?,
+    }
+    Ok(())
+}
+
+/// Records at most [`ROWS`] intentions, and adds to `inserted` for each whether it was new.
+async fn intend(
+    connection: &mut SqliteConnection,
+    intentions: &[WriterCommand],
+    inserted: &mut Vec<bool>,
+) -> Result<(), sqlx::Error> {
+    let entries: Vec<&OutboxEntry> = intentions
+        .iter()
+        .filter_map(|command| match command {
+            WriterCommand::Intend(kept, _) => Some(&**kept),
+            _ => None,
+        })
+        .collect();
+    // Without a transaction, the commit has returned when everything is read.
+    let rows = upsert(&entries, KEEP).fetch_all(connection).await?;
+    let mut new = HashSet::with_capacity(rows.len());
+    for row in rows {
+        new.insert(row.try_get::<String, _>("jti")?);
+    }
+    // Of several intentions with the same jti, the first one is new.
+    inserted.extend(entries.iter().map(|kept| new.remove(&kept.jti.to_string())));
+    Ok(())
 }
 
 /// Returns SQLite's primary result code, which is the low byte of extended codes.

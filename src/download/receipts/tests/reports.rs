@@ -269,3 +269,52 @@ async fn an_outbox_of_an_earlier_release_is_opened_with_what_it_holds() {
         ("0-50".to_owned(), true)
     );
 }
+
+#[tokio::test]
+async fn of_several_intentions_of_one_token_in_a_group_the_first_is_new() {
+    let stage = Stage::new();
+    let receipts = stage.open().await;
+    let begin = |byte| receipts.begin(jti(byte), &LinkId::from_store("link"), 10, Some(HOME));
+    let claims: Vec<PendingRedemption> = [1, 2, 1, 3, 1].map(begin).into();
+    let group = futures_util::future::join_all(claims.iter().map(PendingRedemption::intend)).await;
+    let new: Vec<bool> = group.into_iter().map(Result::unwrap).collect();
+    assert_eq!(new, [true, true, false, true, false]);
+    assert!(!claims[0].intend().await.unwrap());
+    // In one group and in this order, so the second intention is a new record.
+    let cancel = receipts.outbox.save(Vec::new(), vec![jti(1), jti(2)]);
+    let other = begin(4);
+    let (first, cancelled, second) = tokio::join!(other.intend(), cancel, claims[0].intend());
+    assert!(first.unwrap() && second.unwrap());
+    cancelled.unwrap();
+    let mut left: Vec<Jti> =
+        receipts.outbox.unfinished().await.unwrap().iter().map(|kept| kept.jti).collect();
+    left.sort_unstable();
+    assert_eq!(left, [jti(1), jti(3), jti(4)]);
+}
+
+#[tokio::test]
+async fn more_deliveries_than_fit_into_a_statement_are_all_recorded_and_told_once() {
+    let stage = Stage::new();
+    let receipts = stage.open().await;
+    let mut saved = Vec::new();
+    for n in 0..150_u16 {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&n.to_be_bytes());
+        let claim = receipts.begin(Jti::from_bytes(bytes), &LinkId::from_store("link"), 10, Some(HOME));
+        assert!(claim.intend().await.unwrap());
+        saved.push(Jti::from_bytes(bytes));
+    }
+    let mut kept = receipts.outbox.unfinished().await.unwrap();
+    for entry in &mut kept {
+        entry.settled = true;
+        entry.sequence = 2;
+    }
+    receipts.outbox.save(kept.clone(), Vec::new()).await.unwrap();
+    assert_eq!(receipts.outbox.unfinished().await.unwrap(), kept);
+    receipts.report(None).await.unwrap();
+    let mut told: Vec<Jti> = stage.web.receipts().iter().map(|receipt| receipt.jti).collect();
+    told.sort_unstable();
+    assert_eq!(told, saved);
+    receipts.report(None).await.unwrap();
+    assert_eq!(stage.web.receipts().len(), saved.len());
+}
