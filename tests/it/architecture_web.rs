@@ -22,7 +22,7 @@ const TABLE: [(&str, &[&str]); 30] = [
     ("sessions", &["accounts", "audit", "db", "identity"]),
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
     ("uploads", &["audit", "db", "identity", "shares"]),
-    ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "tokens"]),
+    ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
     ("links", &["audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
     ("restored", &["audit", "db", "revocations", "tokens"]),
     ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored"]),

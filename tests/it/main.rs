@@ -123,6 +123,7 @@ mod web_login;
 mod web_manage;
 mod web_manage_pages;
 mod web_many_files;
+mod web_my_files;
 mod web_reset;
 mod web_revoke;
 mod web_sessions;

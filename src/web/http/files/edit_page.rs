@@ -34,7 +34,7 @@ impl NewFolderPage {
     pub fn sample() -> Option<NewFolderPage> {
         Some(NewFolderPage {
             chrome: Chrome::sample("New folder", Section::Files),
-            folder: ShownFolder("/books/Novels & <b>more".parse().ok()?),
+            folder: ShownFolder::new("/books/Novels & <b>more".parse().ok()?, None),
             typed_name: "\"><script>alert(1)</script>".to_owned(),
             error: Some("There is already something of this name here.".to_owned()),
         })
@@ -81,7 +81,7 @@ impl ManagePage {
     }
 
     fn crumbs(&self) -> Vec<Crumb> {
-        crumbs(&self.entry.path, false)
+        crumbs(&self.entry.path, false, self.chrome.home())
     }
 
     fn encoded(&self) -> String {
@@ -89,7 +89,7 @@ impl ManagePage {
     }
 
     fn back(&self) -> String {
-        parent_address(&self.entry.path)
+        parent_address(&self.entry.path, self.chrome.home())
     }
 
     fn move_address(&self) -> String {

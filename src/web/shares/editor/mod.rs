@@ -2,6 +2,7 @@
 //! lists and empties the trash.
 
 mod changes;
+pub(crate) mod homes;
 pub(crate) mod intents;
 mod manage;
 pub(crate) mod operations;

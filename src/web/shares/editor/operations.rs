@@ -135,6 +135,10 @@ impl ShareEditor {
         let subject = match intent.event {
             AuditEvent::FileRenamed | AuditEvent::FileMoved => {
                 digests::moved(&mut transaction, source, target, share_of(target)).await?;
+                // Only its owner can move anything into their own folder, and only they could delete it there.
+                if self.shares.personal() == Some(share_of(target)) && share_of(source) != share_of(target) {
+                    digests::charge(&mut transaction, target, &intent.actor.id).await?;
+                }
                 format!("{source} → {target}")
             }
             AuditEvent::FileTrashed => {
