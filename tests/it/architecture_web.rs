@@ -17,7 +17,7 @@ const TABLE: [(&str, &[&str]); 30] = [
     ("mail", &["db", "identity"]),
     ("forms", &["db"]),
     ("accounts", &["audit", "db", "identity"]),
-    ("shares", &["audit", "db", "identity"]),
+    ("shares", &["accounts", "audit", "db", "identity"]),
     ("nodes", &["audit", "db", "tokens"]),
     ("sessions", &["accounts", "audit", "db", "identity"]),
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),

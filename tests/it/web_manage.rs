@@ -29,8 +29,9 @@ impl Stage {
     async fn new() -> Stage {
         let web = TestWeb::spawn_with(writable).await;
         let shares = WritableShares::new(ShareFolders::open(&web.settings.shares).unwrap());
-        let manage = ShareEditor::new(web.outside.db.clone(), shares, Duration::from_secs(1000));
         let rights = Rights::new(&web.settings.shares);
+        let keep = Duration::from_secs(1000);
+        let manage = ShareEditor::new(web.outside.db.clone(), shares, rights.clone(), keep);
         let ada = web.account("ada@example.org", &[]).await;
         Stage { web, manage, rights, ada }
     }

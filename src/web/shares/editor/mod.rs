@@ -4,6 +4,7 @@
 mod changes;
 pub(crate) mod homes;
 pub(crate) mod intents;
+mod link_paths;
 mod manage;
 pub(crate) mod operations;
 pub mod trash;
