@@ -26,6 +26,7 @@ mod clients_chromium;
 mod clients_curl;
 mod clients_links;
 mod clients_mail_pages;
+mod clients_my_files;
 mod clients_names;
 mod clients_public;
 mod clients_receipts;
