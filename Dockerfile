@@ -16,7 +16,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin oncelink \
-    && install -d -o oncelink -g oncelink -m 0700 /data /node-key
+    && install -d -o oncelink -g oncelink -m 0700 /data /node-key /shares/home
 COPY --from=build /out/oncelink /usr/local/bin/oncelink
 USER 10001:10001
 # A new volume mounted here inherits the folder's owner and mode.

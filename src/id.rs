@@ -209,6 +209,11 @@ impl FilePath {
         (!parent.is_empty()).then(|| FilePath(parent.into()))
     }
 
+    /// Returns whether this is `folder` or something in it.
+    pub fn is_within(&self, folder: &FilePath) -> bool {
+        self.0.strip_prefix(&*folder.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// Returns the path of the entry `name` in this folder.
     ///
     /// # Errors
@@ -357,6 +362,11 @@ mod tests {
         );
         assert_eq!(path.parent().unwrap().parent().unwrap().as_str(), "/books");
         assert_eq!("/books".parse::<FilePath>().unwrap().parent(), None);
+        for (folder, within) in [("/books", true), ("/books/cn", true), ("/books/c", false), ("/book", false)]
+        {
+            assert_eq!(path.is_within(&folder.parse().unwrap()), within, "{folder}");
+        }
+        assert!(path.is_within(&path) && !path.parent().unwrap().is_within(&path));
         let odd: FilePath = "/books/two\nlines".parse().unwrap();
         assert_eq!(format!("{odd:?}"), "/books/two\\nlines", "one line of the log, and no quotes of its own");
         for wrong in ["", "books/a", "/", "//a", "/books/", "/books//a", "/books/../x", "/./a", "/books/a\0b"]

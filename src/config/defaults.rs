@@ -21,18 +21,31 @@ impl Default for Settings {
             mail: MailSettings::default(),
             log: LogSettings::default(),
             nodes: Vec::new(),
-            shares: vec![ShareSettings {
-                name: "books".to_owned(),
-                path: "storage/books".into(),
-                read: vec!["everyone".to_owned()],
-                write: vec!["staff".to_owned()],
-                manage: Vec::new(),
-                quota: 0,
-                identity: Identity::default(),
-            }],
+            shares: default_shares(),
             connection_limits: ConnectionLimits::default(),
         }
     }
+}
+
+fn default_shares() -> Vec<ShareSettings> {
+    let home = ShareSettings {
+        name: "home".to_owned(),
+        path: "storage/home".into(),
+        personal: true,
+        read: vec!["everyone".to_owned()],
+        write: Vec::new(),
+        manage: Vec::new(),
+        quota: 0,
+        identity: Identity::default(),
+    };
+    let books = ShareSettings {
+        name: "books".to_owned(),
+        path: "storage/books".into(),
+        personal: false,
+        write: vec!["staff".to_owned()],
+        ..home.clone()
+    };
+    vec![home, books]
 }
 
 impl Default for WebSettings {
@@ -59,7 +72,7 @@ impl Default for WebSettings {
             body_memory: 64 << 20,
             form_max: 256 << 10,
             upload_max: 0,
-            account_quota: 0,
+            account_quota: 5 << 30,
             upload_keep: hours(24),
             trash_keep: hours(30 * 24),
         }

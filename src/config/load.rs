@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use toml::{Table, Value};
+use url::{Host, Url};
 
 use super::foreign::is_foreign;
 use super::known::{KnownKey, KnownKeys, PREFIX, ValueKind};
@@ -187,6 +188,10 @@ impl Draft {
         if let Some(public_url) = self.text("web", "public_url") {
             self.set_default("download", "keys", format!("{public_url}{JWKS_PATH}"));
             self.set_default("download", "receipts", format!("{public_url}{RECEIPTS_PATH}"));
+            // Strangers reach it, so nobody gets an account without being invited, unless the operator says so.
+            if Url::parse(&public_url).is_ok_and(|url| !is_loopback(&url)) {
+                self.set_default("web", "signup", "invite".to_owned());
+            }
         }
     }
 
@@ -290,6 +295,16 @@ fn read(kind: ValueKind, text: &str) -> Result<Value, String> {
             .or_else(|| serde_json::from_str(text).ok())
             .filter(Value::is_array)
             .ok_or_else(|| format!("`{text}` is not a list; lists are written in TOML or JSON")),
+    }
+}
+
+/// Returns whether only this machine can reach the address.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -90,6 +90,12 @@ impl Settings {
         }
     }
 
+    /// Returns whether the first start creates the folder of a share: only those of the default settings. A
+    /// missing folder of any other share may be a disk that isn't mounted, which must stay empty.
+    pub fn creates_folder_of(share: &ShareSettings) -> bool {
+        Settings::default().shares.iter().any(|default| default.path == share.path)
+    }
+
     /// The folder of emails that are written to files instead of sent (`mail.send = "outbox"`).
     pub fn outbox_dir(&self) -> PathBuf {
         self.data_dir.join("outbox")
@@ -396,7 +402,11 @@ pub struct ShareSettings {
     pub name: String,
     /// The folder on disk.
     pub path: PathBuf,
-    /// Who may read: `everyone` (logged in), group names or account names.
+    /// Whether each account has a folder of its own in it, *My files*, which nobody else sees.
+    #[serde(default)]
+    pub personal: bool,
+    /// Who may read, or has a folder of their own in a personal share: `everyone` (logged in), group names or
+    /// account names.
     #[serde(default = "everyone")]
     pub read: Vec<String>,
     /// Who may also upload files and create folders.

@@ -246,6 +246,7 @@ fn token(settings: &Settings) -> Result<(), InvalidSetting> {
 
 fn shares(settings: &Settings) -> Result<(), InvalidSetting> {
     let mut names = BTreeSet::new();
+    let mut personal = None;
     for (index, share) in settings.shares.iter().enumerate() {
         let key = format!("share[{index}].name");
         let path = format!("/{}", share.name).parse::<FilePath>();
@@ -262,6 +263,23 @@ fn shares(settings: &Settings) -> Result<(), InvalidSetting> {
         if share.path.as_os_str().is_empty() {
             let remedy = "name the folder, as in `path = \"/srv/books\"`";
             return fault(&format!("share[{index}].path"), "it is empty".to_owned(), remedy);
+        }
+        if share.personal {
+            if let Some(other) = personal.replace(share.name.as_str()) {
+                let remedy = "choose one share in which each account has its folder";
+                return fault(
+                    &format!("share[{index}].personal"),
+                    format!("share `{other}` is personal already"),
+                    remedy,
+                );
+            }
+            for (list, members) in [("write", &share.write), ("manage", &share.manage)] {
+                if !members.is_empty() {
+                    let problem = "each account has all rights in its own folder, and nobody else has any";
+                    let remedy = "remove it; `read` says who has a folder in a personal share";
+                    return fault(&format!("share[{index}].{list}"), problem.to_owned(), remedy);
+                }
+            }
         }
         for (list, members) in [("read", &share.read), ("write", &share.write), ("manage", &share.manage)] {
             if members.iter().any(|member| member.trim().is_empty()) {

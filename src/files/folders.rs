@@ -52,6 +52,11 @@ impl ShareFolders {
         self.0.contains_key(share)
     }
 
+    /// Returns whether each account has its own folder in this share.
+    pub(crate) fn is_personal(&self, share: &str) -> bool {
+        self.0.get(share).is_some_and(|root| root.personal)
+    }
+
     /// Opens the folder of a share: the one that is served.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ pub(super) struct Root {
     path: PathBuf,
     /// How its files are told apart.
     pub(super) identity: Identity,
+    /// Whether each account has its own folder in it.
+    pub(super) personal: bool,
     known: RwLock<Known>,
 }
 
@@ -73,7 +75,13 @@ impl Root {
     pub(super) fn new(share: &ShareSettings) -> Root {
         // A share counts as available until it is found missing, so that only that is logged.
         let known = RwLock::new(Known { folder: None, available: true });
-        Root { share: share.name.clone(), path: share.path.clone(), identity: share.identity, known }
+        Root {
+            share: share.name.clone(),
+            path: share.path.clone(),
+            identity: share.identity,
+            personal: share.personal,
+            known,
+        }
     }
 
     /// Opens the folder if it is the one that is served.

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::Settings;
+use crate::config::{Settings, ShareSettings};
 use crate::connection::Connections;
 use crate::files::{ShareFolders, Shares};
 use crate::server::data_dir::DataDir;
@@ -46,6 +46,7 @@ pub async fn start_with(
     )?;
     let data_dir = Arc::new(DataDir::hold(&settings.data_dir)?);
     let began = time::begin(&data_dir, &settings, &clock);
+    create_default_folders(&settings.shares);
     let folders = ShareFolders::open(&settings.shares)?;
     let mut running = RunningServices {
         web: None,
@@ -104,6 +105,21 @@ impl RunningServices {
             self.serve_web(listener, app).await?;
         }
         Ok(())
+    }
+}
+
+/// Creates the folders of the default shares, so that the program alone starts in an empty folder.
+fn create_default_folders(shares: &[ShareSettings]) {
+    for share in shares.iter().filter(|share| Settings::creates_folder_of(share) && !share.path.exists()) {
+        match std::fs::create_dir_all(&share.path) {
+            Ok(()) => {
+                tracing::info!(share = share.name, path = %share.path.display(), "created the folder of a share");
+            }
+            // The share is unavailable then, which is logged, too.
+            Err(error) => {
+                tracing::warn!(share = share.name, path = %share.path.display(), "cannot create the folder: {error}");
+            }
+        }
     }
 }
 

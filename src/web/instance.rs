@@ -173,6 +173,9 @@ fn readers(shares: &[ShareSettings]) -> String {
     let mut text = String::new();
     for share in shares {
         text += &format!("{:?} {:?} {:?} {:?}\n", share.name, share.read, share.write, share.manage);
+        if share.personal {
+            text += "personal\n";
+        }
     }
     URL_SAFE_NO_PAD.encode(Digest::of(text.as_bytes()).as_bytes())
 }

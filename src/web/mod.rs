@@ -136,7 +136,9 @@ impl WebApp {
         let digests = FileDigests::new(services.db.clone());
         let writable = WritableShares::new(folders);
         let uploads = Uploads::new(settings.into(), services.db.clone(), writable.clone(), clock);
-        let editor = ShareEditor::new(services.db.clone(), writable.clone(), settings.web.trash_keep);
+        let rights = Rights::new(&settings.shares);
+        let keep = settings.web.trash_keep;
+        let editor = ShareEditor::new(services.db.clone(), writable.clone(), rights.clone(), keep);
         let state = AppState {
             deliveries: DeliveryStore::new(db.clone(), queue, services.clock.clone(), settings)
                 .with_restore_detector(standings.clone()),
@@ -157,7 +159,7 @@ impl WebApp {
             services,
             throttle: Throttle::new(&settings.links),
             sent_forms: IdempotencyStore::new(db.clone()),
-            rights: Rights::new(&settings.shares),
+            rights,
             shares: writable.readable().clone(),
             action_locks: JtiLocks::default(),
             page_turns: ClientSlots::default(),

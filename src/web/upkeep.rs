@@ -231,6 +231,11 @@ impl Upkeep {
         {
             tracing::info!(gone, "deleted abandoned uploads");
         }
+        if let Some(moved @ 1..) =
+            warn(self.editor.trash_departed(now).await, "cannot move files of deleted accounts to the trash")
+        {
+            tracing::info!(moved, "moved the files of deleted accounts to the trash");
+        }
         if let Some(gone @ 1..) = warn(self.editor.purge_expired(now).await, "cannot empty the trash") {
             tracing::info!(gone, "purged expired files from the trash");
         }

@@ -156,6 +156,22 @@
     showing ??= setTimeout(() => showNew().finally(() => (showing = null)), 2000);
   }
 
+  /** Creates a link by sending the form for links as it is proposed. Returns the link's address and page. */
+  async function makeLink(file) {
+    const read = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
+    const headers = { Accept: "text/html" };
+    const blank = await read(await fetch(`/links/new?file_encoded=${encodeURIComponent(file)}`, { headers }));
+    const form = blank.querySelector("form[action='/links']");
+    const body = form && new URLSearchParams(new FormData(form));
+    const answer = body && (await fetch("/links", { method: "POST", headers, body }));
+    const page = answer ? await read(answer) : blank;
+    const address = page.querySelector("[data-copy]")?.dataset.copy;
+    if (address) return { address, page: answer.url };
+    if (page.querySelector("form[action='/login']")) throw new Trouble("You are logged out. Log in in another tab, then try again here.");
+    const why = page.querySelector(".notice.failed") ?? page.querySelector("main p");
+    throw new Trouble(why?.textContent.trim() || "The link was not created.");
+  }
+
   const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 
   // One upload.
@@ -247,10 +263,13 @@
       return Number(answer.getResponseHeader("Upload-Offset"));
     }
 
-    /** Stores the name that the complete file got, because its own may have been taken. */
+    /** Stores the name and the path that the complete file got, because its own may have been taken. */
     arrived(answer) {
       const place = answer.getResponseHeader("Content-Location");
-      if (place) this.got = decodeURIComponent(place.split("/").at(-1));
+      if (!place) return;
+      this.got = decodeURIComponent(place.split("/").at(-1));
+      // As forms carry it.
+      this.at = place.replace(/^\/files/, "");
     }
 
     async sendPortion(turn) {
@@ -320,6 +339,38 @@
       if (uploads.some((upload) => upload.moving)) showSoon();
     }
 
+    /** Creates a link to the file with the usual terms, once, and copies it. */
+    async link() {
+      const button = this.row.querySelector("[data-act=link]");
+      if (button.disabled) return;
+      button.disabled = true;
+      try {
+        this.shared ??= await makeLink(this.at);
+        const made = this.row.querySelector(".made");
+        made.querySelector("code").textContent = this.shared.address;
+        made.querySelector("a").href = this.shared.page;
+        made.hidden = false;
+        await navigator.clipboard?.writeText(this.shared.address);
+        this.label(navigator.clipboard ? "Copied" : "Link created");
+        say(navigator.clipboard ? "The link was copied." : "The link was created.");
+      } catch (trouble) {
+        // The link is shown, so it can be copied by hand.
+        const why = trouble instanceof Trouble ? trouble.message : this.shared ? "Copying isn’t allowed here." : "The connection was lost. Try again.";
+        this.row.querySelector(".detail").textContent = why;
+        say(why);
+      } finally {
+        button.disabled = false;
+        button.focus();
+      }
+    }
+
+    /** Shows a word on the button for a moment. */
+    label(word) {
+      const label = this.row.querySelector("[data-act=link] span");
+      label.textContent = word;
+      setTimeout(() => (label.textContent = "Copy link"), 3000);
+    }
+
     /** Cancels the current request. */
     halt() {
       const turn = this.turn;
@@ -366,10 +417,11 @@
 
     show() {
       const { state, size, sent } = this;
-      const [toggle, cancel] = this.row.querySelectorAll("button");
+      const [toggle, link, cancel] = this.row.querySelectorAll("button");
       toggle.firstElementChild.textContent = this.moving ? "Pause" : state === "failed" ? "Try again" : "Continue";
       toggle.hidden = state === "done" || state === "unfinished";
       cancel.hidden = state === "done";
+      link.hidden = state !== "done" || !this.at;
       this.row.dataset.state = state;
       const bar = this.row.querySelector("progress");
       bar.value = state === "done" ? 1 : size ? sent / size : 0;

@@ -51,7 +51,7 @@ struct Rehearsal {
 impl Rehearsal {
     fn new() -> Rehearsal {
         let folder = TempDir::new().unwrap();
-        for name in ["web", "download", "node-key", "books"] {
+        for name in ["web", "download", "node-key", "books", "home"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         fs::write(folder.path().join("books/big.bin"), pattern(24 * MIB)).unwrap();
@@ -74,6 +74,7 @@ impl Rehearsal {
                 .replace("http://web:8080", &format!("http://{}", self.web))
                 .replace("http://download:8081", &format!("http://{}", self.download))
                 .replace("/node-key/", &format!("{}/", folder("node-key")))
+                .replace("/shares/home", &folder("home"))
                 .replace("/shares/books", &folder("books"));
             assert!(!value.contains("${"), "{value}");
         }

@@ -45,8 +45,11 @@ fn without_a_file_and_variables_the_defaults_apply() {
     assert_eq!(settings.token.leeway, Duration::from_secs(5));
     assert_eq!(settings.log.format, LogFormat::Text);
     assert_eq!(settings.data_dir, Path::new("data"));
-    assert_eq!(settings.shares[0].name, "books");
-    assert_eq!(settings.shares[0].path, Path::new("storage/books"));
+    assert_eq!(settings.web.account_quota, 5 << 30);
+    let shares =
+        settings.shares.iter().map(|share| (share.name.as_str(), share.path.to_str(), share.personal));
+    let defaults = [("home", Some("storage/home"), true), ("books", Some("storage/books"), false)];
+    assert_eq!(shares.collect::<Vec<_>>(), defaults);
 }
 
 #[test]
@@ -128,6 +131,45 @@ fn shares_come_from_the_environment_as_toml_or_json() {
         assert_eq!(shares[1].path, Path::new("rel"));
         assert_eq!(shares[1].write, ["ann"]);
     }
+}
+
+#[test]
+fn where_others_can_reach_it_people_need_an_invitation_unless_the_operator_says_otherwise() {
+    for (address, signup) in [
+        ("http://127.0.0.1:8080", Signup::Open),
+        ("http://localhost", Signup::Open),
+        ("http://oncelink.localhost:8080", Signup::Open),
+        ("http://[::1]:8080", Signup::Open),
+        ("https://files.example.org", Signup::Invite),
+        ("http://192.168.1.7:8080", Signup::Invite),
+        ("http://localhost.example.org", Signup::Invite),
+    ] {
+        let settings = from_environment(&[("ONCELINK_WEB__PUBLIC_URL", address)]).unwrap();
+        assert_eq!(settings.web.signup, signup, "{address}");
+        let chosen = [("ONCELINK_WEB__PUBLIC_URL", address), ("ONCELINK_WEB__SIGNUP", "open")];
+        assert_eq!(from_environment(&chosen).unwrap().web.signup, Signup::Open, "{address}");
+    }
+    let listening = from_environment(&[("ONCELINK_WEB__LISTEN", "192.168.1.7:8080")]).unwrap();
+    assert_eq!(listening.web.signup, Signup::Invite);
+}
+
+#[test]
+fn a_personal_share_is_the_only_one_and_has_no_lists_of_writers() {
+    for (shares, key) in [
+        (
+            "[{ name = 'a', path = 'a', personal = true }, { name = 'b', path = 'b', personal = true }]",
+            "share[1].personal",
+        ),
+        ("[{ name = 'a', path = 'a', personal = true, write = ['staff'] }]", "share[0].write"),
+        ("[{ name = 'a', path = 'a', personal = true, manage = ['everyone'] }]", "share[0].manage"),
+    ] {
+        match from_environment(&[("ONCELINK_SHARE", shares)]) {
+            Err(SettingsError::Key { key: named, .. }) => assert_eq!(named, key, "{shares}"),
+            other => panic!("{shares}: {other:?}"),
+        }
+    }
+    let read = "[{ name = 'a', path = 'a', personal = true, read = ['staff'] }]";
+    assert!(from_environment(&[("ONCELINK_SHARE", read)]).unwrap().shares[0].personal);
 }
 
 #[test]

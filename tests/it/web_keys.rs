@@ -148,7 +148,9 @@ fn a_command_run_by_root_leaves_nothing_that_the_service_can_t_read() {
     }
     use std::os::unix::fs::{MetadataExt, chown};
     let folder = TempDir::new().unwrap();
-    std::fs::create_dir_all(folder.path().join("storage/books")).unwrap();
+    for share in ["home", "books"] {
+        std::fs::create_dir_all(folder.path().join("storage").join(share)).unwrap();
+    }
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
     let (uid, gid) = (65_534, 65_534);

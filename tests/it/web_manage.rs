@@ -29,8 +29,9 @@ impl Stage {
     async fn new() -> Stage {
         let web = TestWeb::spawn_with(writable).await;
         let shares = WritableShares::new(ShareFolders::open(&web.settings.shares).unwrap());
-        let manage = ShareEditor::new(web.outside.db.clone(), shares, Duration::from_secs(1000));
         let rights = Rights::new(&web.settings.shares);
+        let keep = Duration::from_secs(1000);
+        let manage = ShareEditor::new(web.outside.db.clone(), shares, rights.clone(), keep);
         let ada = web.account("ada@example.org", &[]).await;
         Stage { web, manage, rights, ada }
     }
@@ -153,7 +154,8 @@ async fn deleted_files_can_be_restored_until_their_retention_ends() {
     stage.web.pass(10);
     let folder = stage.trash("/open/a").await.unwrap();
     assert!(!share.join("file.txt").exists() && !share.join("a").exists());
-    let listed = stage.manage.list_trash(&["open".to_owned(), "private".to_owned()]).await.unwrap();
+    let listed = stage.manage.list_trash(&"/open".parse().unwrap()).await.unwrap();
+    assert!(stage.manage.list_trash(&"/private".parse().unwrap()).await.unwrap().is_empty());
     let ids: Vec<&str> = listed.iter().map(|thrown| thrown.id.as_str()).collect();
     assert_eq!(ids, [folder.as_str(), file.as_str()], "the latest first");
     assert_eq!((listed[0].path.as_str(), listed[0].is_folder, listed[1].is_folder), ("/open/a", true, false));
@@ -250,13 +252,13 @@ async fn each_right_includes_the_one_before_and_a_share_itself_is_the_operators(
         ("d@example.org", &["managers"], Some(Right::Manage)),
     ] {
         let account = web.account(email, groups).await;
-        assert_eq!(rights.highest(&account, "open"), most, "{email}");
+        assert_eq!(rights.highest(&account, &path("/open")), most, "{email}");
         let file = || path("/open/file.txt");
         assert_eq!(rights.readable(&account, file()).is_some(), most >= Some(Right::Read), "{email}");
         assert_eq!(rights.writable(&account, file()).is_some(), most >= Some(Right::Write), "{email}");
         assert_eq!(rights.manageable(&account, file()).is_some(), most >= Some(Right::Manage), "{email}");
         assert!(rights.manageable(&account, path("/open")).is_none(), "{email}");
-        assert!(rights.highest(&account, "missing").is_none());
+        assert!(rights.highest(&account, &path("/missing")).is_none());
     }
     web.stop().await;
 }

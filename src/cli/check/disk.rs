@@ -70,16 +70,19 @@ pub(super) fn look_at_data_dir(settings: &Settings, findings: &mut Findings) -> 
 
 /// The data directory is created at the first start, so its parent must allow that.
 fn look_at_place_of(path: &Path, findings: &mut Findings) {
-    let parent = path.ancestors().skip(1).map(or_here).find(|parent| parent.exists());
-    let may_write =
-        parent.is_some_and(|parent| rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK).is_ok());
     let shown = path.display();
-    if may_write {
+    if may_create(path) {
         findings.ok("data_dir", &format!("{shown} does not exist yet; the first start creates it"));
     } else {
         let remedy = "create it, make the service's user its owner and run `chmod 700` on it";
         findings.problem("data_dir", &format!("{shown} does not exist and cannot be created"), remedy);
     }
+}
+
+/// Returns whether this user may create a folder at `path`, with the missing folders above it.
+fn may_create(path: &Path) -> bool {
+    let parent = path.ancestors().skip(1).map(or_here).find(|parent| parent.exists());
+    parent.is_some_and(|parent| rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK).is_ok())
 }
 
 /// The parent of a relative name has an empty path: it is the working directory.
@@ -117,6 +120,9 @@ fn look_at_share(share: &ShareSettings, data_dir: &Path, findings: &mut Findings
     };
     let shown = share.path.display();
     if let Some(why) = opened.why_unavailable(&share.name) {
+        if Settings::creates_folder_of(share) && !share.path.exists() && may_create(&share.path) {
+            return findings.ok(&subject, &format!("{shown} does not exist yet; the first start creates it"));
+        }
         let text = format!("{shown} is unavailable: {why}");
         let remedy = "create it, mount its disk or fix `path`; the other shares are not affected";
         return findings.problem(&subject, &text, remedy);
@@ -130,7 +136,8 @@ fn look_at_share(share: &ShareSettings, data_dir: &Path, findings: &mut Findings
         return findings.problem(&subject, &text, "move it elsewhere");
     }
     if let Some(why) = unwritable(share) {
-        let text = format!("`write` or `manage` is set, but {shown} {why}");
+        let setting = if share.personal { "it is personal" } else { "`write` or `manage` is set" };
+        let text = format!("{setting}, but {shown} {why}");
         findings.warning(
             &subject,
             &text,
@@ -155,7 +162,7 @@ fn look_at_share(share: &ShareSettings, data_dir: &Path, findings: &mut Findings
 
 /// Returns why a share isn't writable although its settings let someone write.
 fn unwritable(share: &ShareSettings) -> Option<&'static str> {
-    if share.write.is_empty() && share.manage.is_empty() {
+    if share.write.is_empty() && share.manage.is_empty() && !share.personal {
         return None;
     }
     let space = rustix::fs::statvfs(&share.path).ok()?;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::id::FilePath;
 use crate::secret::Secret;
 use crate::web::forms::idempotency::IdempotencyKey;
 use crate::web::forms::unsent::{self, UnsentForm};
@@ -34,6 +35,8 @@ pub struct SignedIn {
     pub session: Session,
     /// The CSRF token for the session's forms.
     pub csrf: String,
+    /// The person's own folder, if they have one.
+    pub home: Option<FilePath>,
     /// The mails that need an administrator's attention, if this person is one.
     pub stuck: Option<StuckMail>,
 }
@@ -49,7 +52,13 @@ impl SignedIn {
         let account = self.account();
         let name = account.name.as_str().to_owned();
         let mail_trouble = self.stuck.map(mail_trouble);
-        let user = User { name, csrf: self.csrf.clone(), admin: account.admin, mail_trouble };
+        let user = User {
+            name,
+            csrf: self.csrf.clone(),
+            home: self.home.clone(),
+            admin: account.admin,
+            mail_trouble,
+        };
         Chrome::signed_in(title, section, user)
     }
 
@@ -69,7 +78,8 @@ pub async fn session_of(request: &HttpRequest, state: &AppState) -> Result<Optio
     let session = state.sessions.find(&id, state.services.clock.now()).await?;
     Ok(session.map(|session| {
         let stuck = session.account.admin.then(|| state.services.queue.known_stuck());
-        SignedIn { session, csrf: csrf::token_for(&id), stuck: stuck.filter(|stuck| stuck.is_any()) }
+        let home = state.rights.home(&session.account);
+        SignedIn { session, csrf: csrf::token_for(&id), home, stuck: stuck.filter(|stuck| stuck.is_any()) }
     }))
 }
 

@@ -7,6 +7,7 @@
 //! Pages need no JavaScript. They load one style sheet and the icons from the app itself and are served under
 //! [`CONTENT_SECURITY_POLICY`]; the few that have a script are served under [`with_script`].
 
+use crate::id::FilePath;
 use crate::web::mail::stuck::StuckMail;
 use crate::{assets, human};
 
@@ -54,6 +55,8 @@ pub struct User {
     /// The session's CSRF token, for the logout button (`POST /logout`, field `csrf`) and for the page's own
     /// forms.
     pub csrf: String,
+    /// Their own folder, if they have one.
+    pub home: Option<FilePath>,
     /// Whether the person is an administrator.
     pub admin: bool,
     /// Why mail can't be sent, for an administrator.
@@ -142,10 +145,16 @@ impl Chrome {
         self.user.as_ref().map_or("", |user| &user.csrf)
     }
 
+    /// Returns the person's own folder, *My files*, if they have one.
+    pub(crate) fn home(&self) -> Option<&FilePath> {
+        self.user.as_ref()?.home.as_ref()
+    }
+
     pub(crate) fn sample(title: &str, section: Section) -> Chrome {
         let user = User {
             name: "Lin <script>alert(1)</script> 😀".to_owned(),
             csrf: "csrf\"'<>".to_owned(),
+            home: "/home/0123456789abcdefghijkl".parse().ok(),
             admin: section == Section::Admin,
             mail_trouble: (section == Section::Admin).then(|| "Email is not being sent".to_owned()),
         };

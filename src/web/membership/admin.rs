@@ -23,6 +23,7 @@ use crate::web::mail::queue::{MailQueue, MailState};
 use crate::web::mail::{MailDetails, MailKind, NewMail};
 use crate::web::membership::self_service::{ChangeOutcome, SelfServiceError};
 use crate::web::revocations::issued::IssuedTokens;
+use crate::web::shares::editor::homes;
 
 /// The administration of accounts. Cheap to clone.
 #[derive(Clone)]
@@ -172,8 +173,8 @@ impl AccountAdmin {
         Ok(ChangeOutcome::Done)
     }
 
-    /// Deletes an account with its sessions and links, and revokes its valid tokens. The last administrator
-    /// can't be deleted.
+    /// Deletes an account with its sessions and links, and revokes its valid tokens. Its own files go to the
+    /// trash. The last administrator can't be deleted.
     ///
     /// # Errors
     /// See [`SelfServiceError`].
@@ -191,6 +192,7 @@ impl AccountAdmin {
             .bind(account.id.as_str())
             .execute(&mut *transaction)
             .await?;
+        homes::mark_departed(&mut transaction, &account.id).await?;
         self.issued.review(&mut transaction, &account.id, now).await?;
         let details = MailDetails { name: Some(account.name.as_str().to_owned()), ..MailDetails::default() };
         let mail = NewMail::new(MailKind::AccountDeleted, &account.email, details)?;

@@ -116,6 +116,24 @@ pub(crate) async fn moved(
     Ok(())
 }
 
+/// Makes what is at `path`, and everything below it, count against the quota of `account`.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn charge(
+    transaction: &mut Transaction<'static, Any>,
+    path: &str,
+    account: &str,
+) -> Result<(), QueryError> {
+    sqlx::query("UPDATE file_digests SET account = $1 WHERE path = $2 OR path LIKE $3 ESCAPE '!'")
+        .bind(account)
+        .bind(path)
+        .bind(below(path))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 /// Deletes the records of `path` and everything below it, because they no longer exist.
 ///
 /// # Errors
@@ -133,7 +151,7 @@ pub(crate) async fn forget(
 }
 
 /// Returns the `LIKE … ESCAPE '!'` pattern for everything below `path`.
-fn below(path: &str) -> String {
+pub(super) fn below(path: &str) -> String {
     let words = pattern(path);
     let words = words.strip_prefix('%').unwrap_or(&words);
     format!("{}/%", words.strip_suffix('%').unwrap_or(words))

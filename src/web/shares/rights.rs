@@ -1,6 +1,9 @@
 //! Who may read, write and manage which share; each right includes the ones before it. Only this module
 //! creates [`Readable`], [`Writable`] and [`Manageable`], and no handler lists, serves, accepts or changes
 //! files without one.
+//!
+//! In a personal share, each account has its own folder, called *My files* and named after the account's id.
+//! The account has all rights in that folder and none outside of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +15,8 @@ use crate::web::identity::Account;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readable {
     path: FilePath,
+    /// What the same right covers: the share, or the account's own folder in a personal share.
+    root: FilePath,
 }
 
 impl Readable {
@@ -20,10 +25,9 @@ impl Readable {
         &self.path
     }
 
-    /// Returns another path in the same share, which the same right covers; `None` if `path` is in another
-    /// share.
+    /// Returns another path that the same right covers; `None` if it doesn't.
     pub fn within(&self, path: FilePath) -> Option<Readable> {
-        (path.share() == self.path.share()).then_some(Readable { path })
+        path.is_within(&self.root).then(|| Readable { path, root: self.root.clone() })
     }
 }
 
@@ -31,6 +35,8 @@ impl Readable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writable {
     path: FilePath,
+    /// The account's own folder, if the path is in it.
+    home: Option<FilePath>,
 }
 
 impl Writable {
@@ -39,12 +45,18 @@ impl Writable {
         &self.path
     }
 
+    /// Returns the account's own folder, if the path is in it. It is created when something is first put
+    /// there.
+    pub const fn home(&self) -> Option<&FilePath> {
+        self.home.as_ref()
+    }
+
     /// Returns the path of `name` in this folder, which the same right covers.
     ///
     /// # Errors
     /// If `name` is not a single valid component.
     pub fn join(&self, name: &str) -> Result<Writable, InvalidFilePath> {
-        Ok(Writable { path: self.path.join(name)? })
+        Ok(Writable { path: self.path.join(name)?, home: self.home.clone() })
     }
 }
 
@@ -80,6 +92,8 @@ pub struct Rights {
 
 #[derive(Clone, Debug)]
 struct Lists {
+    /// Whether each account has its own folder in it. `read` then says who has one.
+    is_personal: bool,
     read: People,
     write: People,
     manage: People,
@@ -118,6 +132,7 @@ impl Rights {
     /// Reads the rights from the settings.
     pub fn new(shares: &[ShareSettings]) -> Rights {
         let lists = |share: &ShareSettings| Lists {
+            is_personal: share.personal,
             read: People::new(&share.read),
             write: People::new(&share.write),
             manage: People::new(&share.manage),
@@ -131,27 +146,39 @@ impl Rights {
         lists.flat_map(|people| &people.groups).map(String::as_str).collect()
     }
 
+    /// Returns the account's own folder, *My files*, if it has one. It may not exist on disk yet.
+    pub fn home(&self, account: &Account) -> Option<FilePath> {
+        let (share, lists) = self.shares.iter().find(|(_, lists)| lists.is_personal)?;
+        lists.read.include(account).then(|| home_in(share, account)).flatten()
+    }
+
     /// Returns `path` if its share exists and `account` may read it. Both refusals look the same, so that
     /// nobody learns which shares exist. Administrators have no special rights here.
     pub fn readable(&self, account: &Account, path: FilePath) -> Option<Readable> {
-        self.may(account, path.share(), Right::Read).then_some(Readable { path })
+        let root = self.root_of(account, &path)?;
+        self.may(account, &path, Right::Read).then_some(Readable { path, root })
     }
 
     /// Returns the folder `path` if `account` may write there.
     pub fn writable(&self, account: &Account, path: FilePath) -> Option<Writable> {
-        self.may(account, path.share(), Right::Write).then_some(Writable { path })
+        let home = self.home(account).filter(|home| path.is_within(home));
+        self.may(account, &path, Right::Write).then_some(Writable { path, home })
     }
 
-    /// Returns `path` if `account` may manage it. The root of a share can't be managed; it belongs to the
-    /// operator.
+    /// Returns `path` if `account` may manage it. The root of a share can't be managed, because it belongs to
+    /// the operator, and neither can the account's own folder as a whole.
     pub fn manageable(&self, account: &Account, path: FilePath) -> Option<Manageable> {
-        let within = path.parent().is_some();
-        (within && self.may(account, path.share(), Right::Manage)).then_some(Manageable { path })
+        let is_inside = self.root_of(account, &path).is_some_and(|root| root != path);
+        (is_inside && self.may(account, &path, Right::Manage)).then_some(Manageable { path })
     }
 
-    /// Returns the highest right of `account` in `share`; `None` if it has none or the share doesn't exist.
-    pub fn highest(&self, account: &Account, share: &str) -> Option<Right> {
-        let lists = self.shares.get(share)?;
+    /// Returns the highest right of `account` to `path`; `None` if it has none or the share doesn't exist.
+    pub fn highest(&self, account: &Account, path: &FilePath) -> Option<Right> {
+        let lists = self.shares.get(path.share())?;
+        if lists.is_personal {
+            let home = home_in(path.share(), account)?;
+            return (path.is_within(&home) && lists.read.include(account)).then_some(Right::Manage);
+        }
         if lists.manage.include(account) {
             Some(Right::Manage)
         } else if lists.write.include(account) {
@@ -161,17 +188,29 @@ impl Rights {
         }
     }
 
-    /// Returns the names of the shares that `account` may read.
-    pub fn shares_of(&self, account: &Account) -> Vec<String> {
-        self.shares_with(account, Right::Read)
+    /// Returns the folders in which `account` has at least this right and which nothing that it may read
+    /// contains: its own folder first, then the roots of shares by name.
+    pub fn roots_with(&self, account: &Account, least: Right) -> Vec<FilePath> {
+        let shared = self.shares.iter().filter(|(_, lists)| !lists.is_personal);
+        let shared = shared.filter_map(|(share, _)| format!("/{share}").parse().ok());
+        let shared = shared.filter(|root| self.may(account, root, least));
+        self.home(account).into_iter().chain(shared).collect()
     }
 
-    /// Returns the names of the shares in which `account` has at least this right.
-    pub fn shares_with(&self, account: &Account, least: Right) -> Vec<String> {
-        self.shares.keys().filter(|share| self.may(account, share, least)).cloned().collect()
+    /// Returns the topmost folder that a right to `path` covers.
+    fn root_of(&self, account: &Account, path: &FilePath) -> Option<FilePath> {
+        match self.shares.get(path.share())?.is_personal {
+            true => home_in(path.share(), account),
+            false => format!("/{}", path.share()).parse().ok(),
+        }
     }
 
-    fn may(&self, account: &Account, share: &str, least: Right) -> bool {
-        self.highest(account, share).is_some_and(|most| most >= least)
+    fn may(&self, account: &Account, path: &FilePath, least: Right) -> bool {
+        self.highest(account, path).is_some_and(|most| most >= least)
     }
+}
+
+/// Returns the account's own folder in a personal share.
+fn home_in(share: &str, account: &Account) -> Option<FilePath> {
+    format!("/{share}").parse::<FilePath>().ok()?.join(account.id.as_str()).ok()
 }

@@ -74,8 +74,12 @@ impl Uploads {
         };
         let mut folder = place.path().clone();
         let share = folder.share().to_owned();
-        let (shares, looked_at) = (self.shares.clone(), folder.clone());
-        if !on_disk(move || shares.is_on_share_disk(&looked_at)).await? {
+        let (shares, looked_at, home) = (self.shares.clone(), folder.clone(), place.home().cloned());
+        let is_on_share_disk = on_disk(move || {
+            home.map_or(Ok(()), |home| shares.make_home(&home))?;
+            shares.is_on_share_disk(&looked_at)
+        });
+        if !is_on_share_disk.await? {
             return Err(StorageError::OtherDisk);
         }
         for name in &below {

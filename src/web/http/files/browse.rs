@@ -9,17 +9,18 @@ use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 
+use crate::files::FileError;
 use crate::id::FilePath;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::files::browse_page::{FolderPage, SearchPage, SharesPage};
 use crate::web::http::files::listing;
-use crate::web::http::files::listing::BrowseTarget;
+use crate::web::http::files::listing::{BrowseTarget, FolderListing};
 use crate::web::http::files::row::Row;
 use crate::web::http::files::sort::Sort;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::{Chrome, Section};
-use crate::web::http::paths::folder_address;
+use crate::web::http::paths::{MY_FILES, folder_address};
 use crate::web::http::respond::{AppData, blocking, html_with_script, see_other, without_flash};
 use crate::web::http::state::AppState;
 use crate::web::shares::rights::{Readable, Right};
@@ -65,23 +66,23 @@ async fn answer(
 ) -> Result<HttpResponse, WebError> {
     match place {
         None if query.is_empty() => {
-            let names = app.rights.shares_of(who.account());
-            let roots = app.shares.clone();
-            let shares = blocking(move || {
-                let with_state = |name: String| {
-                    let available = roots.is_available(&name);
-                    (name, available)
+            let roots = app.rights.roots_with(who.account(), Right::Read);
+            let shares = app.shares.clone();
+            let roots = blocking(move || {
+                let with_state = |root: FilePath| {
+                    let available = shares.is_available(root.share());
+                    (root, available)
                 };
-                names.into_iter().map(with_state).collect()
+                roots.into_iter().map(with_state).collect()
             })
             .await?;
-            let chrome =
-                Chrome { flash: message.map(FlashMessage::flash), ..who.chrome("Files", Section::Files) };
-            html_with_script(app, &SharesPage { chrome, shares })
+            // The page has the form for uploading to the person's own files.
+            let chrome = who.form_chrome("Files", Section::Files);
+            let chrome = Chrome { flash: message.map(FlashMessage::flash), ..chrome };
+            html_with_script(app, &SharesPage { chrome, roots })
         }
         None => {
-            let roots = app.rights.shares_of(who.account()).into_iter();
-            let roots = roots.filter_map(|share| format!("/{share}").parse().ok());
+            let roots = app.rights.roots_with(who.account(), Right::Read).into_iter();
             let roots = roots.filter_map(|root| app.rights.readable(who.account(), root)).collect();
             search(app, who, (None, roots), query, sort, message).await
         }
@@ -106,15 +107,22 @@ async fn folder(
 ) -> Result<HttpResponse, WebError> {
     let shares = app.shares.clone();
     let path = place.path().clone();
-    let right = app.rights.highest(who.account(), path.share()).unwrap_or(Right::Read);
-    let looked = blocking(move || listing::look_at(&shares, &place, sort, page)).await??;
+    let right = app.rights.highest(who.account(), &path).unwrap_or(Right::Read);
+    let is_home = who.home.as_ref() == Some(&path);
+    let looked = blocking(move || match listing::look_at(&shares, &place, sort, page) {
+        // The person's own folder is created when something is first put there.
+        Err(FileError::Missing) if is_home => Ok(BrowseTarget::Folder(FolderListing::default())),
+        looked => looked,
+    });
+    let looked = looked.await??;
     match looked {
         BrowseTarget::Folder(mut listing) => {
             mark_too_long(app, &mut listing.rows);
             // Only a page with the upload form creates something.
+            let title = if is_home { MY_FILES } else { path.name() };
             let chrome = match right >= Right::Write {
-                true => who.form_chrome(path.name(), Section::Files),
-                false => who.chrome(path.name(), Section::Files),
+                true => who.form_chrome(title, Section::Files),
+                false => who.chrome(title, Section::Files),
             };
             let page = FolderPage {
                 chrome: Chrome { flash: message.map(FlashMessage::flash), ..chrome },
@@ -138,7 +146,7 @@ async fn folder(
     }
 }
 
-/// Searches in `places`, which are all shares or one folder.
+/// Searches in `places`: everything that the person may read, or one folder.
 async fn search(
     app: &AppState,
     who: SignedIn,

@@ -1,4 +1,4 @@
-//! The pages for browsing: the list of shares, a folder, and the results of a search.
+//! The pages for browsing: the start page, a folder, and the results of a search.
 
 use std::borrow::Cow;
 
@@ -12,38 +12,63 @@ use crate::web::http::files::addresses::{new_folder_address, parent_address, tra
 use crate::web::http::files::row::{Crumb, Row, crumbs, sample_rows};
 use crate::web::http::files::sort::{Heading, Sort, SortBy, headings};
 use crate::web::http::layout::{Chrome, Section};
-use crate::web::http::paths::{encoded_path, folder_address};
+use crate::web::http::paths::{encoded_path, folder_address, shown_name};
 use crate::web::shares::rights::Right;
 
-/// `GET /files/`: the shares that a person may read.
+/// `GET /files/`: the start page, with the person's own files and the shares that they may read. What is
+/// uploaded here goes to their own files.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/shares.html")]
 pub struct SharesPage {
     /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
-    /// The shares that the person may read, in order, and whether each is available now.
-    pub shares: Vec<(String, bool)>,
+    /// Their own folder and the roots of the shares, in order, and whether each is available now.
+    pub roots: Vec<(FilePath, bool)>,
+}
+
+/// A share on the start page, or the person's own files.
+struct RootEntry {
+    href: String,
+    name: String,
+    is_home: bool,
+    is_available: bool,
 }
 
 impl SharesPage {
-    /// Returns the address and the shown name of each share, and whether it is available.
-    fn entries(&self) -> impl Iterator<Item = (String, String, bool)> + '_ {
-        self.shares.iter().map(|(name, available)| {
-            let href = format!("/files/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
-            (href, human::name(name).into_owned(), *available)
+    fn entries(&self) -> impl Iterator<Item = RootEntry> + '_ {
+        let home = self.chrome.home();
+        self.roots.iter().map(move |(root, is_available)| RootEntry {
+            href: folder_address(root),
+            name: shown_name(root, home).into_owned(),
+            is_home: home == Some(root),
+            is_available: *is_available,
         })
     }
 
-    fn search(&self) -> SearchBox {
-        SearchBox { action: "/files/".to_owned(), query: String::new(), place: "all shares".to_owned() }
+    /// Returns the tools for uploading to the person's own files, if they are available.
+    fn tools(&self) -> Option<Tools> {
+        let (home, _) =
+            self.roots.iter().find(|(root, available)| *available && self.chrome.home() == Some(root))?;
+        Some(Tools { encoded: encoded_path(home), new_folder: None, trash: None })
     }
 
-    /// Returns a page with three shares.
+    fn home_address(&self) -> String {
+        self.chrome.home().map(folder_address).unwrap_or_default()
+    }
+
+    fn search(&self) -> SearchBox {
+        SearchBox { action: "/files/".to_owned(), query: String::new(), place: "all files".to_owned() }
+    }
+
+    /// Returns a page with the person's own files and three shares.
     pub fn sample() -> SharesPage {
-        let shares = ["books", "Holiday photos 2026", "<script>alert(1)</script>"];
+        let chrome = Chrome::sample("Files", Section::Files);
+        let shares = ["/books", "/Holiday photos 2026", "/<script>alert(1)<script>"];
+        let shares = shares.iter().filter_map(|root| root.parse().ok());
+        let roots = chrome.home().cloned().into_iter().chain(shares);
         SharesPage {
-            chrome: Chrome::sample("Files", Section::Files),
-            shares: shares.into_iter().map(|name| (name.to_owned(), name != "books")).collect(),
+            roots: roots.map(|root: FilePath| (root.clone(), root.name() != "books")).collect(),
+            chrome,
         }
     }
 }
@@ -85,11 +110,15 @@ impl FolderPage {
     }
 
     fn name(&self) -> Cow<'_, str> {
-        human::name(self.folder.name())
+        shown_name(&self.folder, self.chrome.home())
     }
 
     fn crumbs(&self) -> Vec<Crumb> {
-        crumbs(&self.folder, false)
+        crumbs(&self.folder, false, self.chrome.home())
+    }
+
+    fn is_home(&self) -> bool {
+        self.chrome.home() == Some(&self.folder)
     }
 
     fn may_write(&self) -> bool {
@@ -103,13 +132,13 @@ impl FolderPage {
     fn tools(&self) -> Tools {
         Tools {
             encoded: encoded_path(&self.folder),
-            new_folder: new_folder_address(&self.folder),
-            trash: self.may_manage().then(|| trash_address(&self.folder)),
+            new_folder: Some(new_folder_address(&self.folder)),
+            trash: self.may_manage().then(|| trash_address(&self.folder, self.chrome.home())),
         }
     }
 
     fn parent(&self) -> String {
-        parent_address(&self.folder)
+        parent_address(&self.folder, self.chrome.home())
     }
 
     fn headings(&self) -> Vec<Heading> {
@@ -166,7 +195,7 @@ impl FolderPage {
 struct Tools {
     /// The folder, as forms carry it.
     encoded: String,
-    new_folder: String,
+    new_folder: Option<String>,
     trash: Option<String>,
 }
 
@@ -198,7 +227,7 @@ pub struct SearchPage {
     pub chrome: Chrome,
     /// The search.
     pub query: String,
-    /// The folder that was searched; `None` for all shares.
+    /// The folder that was searched; `None` for all files.
     pub within: Option<FilePath>,
     /// What was found, in order.
     pub rows: Vec<Row>,
@@ -220,7 +249,7 @@ impl SearchPage {
 
     fn crumbs(&self) -> Vec<Crumb> {
         match &self.within {
-            Some(folder) => crumbs(folder, true),
+            Some(folder) => crumbs(folder, true, self.chrome.home()),
             None => vec![Crumb { name: "Files".to_owned(), href: "/files/".to_owned() }],
         }
     }
@@ -234,7 +263,8 @@ impl SearchPage {
     }
 
     fn place(&self) -> String {
-        self.within.as_ref().map_or_else(|| "all shares".to_owned(), |f| human::name(f.name()).into_owned())
+        let name = |folder| shown_name(folder, self.chrome.home()).into_owned();
+        self.within.as_ref().map_or_else(|| "all files".to_owned(), name)
     }
 
     fn found(&self) -> String {
@@ -283,7 +313,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let search = SearchPage::sample(now);
     let mut pages = vec![
         ("shares", shares.render()?),
-        ("shares-none", SharesPage { shares: Vec::new(), ..shares }.render()?),
+        ("shares-none", SharesPage { roots: Vec::new(), ..shares }.render()?),
         ("search", search.render()?),
         ("search-nothing", SearchPage { rows: Vec::new(), too_many: false, ..search.clone() }.render()?),
         (

@@ -7,7 +7,7 @@ use actix_web::web::Query;
 use serde::Deserialize;
 
 use crate::clock::Timestamp;
-use crate::files::EntryKind;
+use crate::files::{EntryKind, FileError};
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
@@ -84,7 +84,7 @@ pub(crate) async fn new_folder_page(
 fn empty_page(who: &SignedIn, folder: &Writable) -> NewFolderPage {
     NewFolderPage {
         chrome: who.form_chrome("New folder", Section::Files),
-        folder: ShownFolder(folder.path().clone()),
+        folder: ShownFolder::new(folder.path().clone(), who.home.as_ref()),
         typed_name: String::new(),
         error: None,
     }
@@ -171,7 +171,9 @@ pub(crate) async fn rename(
     let (actor, now) = begin_change(&app, &who, &place)?;
     let entry = manageable(&app, &who, decoded_path(&fields.path))?;
     match rename_entry(&app, &entry, &fields.name, &actor, now).await {
-        Ok(_) => redirect_with_flash(&app, &parent_address(entry.path()), FlashMessage::Renamed),
+        Ok(_) => {
+            redirect_with_flash(&app, &parent_address(entry.path(), who.home.as_ref()), FlashMessage::Renamed)
+        }
         Err(error) => {
             let (status, sentence) = error.for_user()?;
             let page = ManagePage {
@@ -205,7 +207,9 @@ pub(crate) async fn delete(
     let (actor, now) = begin_change(&app, &who, &place)?;
     let entry = manageable(&app, &who, decoded_path(&fields.path))?;
     match app.editor.trash(&entry, who.account(), &actor, now).await {
-        Ok(_) => redirect_with_flash(&app, &parent_address(entry.path()), FlashMessage::Trashed),
+        Ok(_) => {
+            redirect_with_flash(&app, &parent_address(entry.path(), who.home.as_ref()), FlashMessage::Trashed)
+        }
         Err(error) => {
             let (status, sentence) = error.for_user()?;
             let page = entry_page_of(&app, &who, &entry).await?;
@@ -238,9 +242,14 @@ async fn move_page_of(
     let shares = app.shares.clone();
     let readable = app.rights.readable(who.account(), to.path().clone()).ok_or(WebError::NotFound)?;
     let moved = entry.path().clone();
+    let home = who.home.clone();
     let looked = blocking(move || {
         shares.entry(&moved)?;
-        listing::folders(&shares, &readable)
+        match listing::folders(&shares, &readable) {
+            // The person's own folder is created when something is first put there.
+            Err(FileError::Missing) if home.as_ref() == Some(readable.path()) => Ok(Vec::new()),
+            found => found,
+        }
     });
     let mut folders: Vec<FilePath> = looked.await??;
     // A folder can't be moved into itself.
@@ -253,7 +262,7 @@ async fn move_page_of(
         to: to.path().clone(),
         folders,
         more,
-        shares: app.rights.shares_with(who.account(), Right::Write),
+        roots: app.rights.roots_with(who.account(), Right::Write),
         error: None,
     })
 }

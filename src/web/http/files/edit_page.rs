@@ -34,7 +34,7 @@ impl NewFolderPage {
     pub fn sample() -> Option<NewFolderPage> {
         Some(NewFolderPage {
             chrome: Chrome::sample("New folder", Section::Files),
-            folder: ShownFolder("/books/Novels & <b>more".parse().ok()?),
+            folder: ShownFolder::new("/books/Novels & <b>more".parse().ok()?, None),
             typed_name: "\"><script>alert(1)</script>".to_owned(),
             error: Some("There is already something of this name here.".to_owned()),
         })
@@ -81,7 +81,7 @@ impl ManagePage {
     }
 
     fn crumbs(&self) -> Vec<Crumb> {
-        crumbs(&self.entry.path, false)
+        crumbs(&self.entry.path, false, self.chrome.home())
     }
 
     fn encoded(&self) -> String {
@@ -89,7 +89,7 @@ impl ManagePage {
     }
 
     fn back(&self) -> String {
-        parent_address(&self.entry.path)
+        parent_address(&self.entry.path, self.chrome.home())
     }
 
     fn move_address(&self) -> String {
@@ -108,14 +108,25 @@ impl ManagePage {
         human::span(self.kept)
     }
 
-    /// Returns a warning about the links that lead here.
+    /// Returns a sentence about the links that lead here.
     fn links_shown(&self) -> Option<String> {
         let links = human::counted(self.links, "link");
         let what = if self.entry.is_folder() { "this folder or files in it" } else { "this file" };
         match self.links {
             0 => None,
-            1 => Some(format!("{links} leads to {what}. It stops working if you rename, move or delete it.")),
-            _ => Some(format!("{links} lead to {what}. They stop working if you rename, move or delete it.")),
+            1 => Some(format!("{links} leads to {what}. It keeps working if you rename or move it.")),
+            _ => Some(format!("{links} lead to {what}. They keep working if you rename or move it.")),
+        }
+    }
+
+    /// Returns what deleting does to the links that lead here; `None` if there are none.
+    fn links_broken(&self) -> Option<String> {
+        let links = human::counted(self.links, "link");
+        let what = self.what();
+        match self.links {
+            0 => None,
+            1 => Some(format!("{links} will stop working. It works again if you restore the {what}.")),
+            _ => Some(format!("{links} will stop working. They work again if you restore the {what}.")),
         }
     }
 
@@ -161,7 +172,8 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         pages.push(("manage-rename-error", page.render()?));
         let error = Some(ManageError::Delete("The disk is full.".to_owned()));
         pages.push(("manage-delete-error", ManagePage { error, ..page.clone() }.render()?));
-        pages.push(("manage", ManagePage { error: None, ..page }.render()?));
+        pages.push(("manage", ManagePage { error: None, ..page.clone() }.render()?));
+        pages.push(("manage-no-links", ManagePage { error: None, links: 0, ..page }.render()?));
     }
     Ok(pages)
 }

@@ -34,6 +34,13 @@ pub struct FolderListing {
     pub pages: usize,
 }
 
+impl Default for FolderListing {
+    /// Returns the listing of an empty folder.
+    fn default() -> FolderListing {
+        FolderListing { rows: Vec::new(), total: 0, page: 1, pages: 1 }
+    }
+}
+
 /// The results of a search.
 #[derive(Debug, Default)]
 pub struct SearchResults {

@@ -9,7 +9,7 @@ use crate::id::FilePath;
 use crate::web::http::files::addresses::{manage_address, move_address, new_folder_address};
 use crate::web::http::files::row::Crumb;
 use crate::web::http::layout::{Chrome, Section};
-use crate::web::http::paths::encoded_path;
+use crate::web::http::paths::{encoded_path, folder_above, shown_name};
 
 /// `GET /manage/to`: where to move something; posts `path` and `to` to `/manage/move`.
 #[derive(Clone, Debug, Template)]
@@ -25,8 +25,8 @@ pub struct MovePage {
     pub folders: Vec<FilePath>,
     /// The number of subfolders that are not shown.
     pub more: usize,
-    /// The shares that the person may write to.
-    pub shares: Vec<String>,
+    /// The shares that the person may write to, and their own folder.
+    pub roots: Vec<FilePath>,
     /// Why it was not moved.
     pub error: Option<String>,
 }
@@ -37,7 +37,7 @@ impl MovePage {
     }
 
     fn place(&self) -> Cow<'_, str> {
-        human::name(self.to.name())
+        shown_name(&self.to, self.chrome.home())
     }
 
     fn is_there(&self) -> bool {
@@ -54,14 +54,15 @@ impl MovePage {
 
     /// Returns the folders above the shown one, each with its own page.
     fn steps(&self) -> Vec<Crumb> {
-        let above = std::iter::successors(self.to.parent(), FilePath::parent);
+        let above = |path: &FilePath| folder_above(path, self.chrome.home());
+        let above = std::iter::successors(above(&self.to), above);
         let mut steps: Vec<Crumb> = above.map(|folder| self.step(&folder)).collect();
         steps.reverse();
         steps
     }
 
     fn step(&self, folder: &FilePath) -> Crumb {
-        let name = human::name(folder.name()).into_owned();
+        let name = shown_name(folder, self.chrome.home()).into_owned();
         Crumb { name, href: move_address(&self.path, Some(folder)) }
     }
 
@@ -74,9 +75,8 @@ impl MovePage {
     }
 
     fn other_shares(&self) -> Vec<Crumb> {
-        let others = self.shares.iter().filter(|share| share.as_str() != self.to.share());
-        let roots = others.filter_map(|share| format!("/{share}").parse::<FilePath>().ok());
-        roots.map(|root| self.step(&root)).collect()
+        let others = self.roots.iter().filter(|root| !self.to.is_within(root));
+        others.map(|root| self.step(root)).collect()
     }
 
     fn back(&self) -> String {
@@ -91,13 +91,15 @@ impl MovePage {
     pub fn sample() -> Option<MovePage> {
         let to: FilePath = "/books/Novels & <b>more".parse().ok()?;
         let names = ["Archive", "<script>alert(1)<script>", "\u{202e}gnp.exe", "我这一辈子"];
+        let chrome = Chrome::sample("Move <script>", Section::Files);
+        let home = chrome.home()?.clone();
         Some(MovePage {
-            chrome: Chrome::sample("Move <script>", Section::Files),
+            chrome,
             path: "/books/a\nb\"><script>.txt".parse().ok()?,
             folders: names.iter().filter_map(|name| to.join(name).ok()).collect(),
             to,
             more: 1_200,
-            shares: vec!["books".to_owned(), "<b>music".to_owned()],
+            roots: vec![home, "/books".parse().ok()?, "/<b>music".parse().ok()?],
             error: Some("There is already something of this name there.".to_owned()),
         })
     }
@@ -105,6 +107,6 @@ impl MovePage {
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let Some(page) = MovePage::sample() else { return Ok(Vec::new()) };
-    let none = MovePage { folders: Vec::new(), more: 0, shares: Vec::new(), error: None, ..page.clone() };
+    let none = MovePage { folders: Vec::new(), more: 0, roots: Vec::new(), error: None, ..page.clone() };
     Ok(vec![("move-error", page.render()?), ("move-no-folders", none.render()?)])
 }

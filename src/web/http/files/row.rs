@@ -13,7 +13,7 @@ use crate::files::{EntryKind, FolderEntry};
 use crate::human;
 use crate::id::FilePath;
 use crate::web::http::files::addresses::manage_address;
-use crate::web::http::paths::{encoded_path, folder_address};
+use crate::web::http::paths::{encoded_path, folder_above, folder_address, shown_name, shown_steps};
 
 /// A file or folder in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,34 +88,42 @@ impl Row {
     }
 
     /// Returns the folder that contains it: its address and its path as shown.
-    pub(crate) fn folder(&self) -> Option<(String, String)> {
+    pub(crate) fn folder(&self, home: Option<&FilePath>) -> Option<(String, String)> {
         let folder = self.path.parent()?;
-        let shown = folder.components().map(human::name).collect::<Vec<_>>().join(" / ");
-        Some((folder_address(&folder), shown))
+        Some((folder_address(&folder), shown_steps(&folder, home).join(" / ")))
     }
 }
 
 /// The folder that a page is about, as the page shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownFolder(pub FilePath);
+pub struct ShownFolder {
+    path: FilePath,
+    /// The person's own folder.
+    home: Option<FilePath>,
+}
 
 impl ShownFolder {
+    /// Shows `path` to a person whose own folder is `home`.
+    pub fn new(path: FilePath, home: Option<&FilePath>) -> ShownFolder {
+        ShownFolder { path, home: home.cloned() }
+    }
+
     /// Returns the steps to the folder, itself included.
     pub(crate) fn crumbs(&self) -> Vec<Crumb> {
-        crumbs(&self.0, true)
+        crumbs(&self.path, true, self.home.as_ref())
     }
 
     pub(crate) fn name(&self) -> Cow<'_, str> {
-        human::name(self.0.name())
+        shown_name(&self.path, self.home.as_ref())
     }
 
     pub(crate) fn address(&self) -> String {
-        folder_address(&self.0)
+        folder_address(&self.path)
     }
 
     /// Returns its path as forms carry it.
     pub(crate) fn encoded(&self) -> String {
-        encoded_path(&self.0)
+        encoded_path(&self.path)
     }
 }
 
@@ -126,11 +134,12 @@ pub(crate) struct Crumb {
 }
 
 /// Returns the steps above `folder`, the list of shares first, and `folder` itself last if `itself` is set.
-pub(crate) fn crumbs(folder: &FilePath, itself: bool) -> Vec<Crumb> {
-    let first = if itself { Some(folder.clone()) } else { folder.parent() };
+pub(crate) fn crumbs(folder: &FilePath, itself: bool, home: Option<&FilePath>) -> Vec<Crumb> {
+    let above = |path: &FilePath| folder_above(path, home);
+    let first = if itself { Some(folder.clone()) } else { above(folder) };
     let crumb =
-        |path: FilePath| Crumb { name: human::name(path.name()).into_owned(), href: folder_address(&path) };
-    let mut steps: Vec<Crumb> = std::iter::successors(first, FilePath::parent).map(crumb).collect();
+        |path: FilePath| Crumb { name: shown_name(&path, home).into_owned(), href: folder_address(&path) };
+    let mut steps: Vec<Crumb> = std::iter::successors(first, above).map(crumb).collect();
     steps.push(Crumb { name: "Files".to_owned(), href: "/files/".to_owned() });
     steps.reverse();
     steps

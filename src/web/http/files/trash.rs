@@ -1,4 +1,4 @@
-//! The trash of a share: looking into it, restoring from it, and deleting permanently.
+//! The trash of a share, or of a person's own files: looking into it, restoring from it, and deleting permanently.
 
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
@@ -47,14 +47,13 @@ pub(crate) async fn page(
 }
 
 async fn page_of(app: &AppState, who: &SignedIn, share: FilePath) -> Result<TrashPage, WebError> {
-    let is_share = share.parent().is_none();
-    if !is_share || app.rights.highest(who.account(), share.share()) < Some(Right::Manage) {
+    if !app.rights.roots_with(who.account(), Right::Manage).contains(&share) {
         return Err(WebError::NotFound);
     }
     Ok(TrashPage {
         chrome: who.chrome("Trash", Section::Files),
-        entries: app.editor.list_trash(&[share.share().to_owned()]).await?,
-        share: ShownFolder(share),
+        entries: app.editor.list_trash(&share).await?,
+        share: ShownFolder::new(share, who.home.as_ref()),
         error: None,
         now: app.services.clock.now(),
     })
@@ -78,9 +77,13 @@ pub(crate) async fn restore(
     let (entry, right) = find(&app, &who, &fields.id).await?;
     match app.editor.restore(&entry, &right, &actor, now).await {
         Ok(back) if back == entry.path => {
-            redirect_with_flash(&app, &parent_address(&back), FlashMessage::Restored)
+            redirect_with_flash(&app, &parent_address(&back, who.home.as_ref()), FlashMessage::Restored)
         }
-        Ok(back) => redirect_with_flash(&app, &parent_address(&back), FlashMessage::RestoredElsewhere),
+        Ok(back) => redirect_with_flash(
+            &app,
+            &parent_address(&back, who.home.as_ref()),
+            FlashMessage::RestoredElsewhere,
+        ),
         Err(error) => rerender_with_error(&app, &who, &entry, error).await,
     }
 }
@@ -95,7 +98,9 @@ pub(crate) async fn forget(
     let (actor, now) = begin_change(&app, &who, &place)?;
     let (entry, right) = find(&app, &who, &fields.id).await?;
     match app.editor.purge(&entry, &right, &actor, now).await {
-        Ok(()) => redirect_with_flash(&app, &trash_address(&entry.path), FlashMessage::Forgotten),
+        Ok(()) => {
+            redirect_with_flash(&app, &trash_address(&entry.path, who.home.as_ref()), FlashMessage::Forgotten)
+        }
         Err(error) => rerender_with_error(&app, &who, &entry, error).await,
     }
 }
@@ -108,7 +113,10 @@ async fn rerender_with_error(
     error: StorageError,
 ) -> Result<HttpResponse, WebError> {
     let (status, sentence) = error.for_user()?;
-    let share = format!("/{}", entry.share()).parse().map_err(|_| WebError::NotFound)?;
+    let share = match &who.home {
+        Some(home) if entry.path.is_within(home) => home.clone(),
+        _ => format!("/{}", entry.share()).parse().map_err(|_| WebError::NotFound)?,
+    };
     let page = page_of(app, who, share).await?;
     rerender(status, &TrashPage { error: Some((entry.id.clone(), sentence)), ..page })
 }

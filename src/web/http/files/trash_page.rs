@@ -1,4 +1,4 @@
-//! The page of a share's trash.
+//! The page of the trash of a share, or of a person's own files.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,10 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
+use crate::id::FilePath;
 use crate::web::http::files::row::ShownFolder;
 use crate::web::http::layout::{Chrome, Section};
+use crate::web::http::paths::shown_steps;
 use crate::web::shares::editor::TrashEntry;
 
 /// `GET /manage/trash`: what was deleted from a share; posts `id` to `/manage/restore` or
@@ -17,7 +19,7 @@ use crate::web::shares::editor::TrashEntry;
 pub struct TrashPage {
     /// The frame of the page; somebody is logged in.
     pub chrome: Chrome,
-    /// The share's root.
+    /// The share's root, or the person's own folder.
     pub share: ShownFolder,
     /// The entries, the newest first.
     pub entries: Vec<TrashEntry>,
@@ -29,7 +31,12 @@ pub struct TrashPage {
 
 impl TrashPage {
     fn rows(&self) -> impl Iterator<Item = TrashRow<'_>> {
-        self.entries.iter().map(|entry| TrashRow { entry, now: self.now, error: self.error_of(entry) })
+        self.entries.iter().map(|entry| TrashRow {
+            entry,
+            home: self.chrome.home(),
+            now: self.now,
+            error: self.error_of(entry),
+        })
     }
 
     fn error_of(&self, entry: &TrashEntry) -> Option<&str> {
@@ -50,7 +57,7 @@ impl TrashPage {
         };
         Some(TrashPage {
             chrome: Chrome::sample("Trash", Section::Files),
-            share: ShownFolder("/books".parse().ok()?),
+            share: ShownFolder::new("/books".parse().ok()?, None),
             entries: vec![
                 entry("one", "/books/Novels & <b>more/<script>alert(1)<script>.pdf", false)?,
                 entry("two", "/books/Archive", true)?,
@@ -65,6 +72,7 @@ impl TrashPage {
 /// A row of the trash.
 struct TrashRow<'p> {
     entry: &'p TrashEntry,
+    home: Option<&'p FilePath>,
     now: Timestamp,
     error: Option<&'p str>,
 }
@@ -81,7 +89,7 @@ impl TrashRow<'_> {
     /// Returns the folder that it was in.
     fn place(&self) -> String {
         let folder = self.entry.path.parent().unwrap_or_else(|| self.entry.path.clone());
-        folder.components().map(human::name).collect::<Vec<_>>().join(" / ")
+        shown_steps(&folder, self.home).join(" / ")
     }
 
     fn ago(&self) -> String {

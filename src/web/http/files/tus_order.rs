@@ -111,17 +111,18 @@ impl Order {
         Ok(NewUpload { purpose, size: None, metadata: self.metadata.clone() })
     }
 
-    /// Returns the destination. If none is named, that is the only share that the account may write to, or
-    /// for a part any such share.
+    /// Returns the destination. If none is named, that is the account's own folder, or else the only share
+    /// that it may write to, or for a part any such share.
     fn place(&self, rights: &Rights, account: &Account) -> Result<Writable, StorageError> {
         let named = match &self.folder {
             // `team` and `/team/` are what people write for `/team`.
             Some(folder) => format!("/{}", folder.trim_matches('/')).parse().ok(),
             None => {
-                let mut shares = rights.shares_with(account, Right::Write).into_iter();
-                let first = shares.next();
-                let is_clear = matches!(self.concat, Concat::Partial) || shares.next().is_none();
-                first.filter(|_| is_clear).and_then(|share| format!("/{share}").parse().ok())
+                let mut roots = rights.roots_with(account, Right::Write).into_iter();
+                let first = roots.next();
+                let is_home = first.is_some() && first == rights.home(account);
+                let is_clear = is_home || matches!(self.concat, Concat::Partial) || roots.next().is_none();
+                first.filter(|_| is_clear)
             }
         };
         let path: FilePath = named.ok_or(StorageError::Missing)?;

@@ -79,7 +79,7 @@ pub(crate) async fn upload(
     }
     let page = UploadPage {
         chrome: who.form_chrome("Upload", Section::Files),
-        folder: ShownFolder(outcome.folder),
+        folder: ShownFolder::new(outcome.folder, who.home.as_ref()),
         arrived: outcome.arrived,
         refused: outcome.refused,
         broke_off: outcome.broke_off,

@@ -66,7 +66,7 @@ impl UploadPage {
     pub fn sample() -> Option<UploadPage> {
         Some(UploadPage {
             chrome: Chrome::sample("Upload", Section::Files),
-            folder: ShownFolder("/books/Novels & <b>more".parse().ok()?),
+            folder: ShownFolder::new("/books/Novels & <b>more".parse().ok()?, None),
             arrived: vec![ArrivedFile {
                 name: "<script>alert(1)</script>.txt".to_owned(),
                 renamed: Some("<script>alert(1)</script> (2).txt".to_owned()),

@@ -5,7 +5,6 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use crate::files::{EntryKind, FileError, Shares};
-use crate::human;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
@@ -14,7 +13,7 @@ use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::links::new_link_page::NewLinkPage;
 use crate::web::http::local_path::LocalPath;
-use crate::web::http::paths::{decoded_path, encoded_path};
+use crate::web::http::paths::{decoded_path, encoded_path, shown_name, shown_path};
 use crate::web::http::respond::{
     AppData, allow_script, blocking, html_with_script, redirect_again, redirect_with_flash, unprocessable,
 };
@@ -48,7 +47,7 @@ pub(crate) async fn page(
     let files = readable(&app, &who, files).await?.ok_or(WebError::NotFound)?;
     let now = app.services.clock.now();
     let typed = LinkForm {
-        title: title_of(&files),
+        title: title_of(&files, who.home.as_ref()),
         uses_per_recipient: "1".to_owned(),
         ends: moment::field(moment::in_a_week(now)),
         notify: "never".to_owned(),
@@ -117,8 +116,8 @@ async fn readable(
     Ok(all.await??)
 }
 
-fn title_of(files: &[FilePath]) -> String {
-    let first = files.first().map(|file| human::name(file.name()).into_owned()).unwrap_or_default();
+fn title_of(files: &[FilePath], home: Option<&FilePath>) -> String {
+    let first = files.first().map(|file| shown_name(file, home).into_owned()).unwrap_or_default();
     match files.len() {
         0 | 1 => first,
         2 => format!("{first} and 1 more"),
@@ -138,7 +137,7 @@ async fn page_of(
     let (has_folders, empty_folder) = blocking(move || look_at_folders(&shares, &looked)).await?;
     Ok(NewLinkPage {
         chrome: who.form_chrome("Make a link", Section::Links),
-        files: files.iter().map(|file| human::name(file.as_str()).into_owned()).collect(),
+        files: files.iter().map(|file| shown_path(file, who.home.as_ref())).collect(),
         files_field: files.iter().map(encoded_path).collect::<Vec<_>>().join(" "),
         has_folders,
         empty_folder,
@@ -209,7 +208,7 @@ pub(crate) async fn make(
         .await;
     }
     if terms.title.is_empty() {
-        terms.title = title_of(&files);
+        terms.title = title_of(&files, who.home.as_ref());
     }
     let services = &app.services;
     app.throttle.link(&who.account().id, now)?;

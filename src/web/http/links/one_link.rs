@@ -5,7 +5,6 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use crate::human;
 use crate::id::{LinkId, RecipientId};
 use crate::web::audit::Actor;
 use crate::web::http::conditional::{tagged, unchanged};
@@ -19,6 +18,7 @@ use crate::web::http::links::mailing_page::MailingPart;
 use crate::web::http::links::one_link_page::{LinkLive, OneLinkPage, RecipientRow};
 use crate::web::http::links::own_link::{missing_of, own_link, redirect_to_link};
 use crate::web::http::links::qr;
+use crate::web::http::paths::shown_path;
 use crate::web::http::respond::{AppData, allow_script, html, html_with_flash, unprocessable};
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::Asker;
@@ -89,9 +89,8 @@ async fn page_of(
 ) -> Result<OneLinkPage, WebError> {
     let live = live_of(app, who, &link).await?;
     let missing = missing_of(app, link.files.clone()).await?;
-    let files =
-        link.files.iter().map(|file| (human::name(file.as_str()).into_owned(), missing.contains(file)));
-    let files = files.collect();
+    let shown = |file| (shown_path(file, who.home.as_ref()), missing.contains(file));
+    let files = link.files.iter().map(shown).collect();
     let qr = match live.recipients.as_slice() {
         [only] if only.email.is_none() => qr::of(&only.address),
         _ => None,

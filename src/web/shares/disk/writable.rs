@@ -48,6 +48,11 @@ impl WritableShares {
         self.folders.names()
     }
 
+    /// Returns the name of the share in which each account has its own folder, if there is one.
+    pub fn personal(&self) -> Option<&str> {
+        self.folders.names().find(|share| self.folders.is_personal(share))
+    }
+
     /// Returns the free space on a share's disk.
     ///
     /// # Errors

@@ -51,6 +51,23 @@ impl WritableShares {
         Ok(folder)
     }
 
+    /// Creates an account's own folder if it doesn't exist yet.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn make_home(&self, home: &FilePath) -> Result<(), WriteError> {
+        match self.folder(home) {
+            Err(WriteError::Missing) => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(()),
+        }
+        match self.make_folder(home) {
+            // Another request was faster.
+            Err(WriteError::Taken { by }) if by == home.name() => Ok(()),
+            made => made,
+        }
+    }
+
     /// Renames or moves a file or folder, within this share or to another one.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ impl ShareEditor {
         now: Timestamp,
     ) -> Result<FilePath, StorageError> {
         let path = folder.path().join(name.as_str())?;
+        self.make_home(folder).await?;
         let _turns = self.lock_shares([path.share()]).await?;
         // A folder that already exists wasn't created by this operation, but its intent couldn't tell the
         // difference.
@@ -71,8 +72,16 @@ impl ShareEditor {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<FilePath, StorageError> {
+        self.make_home(folder).await?;
         self.change(what.path(), folder.path().join(what.path().name())?, AuditEvent::FileMoved, actor, now)
             .await
+    }
+
+    /// Creates the account's own folder if `folder` is in it and it doesn't exist yet.
+    async fn make_home(&self, folder: &Writable) -> Result<(), StorageError> {
+        let Some(home) = folder.home().cloned() else { return Ok(()) };
+        let shares = self.shares.clone();
+        on_disk(move || shares.make_home(&home)).await
     }
 
     async fn change(
@@ -110,7 +119,18 @@ impl ShareEditor {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<TrashEntry, StorageError> {
-        let path = what.path().clone();
+        self.move_to_trash(what.path(), who.id.as_str(), actor, now).await
+    }
+
+    /// Moves what is at `path` to the trash, for `account`.
+    pub(super) async fn move_to_trash(
+        &self,
+        path: &FilePath,
+        account: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<TrashEntry, StorageError> {
+        let path = path.clone();
         let _turns = self.lock_shares([path.share()]).await?;
         let (shares, looked_at) = (self.shares.clone(), path.clone());
         let is_folder = on_disk(move || shares.is_folder(&looked_at)).await?;
@@ -118,7 +138,7 @@ impl ShareEditor {
             id: Secret::random::<16>()?.reveal().to_owned(),
             path,
             is_folder,
-            account: who.id.as_str().to_owned(),
+            account: account.to_owned(),
             trashed_at: now,
             forget_at: now.plus(self.keep),
         };

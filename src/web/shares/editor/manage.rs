@@ -10,6 +10,7 @@ use crate::web::db::Database;
 use crate::web::shares::disk::WritableShares;
 use crate::web::shares::editor::intents::Intents;
 use crate::web::shares::error::StorageError;
+use crate::web::shares::rights::Rights;
 
 /// How long an operation waits for others in the same share.
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
@@ -19,6 +20,7 @@ const TURN_PATIENCE: Duration = Duration::from_secs(30);
 pub struct ShareEditor {
     pub(super) db: Database,
     pub(super) shares: WritableShares,
+    pub(super) rights: Arc<Rights>,
     pub(super) keep: Duration,
     pub(super) intents: Intents,
     /// Operations in a share run one after another, so that the database records them in the order in which
@@ -27,10 +29,18 @@ pub struct ShareEditor {
 }
 
 impl ShareEditor {
-    /// Changes `shares`, and keeps what is moved to the trash for `keep`.
-    pub fn new(db: Database, shares: WritableShares, keep: Duration) -> ShareEditor {
+    /// Changes `shares`, and keeps what is moved to the trash for `keep`. `rights` say which links may follow a
+    /// file that is moved.
+    pub fn new(db: Database, shares: WritableShares, rights: Rights, keep: Duration) -> ShareEditor {
         let turns = shares.names().map(|name| (name.to_owned(), Arc::default())).collect();
-        ShareEditor { intents: Intents::new(db.clone()), db, shares, keep, locks: Arc::new(turns) }
+        ShareEditor {
+            intents: Intents::new(db.clone()),
+            db,
+            shares,
+            rights: Arc::new(rights),
+            keep,
+            locks: Arc::new(turns),
+        }
     }
 
     /// Returns how long entries in the trash can be restored.

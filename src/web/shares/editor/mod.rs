@@ -2,7 +2,9 @@
 //! lists and empties the trash.
 
 mod changes;
+pub(crate) mod homes;
 pub(crate) mod intents;
+mod link_paths;
 mod manage;
 pub(crate) mod operations;
 pub mod trash;

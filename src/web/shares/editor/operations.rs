@@ -2,7 +2,8 @@
 //! nothing that the next start can't settle:
 //! 1. Record the intent.
 //! 2. Change the disk in one step.
-//! 3. In one transaction, update the database, append to the audit log and delete the intent.
+//! 3. In one transaction, update the database (the links to the file, too), append to the audit log and delete
+//!    the intent.
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::web::audit::{self, AuditEvent};
 use crate::web::shares::digests;
 use crate::web::shares::disk::{WritableShares, WriteError};
 use crate::web::shares::editor::intents::{self, Intent};
+use crate::web::shares::editor::link_paths;
 use crate::web::shares::editor::manage::ShareEditor;
 use crate::web::shares::editor::trashed::{self, TrashEntry, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
@@ -135,6 +137,11 @@ impl ShareEditor {
         let subject = match intent.event {
             AuditEvent::FileRenamed | AuditEvent::FileMoved => {
                 digests::moved(&mut transaction, source, target, share_of(target)).await?;
+                link_paths::follow(&mut transaction, &self.rights, source, &path(target)?).await?;
+                // Only its owner can move anything into their own folder, and only they could delete it there.
+                if self.shares.personal() == Some(share_of(target)) && share_of(source) != share_of(target) {
+                    digests::charge(&mut transaction, target, &intent.actor.id).await?;
+                }
                 format!("{source} → {target}")
             }
             AuditEvent::FileTrashed => {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
+use crate::id::FilePath;
 use crate::telemetry::chain;
 use crate::web::db::columns::to_column;
-use crate::web::shares::digests;
+use crate::web::shares::digests::{self, below};
 use crate::web::shares::disk::WriteError;
 use crate::web::shares::editor::manage::ShareEditor;
 use crate::web::shares::editor::trashed::{COLUMNS, TrashEntry, delete, read, trash_place};
@@ -21,24 +22,25 @@ const AT_ONCE: i64 = 200;
 const SWEPT_AT_ONCE: usize = 200;
 
 impl ShareEditor {
-    /// Returns what is in the trash of these shares, latest first.
+    /// Returns what was deleted from `root`, which is the root of a share or an account's own folder, latest
+    /// first.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn list_trash(&self, shares: &[String]) -> Result<Vec<TrashEntry>, StorageError> {
-        let mut all = Vec::new();
-        for share in shares {
-            let query =
-                format!("SELECT {COLUMNS} FROM trash WHERE share = $1 ORDER BY trashed_at DESC, id LIMIT $2");
-            let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-                .bind(share)
-                .bind(SHOWN_MAX)
-                .fetch_all(self.db.reader())
-                .await?;
-            for row in &rows {
-                all.extend(read(row)?);
-            }
-        }
+    pub async fn list_trash(&self, root: &FilePath) -> Result<Vec<TrashEntry>, StorageError> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM trash WHERE share = $1 AND path LIKE $2 ESCAPE '!' \
+             ORDER BY trashed_at DESC, id LIMIT $3"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(root.share())
+            .bind(below(root.as_str()))
+            .bind(SHOWN_MAX)
+            .fetch_all(self.db.reader())
+            .await?;
+        let read = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let mut all: Vec<TrashEntry> =
+            read.into_iter().flatten().filter(|thrown| thrown.path.is_within(root)).collect();
         let files = self.shares.clone();
         let mut all = on_disk(move || {
             // Someone may have removed it manually.
