@@ -57,7 +57,7 @@ impl RangeSet {
     /// Returns the part below `position` of the run of bytes in the set that ends at or after it.
     pub(crate) fn run_before(&self, position: u64) -> Option<Range<u64>> {
         let run = self.0.get(self.0.partition_point(|old| old.end < position))?;
-        (run.start < position).then(|| run.start..position)
+        (run.start < position).then_some(run.start..position)
     }
 
     /// Returns whether the set is empty.
