@@ -96,6 +96,10 @@ impl Remembered {
         if let Err(error) = self.save_standing().await {
             tracing::warn!(cause = chain(&error), "the used-token store did not report its final standing");
         }
+        // What was known before may not have been written: the task that did so may be gone.
+        if self.shared {
+            self.write().await;
+        }
     }
 
     /// Queries the store's standing and remembers it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use oncelink::clock::Clock;
 use oncelink::id::Jti;
 use oncelink::used_tokens::sql::SqlUsedTokens;
-use oncelink::used_tokens::{Use, UsedTokens};
+use oncelink::used_tokens::{Mark, Use, UsedToken, UsedTokens};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
@@ -251,4 +251,28 @@ async fn the_time_of_a_shared_store_is_reset_for_all_who_use_it() {
     for store in [running, operator, next] {
         store.close().await;
     }
+}
+
+#[actix_web::test]
+async fn a_store_moves_on_even_if_the_task_that_recorded_its_position_is_gone() {
+    let Some(database) = postgres::empty_schema().await else { return };
+    let store = SqlUsedTokens::connect(&database, &Clock::manual(T0), Some(T0)).await.unwrap();
+    let position = async || store.standing(T0).await.unwrap().unwrap().position;
+    for turns in 0..80 {
+        let before = position().await;
+        let (jti, forget_at) = (Jti::random().unwrap(), T0.plus(Duration::from_secs(600)));
+        store.claim(UsedToken { jti, marked_at: T0, forget_at, mark: Mark::Revoked }).await.unwrap();
+        let gone = async {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = position() => {}
+            () = gone => {}
+        }
+        assert!(position().await > before, "after {turns} turns");
+    }
+    store.close().await;
 }

@@ -5,7 +5,7 @@
 //! epoch. So a new fence applies to every process from the commit that sets it.
 
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use sqlx::Executor;
@@ -76,16 +76,18 @@ impl SqlUsedTokens {
 
     /// Returns the standing of the store after everything that this process has recorded so far.
     pub(super) async fn stand(&self, now: Timestamp) -> Result<Standing, StoreError> {
+        // Whoever asks while the position is being increased must not get the old one.
+        let _one_after_the_other = self.standing.lock().await;
         if self.moved.swap(false, Ordering::AcqRel) {
+            let mut unless_increased = SetAgain(Some(&self.moved));
             // Never raised to what this process knows, because a restored database would then look normal.
             let rise = "UPDATE used_tokens_state SET moment = moment + 1 \
                         WHERE name = 'position' AND moment >= $1";
             let rise = sqlx::query(rise).bind(self.position.load(Ordering::Acquire));
-            let risen = rise.execute(&self.writer).await.map_err(backend("increase its position"));
-            if !risen.as_ref().is_ok_and(|done| done.rows_affected() == 1) {
-                self.moved.store(true, Ordering::Release);
+            let risen = rise.execute(&self.writer).await.map_err(backend("increase its position"))?;
+            if risen.rows_affected() == 1 {
+                unless_increased.0 = None;
             }
-            risen?;
         }
         self.look_again(now).await?;
         Ok(self.known())
@@ -145,6 +147,17 @@ impl SqlUsedTokens {
             );
         }
         Ok(behind)
+    }
+}
+
+/// Sets the flag when it is dropped, also when its caller is gone.
+struct SetAgain<'a>(Option<&'a AtomicBool>);
+
+impl Drop for SetAgain<'_> {
+    fn drop(&mut self) {
+        if let Some(flag) = self.0 {
+            flag.store(true, Ordering::Release);
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct SqlUsedTokens {
     pub(super) branch: Mutex<String>,
     /// Whether the position has to be increased, because something was recorded.
     pub(super) moved: Arc<AtomicBool>,
+    /// Held while the position is increased and read.
+    pub(super) standing: tokio::sync::Mutex<()>,
     pub(super) time_reset: Mutex<Option<Timestamp>>,
     pub(super) closed: AtomicBool,
     /// Writes claims in groups, in a store that has its own connections and closes them.
@@ -103,6 +105,7 @@ impl SqlUsedTokens {
             position: AtomicI64::new(state.position),
             branch: Mutex::new(state.branch),
             moved: Arc::default(),
+            standing: tokio::sync::Mutex::default(),
             time_reset: Mutex::default(),
             closed: AtomicBool::new(false),
             claim_writers: None,
