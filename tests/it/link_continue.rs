@@ -11,10 +11,10 @@ use crate::needs::has_program;
 use crate::support::client::{Client, Partial};
 use crate::support::deliveries::eventually;
 use crate::support::links::Made;
-use crate::support::pattern;
 use crate::support::programs::run;
 use crate::support::proxy::{Line, Proxy};
 use crate::support::web::{Answer, Browser};
+use crate::support::{pattern, stop_and_free};
 use crate::web_link_downloads::Stage;
 
 const MIB: usize = 1024 * 1024;
@@ -193,7 +193,7 @@ async fn a_restart_loses_nothing_and_the_use_is_kept_while_the_download_service_
     settings.download.listen = running.download.unwrap();
     settings.download.keys = format!("{}/.well-known/jwks.json", settings.web.public_url);
     desk.db.close().await;
-    running.stop().await;
+    stop_and_free(running).await;
 
     let web = server::start(settings.clone(), Role::Web, clock.clone()).await.unwrap();
     let away = press(&mut browser, &made_for_browser, &[]).await;

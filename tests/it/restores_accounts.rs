@@ -22,7 +22,7 @@ use crate::support::client::Client;
 use crate::support::links::{Made, make};
 use crate::support::serving::put_in_place;
 use crate::support::web::{Browser, PASSWORD};
-use crate::support::{for_everyone, on_free_ports};
+use crate::support::{for_everyone, on_free_ports, stop_and_free};
 
 /// Both services in one process, with a fixed folder and fixed addresses, and Ada's account.
 struct Stage {
@@ -66,7 +66,7 @@ impl Stage {
     }
 
     async fn stop(&mut self) {
-        self.running.take().unwrap().stop().await;
+        stop_and_free(self.running.take().unwrap()).await;
     }
 
     async fn desk(&self) -> Services {

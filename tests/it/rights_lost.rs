@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use crate::support::client::{Client, Partial};
 use crate::support::links::make;
 use crate::support::web::{Browser, PASSWORD, START};
-use crate::support::{on_free_ports, pattern, postgres};
+use crate::support::{on_free_ports, pattern, postgres, stop_and_free};
 
 const MIB: usize = 1024 * 1024;
 
@@ -122,7 +122,7 @@ impl Stage {
     }
 
     async fn restart(&mut self) {
-        self.running.take().unwrap().stop().await;
+        stop_and_free(self.running.take().unwrap()).await;
         let running = server::start(self.settings.clone(), Role::Both, self.clock.clone()).await;
         self.running = Some(running.unwrap());
     }

@@ -15,7 +15,7 @@ use crate::support::client::{Client, Partial};
 use crate::support::links::{Made, make};
 use crate::support::programs::run;
 use crate::support::web::{Browser, PASSWORD, START};
-use crate::support::{for_everyone, on_free_ports, pattern};
+use crate::support::{for_everyone, on_free_ports, pattern, stop_and_free};
 
 const MIB: usize = 1024 * 1024;
 
@@ -168,7 +168,7 @@ async fn revoking_reaches_a_separate_download_service_and_counts_outlive_a_resta
     settings.download.listen = running.download.unwrap();
     settings.download.keys = format!("{base}/.well-known/jwks.json");
     desk.db.close().await;
-    running.stop().await;
+    stop_and_free(running).await;
 
     let web = server::start(settings.clone(), Role::Web, clock.clone()).await.unwrap();
     let download = server::start(settings.clone(), Role::Download, clock.clone()).await.unwrap();

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::client::Client;
 use crate::support::web::{Browser, PASSWORD, START};
-use crate::support::{for_everyone, on_free_ports};
+use crate::support::{for_everyone, on_free_ports, stop_and_free};
 
 /// Settings of services on free ports, with one share.
 fn settings(folder: &TempDir) -> Settings {
@@ -102,7 +102,7 @@ async fn a_download_service_that_is_down_gets_revocations_when_it_is_back() {
     settings.download.public_url.clone_from(&first.settings.download.public_url);
     settings.download.listen = first.download.unwrap();
     settings.download.keys = format!("{}/.well-known/jwks.json", settings.web.public_url);
-    first.stop().await;
+    stop_and_free(first).await;
 
     let web = web_alone(&settings, &clock).await;
     let desk = Services::open(&settings, clock.clone()).await.unwrap();

@@ -21,7 +21,7 @@ use sqlx::{AssertSqlSafe, Row};
 use tempfile::TempDir;
 
 use super::web::PASSWORD;
-use super::{T0, for_everyone, on_free_ports};
+use super::{T0, for_everyone, on_free_ports, stop_and_free};
 
 /// Longer than anything takes, unless the machine is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,7 +82,7 @@ impl BothServices {
         let running = self.running.take().unwrap();
         self.settings.web.listen = running.web.unwrap();
         self.settings.download.listen = running.download.unwrap();
-        Box::pin(running.stop()).await;
+        stop_and_free(running).await;
         let running =
             Box::pin(server::start(self.settings.clone(), Role::Both, self.clock.clone())).await.unwrap();
         self.running = Some(running);

@@ -190,7 +190,7 @@ impl Node {
 
     /// The same with other settings.
     pub async fn restart_with(mut self, change: impl FnOnce(&mut Settings)) -> Node {
-        Box::pin(self.running.take().unwrap().stop()).await;
+        stop_and_free(self.running.take().unwrap()).await;
         change(&mut self.settings);
         self.settings.download.listen = self.address;
         self.settings.download.public_url = self.issuer.download_url.clone();
@@ -221,6 +221,24 @@ pub fn for_everyone(name: &str, path: PathBuf) -> ShareSettings {
         path,
         read: vec!["everyone".to_owned()],
         ..ShareSettings::default()
+    }
+}
+
+/// Stops the services, and waits until others can listen at their addresses: a program that another test is
+/// starting holds copies of the listeners between `fork` and `exec`.
+pub async fn stop_and_free(running: RunningServices) {
+    let addresses = [running.web, running.download];
+    Box::pin(running.stop()).await;
+    for address in addresses.into_iter().flatten() {
+        // Without listening, so that this socket is in nobody's way.
+        let is_free = || {
+            let socket =
+                socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None);
+            let socket = socket.unwrap();
+            socket.set_reuse_address(true).unwrap();
+            socket.bind(&address.into()).is_ok()
+        };
+        deliveries::eventually("a free port", async || is_free()).await;
     }
 }
 
