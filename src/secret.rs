@@ -41,7 +41,7 @@ const POOLED: usize = 16;
 ///
 /// This is as safe as fetching each secret by itself: the bytes come from the same source, each is handed out
 /// once and wiped here, and no other thread has them. No process gets a copy, because this one never forks
-/// without executing another program. Whoever can read the pool in memory can also read the resume keys beside
+/// without executing another program. Anyone who can read the pool in memory can also read the resume keys beside
 /// it, and a resume key only opens what one redemption began.
 #[derive(Default)]
 struct RandomPool(Zeroizing<Vec<u8>>);

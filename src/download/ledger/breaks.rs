@@ -61,7 +61,7 @@ impl Breaks {
         }
     }
 
-    /// Returns the bytes of which it isn't known yet whether the client received them.
+    /// Returns the bytes that the client may or may not have received.
     pub(super) fn unacknowledged(&self) -> RangeSet {
         let mut all = RangeSet::default();
         self.unacknowledged.iter().for_each(|range| all.insert(range.clone()));

@@ -76,7 +76,7 @@ impl SqlUsedTokens {
 
     /// Returns the standing of the store after everything that this process has recorded so far.
     pub(super) async fn stand(&self, now: Timestamp) -> Result<Standing, StoreError> {
-        // Whoever asks while the position is being increased must not get the old one.
+        // A caller that asks while the position is being increased must not get the old one.
         let _one_after_the_other = self.standing.lock().await;
         if self.moved.swap(false, Ordering::AcqRel) {
             let mut unless_increased = SetAgain(Some(&self.moved));

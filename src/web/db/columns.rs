@@ -22,7 +22,7 @@ pub(crate) fn bytes_from_column(bytes: i64) -> u64 {
     u64::try_from(bytes).unwrap_or(0)
 }
 
-/// Returns `count` placeholders for a list, the first of which is `$first`.
+/// Returns `count` placeholders for a list, beginning with `$first`.
 pub(crate) fn placeholders(first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,6 @@
 //! Transactions. Their beginning and their end run in tasks of their own, to the end, whatever happens to the
-//! request. A `BEGIN` whose future is dropped would leave its connection in a transaction of which the pool
-//! knows nothing; the next request on that connection would write into it, and be told that it had written.
+//! request. If the future of a `BEGIN` is dropped, the pool doesn't know that its connection is in a transaction. The
+//! next request on that connection would write into it, and be told that it had written.
 
 use std::future::Future;
 

@@ -76,7 +76,7 @@ pub async fn carry(
 }
 
 /// Waits for what a request needs before it begins: its client's turn, and a slot among the requests that are
-/// carried to their end, which there is none of once the app closes.
+/// carried to their end. Once the app closes, there are no slots.
 async fn permits(
     request: &mut ServiceRequest,
     state: &AppState,

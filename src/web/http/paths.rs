@@ -34,7 +34,7 @@ pub(crate) fn shown_name<'p>(path: &'p FilePath, home: Option<&FilePath>) -> Cow
     if home == Some(path) { MY_FILES.into() } else { human::name(path.name()) }
 }
 
-/// Returns the folder that contains `path`; `None` if there is none that the person can open.
+/// Returns the folder that contains `path`; `None` if the person can't open it.
 pub(crate) fn folder_above(path: &FilePath, home: Option<&FilePath>) -> Option<FilePath> {
     if home == Some(path) { None } else { path.parent() }
 }

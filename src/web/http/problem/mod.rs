@@ -148,8 +148,7 @@ fn other_address(public_url: &str) -> String {
 }
 
 /// Returns the frame of the other pages of the person who is logged in, so that a refusal is not a dead end.
-/// There is none for an error of the server, because the database may be its cause, except for an unavailable
-/// share.
+/// Errors of the server have no frame, because the database may be their cause, except for an unavailable share.
 async fn frame(request: &HttpRequest, status: StatusCode, is_about_a_share: bool) -> Option<Chrome> {
     if status.is_server_error() && !is_about_a_share {
         return None;

@@ -37,7 +37,7 @@ pub(super) async fn follow(
     .await?;
     for owner in owners {
         let id = AccountId::from_store(&owner);
-        // Whoever presses the button of a link holds this lock, too.
+        // A press on the button of a link takes this lock, too.
         rows::lock(transaction, &id).await?;
         let account = rows::find(transaction, &id).await?;
         if account.is_none_or(|account| rights.readable(&account, to.clone()).is_none()) {
