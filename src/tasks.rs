@@ -169,6 +169,14 @@ impl<F> Drop for InRuntime<F> {
     }
 }
 
+/// Runs a step in a task of its own, to its end, even if the caller is dropped; its result is dropped then. `None`
+/// if the step panicked or the runtime is ending.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    step: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    tokio::spawn(InRuntime::here(step)).await.ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;

@@ -8,11 +8,12 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use sqlx::Executor;
+use sqlx::{Any, Executor, Transaction};
 use tracing::error;
 
 use crate::clock::Timestamp;
 use crate::standing::Standing;
+use crate::tasks::to_its_end;
 use crate::used_tokens::sql::columns::{backend, from_column, to_column};
 use crate::used_tokens::sql::state::{SqlStoreState, read_branches};
 use crate::used_tokens::sql::store::SqlUsedTokens;
@@ -26,7 +27,7 @@ impl SqlUsedTokens {
     /// If the database fails.
     pub async fn reset_time(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
         let failed = backend("reset its time");
-        let mut transaction = self.writer.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin().await.map_err(&failed)?;
         let set = |name: &'static str, value: Timestamp| {
             let update = "UPDATE used_tokens_state SET moment = $1 WHERE name = $2";
             sqlx::query(update).bind(to_column(value)).bind(name)
@@ -42,9 +43,16 @@ impl SqlUsedTokens {
         ] {
             sqlx::query(update).bind(to_column(now)).execute(&mut *transaction).await.map_err(&failed)?;
         }
-        transaction.commit().await.map_err(&failed)?;
+        commit(transaction).await.map_err(&failed)?;
         self.refresh().await?;
         Ok(self.opened_mark)
+    }
+
+    /// Begins a transaction. Not in the caller's future: if that is dropped during a `BEGIN`, the pool doesn't know
+    /// that the connection is in a transaction, and what others write there is never committed.
+    async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        let pool = self.writer.clone();
+        to_its_end(async move { pool.begin().await }).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
     }
 
     /// Reads fence, epoch and position from the database. Returns whether it is behind what this process
@@ -108,7 +116,7 @@ impl SqlUsedTokens {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let failed = backend("raise its fence");
-        let mut transaction = self.writer.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin().await.map_err(&failed)?;
         // Makes other processes that want to do the same wait until it is done.
         transaction
             .execute("UPDATE used_tokens_state SET moment = moment WHERE name = 'epoch'")
@@ -136,7 +144,7 @@ impl SqlUsedTokens {
                 update.bind(value).bind(name).execute(&mut *transaction).await.map_err(&failed)?;
             }
         }
-        transaction.commit().await.map_err(&failed)?;
+        commit(transaction).await.map_err(&failed)?;
         // This resolves what this process knew, or another process has resolved it.
         self.refresh().await?;
         if behind {
@@ -159,6 +167,10 @@ impl Drop for SetAgain<'_> {
             flag.store(true, Ordering::Release);
         }
     }
+}
+
+async fn commit(transaction: Transaction<'static, Any>) -> Result<(), sqlx::Error> {
+    to_its_end(transaction.commit()).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// Late enough that a token issued in this second is refused.

@@ -2,11 +2,9 @@
 //! request. If the future of a `BEGIN` is dropped, the pool doesn't know that its connection is in a transaction. The
 //! next request on that connection would write into it, and be told that it had written.
 
-use std::future::Future;
-
 use sqlx::{Any, Transaction};
 
-use crate::tasks::InRuntime;
+use crate::tasks::to_its_end;
 use crate::web::db::{Database, Engine, QueryError};
 
 impl Database {
@@ -21,7 +19,8 @@ impl Database {
             Engine::Postgres => "BEGIN",
         };
         let pool = self.writer().clone();
-        to_its_end(async move { pool.begin_with(statement).await }).await
+        let begun = to_its_end(async move { pool.begin_with(statement).await }).await;
+        Ok(begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))?)
     }
 
     /// Commits a transaction.
@@ -29,7 +28,8 @@ impl Database {
     /// # Errors
     /// If the database doesn't respond; either nothing has changed then, or everything has.
     pub async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), QueryError> {
-        to_its_end(transaction.commit()).await
+        let done = to_its_end(transaction.commit()).await;
+        Ok(done.unwrap_or(Err(sqlx::Error::WorkerCrashed))?)
     }
 
     /// Locks an account until the end of the transaction; anyone else who locks it waits. Returns whether the
@@ -61,17 +61,5 @@ impl Database {
     /// Whether only one transaction writes at a time, so that none ever waits for a row of another.
     pub(crate) fn has_one_writer(&self) -> bool {
         self.engine == Engine::Sqlite
-    }
-}
-
-/// Runs a step of a transaction to its end. If the caller has gone, its result is dropped, which ends a
-/// transaction that had begun.
-async fn to_its_end<T: Send + 'static>(
-    step: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
-) -> Result<T, QueryError> {
-    match tokio::spawn(InRuntime::here(step)).await {
-        Ok(result) => Ok(result?),
-        // The runtime is ending, or the step panicked.
-        Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
     }
 }
