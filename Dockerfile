@@ -8,7 +8,7 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked --bin oncelink \
-    && install -D target/release/oncelink /out/oncelink
+    && install -D --strip target/release/oncelink /out/oncelink
 
 FROM debian:bookworm-slim
 # The download service needs the certificates to fetch its public keys over HTTPS.
@@ -29,5 +29,7 @@ ENV ONCELINK_DATA_DIR=/data \
 EXPOSE 8080 8081
 # On SIGTERM, running transfers may finish for at most `download.stop_timeout`.
 STOPSIGNAL SIGTERM
+# A container that runs only one service overrides this; see docker-compose.yml.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["/usr/local/bin/oncelink", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/oncelink"]
 CMD ["serve"]

@@ -28,6 +28,7 @@ declare -A packages=(
     [ip]=iproute2
     [spamassassin]=spamassassin
     [w3m]=w3m
+    [systemd-analyze]=systemd
 )
 
 # Debian keeps servers here; only root has it in the path.

@@ -86,12 +86,29 @@ pub enum Command {
     ///
     /// Exit code: 0 if everything is fine, 1 after warnings, 2 after problems.
     Check,
+    /// Ask the running services on this machine whether they can serve, for containers and monitoring
+    ///
+    /// Exit code: 0 if they can, 1 otherwise.
+    Healthcheck {
+        /// Ask only this one (default: both)
+        #[arg(value_enum)]
+        service: Option<ServiceKind>,
+    },
     /// Print a completion script for your shell
     Completions {
         /// The shell
         #[arg(value_enum)]
         shell: Shell,
     },
+}
+
+/// One of the two services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ServiceKind {
+    /// The web app
+    Web,
+    /// The download service
+    Download,
 }
 
 /// `oncelink links …`

@@ -22,6 +22,7 @@ mod backup;
 mod backup_error;
 mod check;
 mod error;
+mod healthcheck;
 mod keys;
 mod links;
 mod mail;
@@ -62,8 +63,9 @@ async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
     };
     let file = Settings::file_of_process(cli.config.as_deref());
     let settings = Settings::of_process(cli.config.as_deref())?;
-    // These two set the owner of each file themselves, because the backup's folder may belong to root.
-    if !matches!(command, Command::Backup { .. } | Command::Restore { .. }) {
+    // The first two set the owner of each file themselves, because the backup's folder may belong to root. The
+    // third opens no file.
+    if !matches!(command, Command::Backup { .. } | Command::Restore { .. } | Command::Healthcheck { .. }) {
         as_owner::become_owner(&settings)?;
     }
     // Commands use the same time as the services, even while those run.
@@ -84,6 +86,7 @@ async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Backup { folder } => done(backup::run(&settings, cli.config.as_deref(), &folder, now).await),
         Command::Restore { folder, force } => done(restore::run(&settings, &folder, force, now)),
         Command::Clock(ClockCommand::Reset) => done(reset_clock::run(&settings).await),
+        Command::Healthcheck { service } => healthcheck::run(&settings, service).await,
         Command::Check => check::run(&settings, file, &clock).await,
         Command::Completions { shell } => done(print(&args::completions(shell))),
     }

@@ -133,6 +133,10 @@ async fn with_the_compose_files_environment_a_revocation_arrives() {
     assert!(disabled.status.success() && !said.contains("as soon as"), "{said}");
     assert!(transfer.read_to_end().await < 24 * MIB, "the running download is cut off");
     assert_eq!(Client::default().get(&links[1]).await.slug(), "revoked-token");
+    for service in ["web", "download"] {
+        let healthy = rehearsal.command(service, &["healthcheck", service]).output().unwrap();
+        assert!(healthy.status.success(), "{service}: {healthy:?}");
+    }
     let check = rehearsal.command("web", &["check"]).output().unwrap();
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
     assert!(said.contains("has our public keys and presents the right node key"), "{said}");

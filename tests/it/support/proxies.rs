@@ -36,7 +36,7 @@ impl Kind {
     pub const COMPRESSING: [Kind; 4] =
         [Kind::NginxGzip, Kind::HaproxyGzip, Kind::CaddyGzip, Kind::ApacheGzip];
 
-    const fn program(self) -> &'static str {
+    pub const fn program(self) -> &'static str {
         match self {
             Kind::NginxDefaults | Kind::Nginx | Kind::NginxGzip | Kind::NginxNoHost => "nginx",
             Kind::Haproxy | Kind::HaproxyGzip => "haproxy",
@@ -106,7 +106,7 @@ impl Kind {
 pub struct Front {
     child: Child,
     pub address: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Front {
@@ -122,20 +122,29 @@ impl Front {
 
     /// The same, at an address from [`Front::free`].
     pub fn start_at(kind: Kind, address: SocketAddr, upstream: SocketAddr) -> Option<Front> {
+        Front::start_with(kind, address, |folder| {
+            kind.template()
+                .replace("@DIR@", &folder.display().to_string())
+                .replace("@PORT@", &address.port().to_string())
+                .replace("@UPSTREAM@", &upstream.to_string())
+                .replace("@ENCODING@", kind.encoding())
+        })
+    }
+
+    /// Starts it at `address` with a configuration that may use a folder of its own.
+    pub fn start_with(
+        kind: Kind,
+        address: SocketAddr,
+        config: impl FnOnce(&Path) -> String,
+    ) -> Option<Front> {
         if !has_program(kind.program()) {
             return None;
         }
         let folder = TempDir::new().unwrap();
-        let config = folder.path().join("config");
-        let text = kind
-            .template()
-            .replace("@DIR@", &folder.path().display().to_string())
-            .replace("@PORT@", &address.port().to_string())
-            .replace("@UPSTREAM@", &upstream.to_string())
-            .replace("@ENCODING@", kind.encoding());
-        fs::write(&config, text).unwrap();
+        let path = folder.path().join("config");
+        fs::write(&path, config(folder.path())).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
-        let mut command = kind.command(&config, folder.path());
+        let mut command = kind.command(&path, folder.path());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut child = command.spawn().unwrap();
         wait_for("the proxy", || {
@@ -146,7 +155,15 @@ impl Front {
             }
             TcpStream::connect(address).is_ok()
         });
-        Some(Front { child, address, _folder: folder })
+        Some(Front { child, address, folder })
+    }
+
+    /// Everything that it wrote to its folder: its logs.
+    pub fn logs(&self) -> String {
+        let files = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let logs =
+            files.filter(|path| path.is_file() && path.file_name().is_some_and(|name| name != "config"));
+        logs.map(|path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()).collect()
     }
 
     /// Its base address.
