@@ -28,10 +28,7 @@ pub struct Asset {
 
 impl Asset {
     fn new(name: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
-        let digest = digest::digest(&digest::SHA256, bytes);
-        // 96 bits are enough to distinguish versions of a file; more would only lengthen every page.
-        let hash: String = URL_SAFE_NO_PAD.encode(digest.as_ref()).chars().take(16).collect();
-        Asset { name, content_type, bytes, url: address(&hash, name) }
+        Asset { name, content_type, bytes, url: address(&content_hash(bytes), name) }
     }
 }
 
@@ -59,7 +56,17 @@ pub static UPLOAD_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("upload.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/upload.js"))
 });
 
-/// The script that shows times in the viewer's time zone, on the pages of links.
+/// The script that shows times in the viewer's time zone and language, which every page has.
+pub static TIMES_SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("times.js", "text/javascript; charset=utf-8", TIMES_JS.as_bytes()));
+
+/// The source of [`TIMES_SCRIPT`], which the download service inlines into its pages.
+pub const TIMES_JS: &str = include_str!("../templates/static/times.js");
+
+/// The CSP source that allows exactly [`TIMES_JS`] as an inlined script.
+pub static TIMES_SCRIPT_SOURCE: LazyLock<String> = LazyLock::new(|| hash_source(TIMES_JS));
+
+/// The script that helps to choose an expiry date and copies links.
 pub static LINKS_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("links.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/links.js"))
 });
@@ -82,13 +89,31 @@ pub static DROP_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
 /// Returns the asset at `/static/{hash}/{name}`, if it exists.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let url = address(hash, name);
-    [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT, &PUBLIC_SCRIPT, &DROP_SCRIPT]
-        .into_iter()
-        .map(|asset| &**asset)
-        .find(|asset| asset.url == url)
+    [
+        &WEB_STYLE,
+        &ICONS,
+        &FAVICON,
+        &TIMES_SCRIPT,
+        &UPLOAD_SCRIPT,
+        &LINKS_SCRIPT,
+        &LIVE_SCRIPT,
+        &PUBLIC_SCRIPT,
+        &DROP_SCRIPT,
+    ]
+    .into_iter()
+    .map(|asset| &**asset)
+    .find(|asset| asset.url == url)
 }
 
-fn address(hash: &str, name: &str) -> String {
+/// Returns the hash of a file in its address.
+pub fn content_hash(bytes: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    // 96 bits are enough to distinguish versions of a file; more would only lengthen every page.
+    URL_SAFE_NO_PAD.encode(digest.as_ref()).chars().take(16).collect()
+}
+
+/// Returns the path of a file with this hash: `/static/{hash}/{name}`.
+pub fn address(hash: &str, name: &str) -> String {
     format!("/static/{hash}/{name}")
 }
 
@@ -111,11 +136,11 @@ pub fn inline_style() -> &'static str {
     BASE_CSS
 }
 
-/// The CSP source that allows exactly [`inline_style`]: `'sha256-…'`.
-pub static INLINE_STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| {
-    let digest = digest::digest(&digest::SHA256, BASE_CSS.as_bytes());
+/// Returns the CSP source that allows exactly this inlined text: `'sha256-…'`.
+pub fn hash_source(text: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
     format!("'sha256-{}'", STANDARD.encode(digest.as_ref()))
-});
+}
 
 #[cfg(test)]
 mod tests {

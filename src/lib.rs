@@ -6,6 +6,7 @@
 
 pub mod assets;
 mod bearer;
+pub mod brand;
 pub mod cli;
 pub mod client_address;
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod health;
 pub mod http_client;
 pub mod human;
 pub mod id;
+pub mod moment;
 pub mod receipt;
 pub mod secret;
 pub mod server;

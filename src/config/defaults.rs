@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat, LogSettings,
-    MailSettings, MailTls, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume, Settings, ShareSettings,
-    Signup, StoreAddress, TokenSettings, WebSettings,
+    BrandSettings, ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat,
+    LogSettings, MailSettings, MailTls, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume, Settings,
+    ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
 };
 
 impl Default for Settings {
@@ -19,6 +19,7 @@ impl Default for Settings {
             token: TokenSettings::default(),
             links: LinkSettings::default(),
             mail: MailSettings::default(),
+            brand: BrandSettings::default(),
             log: LogSettings::default(),
             nodes: Vec::new(),
             shares: default_shares(),

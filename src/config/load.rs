@@ -238,6 +238,7 @@ impl Draft {
             ("download.node_key", &mut settings.download.node_key),
             ("mail.credentials", &mut settings.mail.credentials),
             ("mail.certificates", &mut settings.mail.certificates),
+            ("brand.logo", &mut settings.brand.logo),
         ] {
             if self.is_from_file(key) && !path.as_os_str().is_empty() {
                 *path = folder.join(&path);

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use url::Url;
 
 mod address;
+mod brand;
 mod defaults;
 mod duration;
 mod error;
@@ -27,6 +28,7 @@ mod size;
 mod validate;
 
 pub use address::{StoreAddress, StoreKind};
+pub use brand::{BrandSettings, InvalidBrand, Rgb, Support};
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{SettingOrigin, SettingsError};
 pub use limits::ConnectionLimits;
@@ -57,6 +59,8 @@ pub struct Settings {
     pub links: LinkSettings,
     /// Outgoing email.
     pub mail: MailSettings,
+    /// The operator's own name, logo, color and support address.
+    pub brand: BrandSettings,
     /// Log lines.
     pub log: LogSettings,
     /// The download services, if there are several; without any there is the one of `[download]`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{LogSettings, MailSettings, MailTls, Settings, StoreAddress, StoreKind};
+use super::{InvalidBrand, LogSettings, MailSettings, MailTls, Settings, StoreAddress, StoreKind};
 use crate::id::FilePath;
 
 /// What is wrong with a setting: its key, the problem, and how to fix it.
@@ -35,6 +35,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), InvalidSetting> {
     download(settings)?;
     token(settings)?;
     mail(settings)?;
+    brand(settings)?;
     log_level(&settings.log)?;
     nodes(settings)?;
     shares(settings)
@@ -137,6 +138,14 @@ fn nodes(settings: &Settings) -> Result<(), InvalidSetting> {
         }
     }
     Ok(())
+}
+
+fn brand(settings: &Settings) -> Result<(), InvalidSetting> {
+    settings.brand.check().map_err(|InvalidBrand { key, problem, remedy }| InvalidSetting {
+        key: key.to_owned(),
+        problem,
+        remedy: remedy.to_owned(),
+    })
 }
 
 fn mail(settings: &Settings) -> Result<(), InvalidSetting> {

@@ -15,7 +15,7 @@ use crate::client_address::{ClientAddresses, RequestClient};
 use crate::download::body::FileBody;
 use crate::download::browser::{self, Agent};
 use crate::download::conditions::Conditions;
-use crate::download::pages::ConfirmPage;
+use crate::download::pages::{ConfirmPage, PageFrame};
 use crate::download::problem::DownloadRefusal;
 use crate::download::readiness::{self, plain, probe};
 use crate::download::redeem::{self, HeadOutcome, RedeemOutcome, Request};
@@ -43,7 +43,8 @@ pub async fn handle(request: HttpRequest, state: web::Data<DownloadState>) -> Ht
             if request.method() == Method::GET && browser::saves_any_response(request.headers()) {
                 return refusal.keep_silent(&state.request_id());
             }
-            refusal.respond(prefers_html(request.headers()), &state.web_url, &state.request_id())
+            let pages = PageFrame { brand: state.brand.clone(), web_url: &state.web_url };
+            refusal.respond(prefers_html(request.headers()), &pages, &state.request_id())
         }
     }
 }
@@ -171,13 +172,14 @@ async fn ask(
         None => same_file::open(state, &grant).await?.version().len,
     };
     let page = ConfirmPage {
+        brand: state.brand.clone(),
         file_name: grant.name.unwrap_or_else(|| grant.file.name().to_owned()),
         size,
         until: grant.expires_at,
         now: state.clock.now(),
         action: request.path().to_owned(),
     };
-    Ok(response::page(&mut HttpResponse::Ok(), &page))
+    Ok(response::page(&mut HttpResponse::Ok(), &page, &state.brand))
 }
 
 /// Handles `POST`: the button was pressed; the following `GET` redeems.

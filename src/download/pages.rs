@@ -5,20 +5,33 @@
 //! its hash (see [`content_security_policy`]).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use askama::Template;
 
 use crate::assets;
+use crate::brand::Brand;
 use crate::clock::Timestamp;
 use crate::human;
 
-/// The policy for these pages: it allows only the inlined style, the tab's icon, and a form to this origin.
-pub fn content_security_policy() -> String {
+/// The policy for these pages: it allows only the inlined style and script, inlined pictures, and a form to
+/// this origin.
+pub fn content_security_policy(brand: &Brand) -> String {
     format!(
-        "default-src 'none'; style-src {}; img-src data:; base-uri 'none'; frame-ancestors 'none'; \
-         form-action 'self'",
-        *assets::INLINE_STYLE_SOURCE
+        "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; \
+         frame-ancestors 'none'; form-action 'self'",
+        *assets::TIMES_SCRIPT_SOURCE,
+        brand.page_style_source()
     )
+}
+
+/// What refusal pages show besides the refusal.
+#[derive(Clone, Debug)]
+pub struct PageFrame<'a> {
+    /// The operator's name, logo, color and support address.
+    pub brand: Arc<Brand>,
+    /// The web app's address; empty if unknown.
+    pub web_url: &'a str,
 }
 
 /// `GET /d/{token}` of a token with `confirm`: shows one button, which posts to `action`. Showing this page
@@ -26,6 +39,8 @@ pub fn content_security_policy() -> String {
 #[derive(Clone, Debug, Template)]
 #[template(path = "download/confirm.html")]
 pub struct ConfirmPage {
+    /// The operator's name, logo, color and support address.
+    pub brand: Arc<Brand>,
     /// The name to save as.
     pub file_name: String,
     /// Bytes.
@@ -47,25 +62,14 @@ impl ConfirmPage {
         assets::inline_icon(human::icon(&self.file_name))
     }
 
-    fn until(&self) -> String {
-        human::time(self.until)
-    }
-
-    fn exact_until(&self) -> String {
-        human::exact_time(self.until)
-    }
-
     fn left(&self) -> String {
         human::span(self.until.since(self.now).as_secs())
-    }
-
-    fn style(&self) -> &'static str {
-        assets::inline_style()
     }
 
     /// A page with a hostile file name.
     pub fn sample() -> ConfirmPage {
         ConfirmPage {
+            brand: Brand::built_in(),
             file_name: "我这一辈子 <script>alert(1)</script> \u{202e}fdp.exe".to_owned(),
             size: 12_345_678,
             until: Timestamp::from_secs(1_795_340_096 + 7200),
@@ -250,6 +254,8 @@ impl RefusalReason {
 #[derive(Clone, Debug, Template)]
 #[template(path = "download/refused.html")]
 pub struct RefusedPage {
+    /// The operator's name, logo, color and support address.
+    pub brand: Arc<Brand>,
     /// The status code.
     pub status: u16,
     /// Why.
@@ -281,13 +287,10 @@ impl RefusedPage {
         self.web_url.as_deref().filter(|url| url.starts_with("https://") || url.starts_with("http://"))
     }
 
-    fn style(&self) -> &'static str {
-        assets::inline_style()
-    }
-
     /// The page of a used link.
     pub fn sample() -> RefusedPage {
         RefusedPage {
+            brand: Brand::built_in(),
             status: 410,
             reason: RefusalReason::UsedToken,
             retry_after: None,
@@ -329,13 +332,18 @@ mod tests {
             assert_eq!(html.matches("<h1").count(), 1, "{name}: exactly one h1");
             assert_eq!(html.matches("<main").count(), 1, "{name}: one main landmark");
             assert_eq!(html.matches("<title>").count(), 1, "{name}: one title");
-            let lower = html.to_lowercase();
+            let lower = html.replace(&times_script(), "").to_lowercase();
             for forbidden in ["<script", "javascript:", "style=\"", "<link rel=\"stylesheet\"", "src=\"http"]
             {
                 assert!(!lower.contains(forbidden), "{name}: has {forbidden}");
             }
             assert!(!html.contains('\u{202e}'), "{name}: a name turns the text around");
         }
+    }
+
+    /// The only script of these pages.
+    fn times_script() -> String {
+        format!("<script>{}</script>", assets::TIMES_JS)
     }
 
     #[test]
@@ -357,7 +365,12 @@ mod tests {
         for (name, html) in samples().unwrap() {
             let style = html.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).unwrap();
             let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
-            assert!(content_security_policy().contains(&format!("style-src 'sha256-{hash}';")), "{name}");
+            let policy = content_security_policy(&Brand::built_in());
+            assert!(policy.contains(&format!("style-src 'sha256-{hash}';")), "{name}");
+            for script in html.split("<script>").skip(1).filter_map(|rest| rest.split("</script>").next()) {
+                let hash = STANDARD.encode(digest::digest(&digest::SHA256, script.as_bytes()));
+                assert!(policy.contains(&format!("script-src 'sha256-{hash}';")), "{name}");
+            }
         }
     }
 }

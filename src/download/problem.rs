@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use serde::Serialize;
 
-use crate::download::pages::{RefusalReason, RefusedPage};
+use crate::download::pages::{PageFrame, RefusalReason, RefusedPage};
 use crate::files::FileError;
 use crate::secret::RandomError;
 use crate::telemetry::chain;
@@ -110,7 +110,7 @@ impl DownloadRefusal {
     }
 
     /// Returns the response: a small page for a browser, `application/problem+json` for other clients.
-    pub(crate) fn respond(&self, html: bool, web_url: &str, request_id: &str) -> HttpResponse {
+    pub(crate) fn respond(&self, html: bool, pages: &PageFrame<'_>, request_id: &str) -> HttpResponse {
         let (status, reason) = self.shown();
         self.log(status, reason.slug(), request_id);
         let mut response = HttpResponse::build(status);
@@ -127,10 +127,14 @@ impl DownloadRefusal {
             _ => {}
         }
         if html {
-            let web_url = Some(web_url.to_owned()).filter(|url| !url.is_empty());
-            let page =
-                RefusedPage { status: status.as_u16(), reason, retry_after: self.retry_after(), web_url };
-            return crate::download::response::page(&mut response, &page);
+            let page = RefusedPage {
+                brand: pages.brand.clone(),
+                status: status.as_u16(),
+                reason,
+                retry_after: self.retry_after(),
+                web_url: Some(pages.web_url.to_owned()).filter(|url| !url.is_empty()),
+            };
+            return crate::download::response::page(&mut response, &page, &pages.brand);
         }
         let problem = Problem {
             r#type: reason.slug(),

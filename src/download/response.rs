@@ -16,6 +16,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use askama::Template;
 use bytes::Bytes;
 
+use crate::brand::Brand;
 use crate::download::body::FileBody;
 use crate::download::browser::Agent;
 use crate::download::conditions::{RequestedPart, http_date};
@@ -69,9 +70,9 @@ pub(crate) fn harden(response: &mut HttpResponseBuilder) {
 }
 
 /// Returns a page of the download service.
-pub(crate) fn page(response: &mut HttpResponseBuilder, page: &impl Template) -> HttpResponse {
+pub(crate) fn page(response: &mut HttpResponseBuilder, page: &impl Template, brand: &Brand) -> HttpResponse {
     harden(response);
-    response.insert_header((header::CONTENT_SECURITY_POLICY, pages::content_security_policy()));
+    response.insert_header((header::CONTENT_SECURITY_POLICY, pages::content_security_policy(brand)));
     response.insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"));
     match page.render() {
         Ok(html) => response.body(html),

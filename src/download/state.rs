@@ -10,6 +10,7 @@ use std::time::Duration;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use crate::brand::Brand;
 use crate::client_address::{ClientAddresses, neighbourhood};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Resume;
@@ -70,6 +71,8 @@ pub struct DownloadState {
     /// The web app's address, where people get a new link; shown on refusal pages.
     pub(crate) web_url: String,
     pub(super) invalid: Option<DefaultKeyedRateLimiter<IpAddr>>,
+    /// The operator's name, logo, color and support address.
+    pub(crate) brand: Arc<Brand>,
     health: Health,
     request_prefix: u32,
     requests: AtomicU64,
@@ -108,6 +111,7 @@ impl DownloadState {
             node_key: settings.node_key,
             web_url: settings.web_url,
             invalid,
+            brand: Brand::built_in(),
             health: Health::default(),
             request_prefix: u32::from_be_bytes(random_bytes()?),
             requests: AtomicU64::new(0),
@@ -147,6 +151,12 @@ impl DownloadState {
     #[must_use]
     pub fn with_health(self, health: Health) -> DownloadState {
         DownloadState { health, ..self }
+    }
+
+    /// Shows this brand on the pages.
+    #[must_use]
+    pub fn with_brand(self, brand: Arc<Brand>) -> DownloadState {
+        DownloadState { brand, ..self }
     }
 
     /// Records jtis as revoked, and stops their transfers.

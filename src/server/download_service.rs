@@ -10,6 +10,7 @@ use actix_web::web::Data;
 use actix_web::{App, web as routes};
 use async_trait::async_trait;
 
+use crate::brand::Brand;
 use crate::client_address::ClientAddresses;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Settings, StoreKind};
@@ -86,7 +87,8 @@ impl RunningServices {
         });
         let state =
             DownloadState::new(rules(&self.settings), clock.clone(), keys, shares, store, receipts.clone())?;
-        let state = Arc::new(state.with_health(self.spawned.health().clone()));
+        let brand = Brand::open(&self.settings.brand)?;
+        let state = Arc::new(state.with_brand(brand).with_health(self.spawned.health().clone()));
         if let Some(app) = web_app {
             app.set_revocation_sink(Arc::new(InProcess(state.clone())));
             app.set_readiness_probe(Arc::new(InProcess(state.clone())));

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::brand::BrandError;
 use crate::download::key_source::KeySourceError;
 use crate::download::receipts::{self, HttpReceiptSinkError};
 use crate::files::ShareError;
@@ -30,6 +31,9 @@ pub enum ServeError {
     /// The data directory can't be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// The operator's brand can't be used.
+    #[error(transparent)]
+    Brand(#[from] BrandError),
     /// A share can't be opened.
     #[error(transparent)]
     Share(#[from] ShareError),

@@ -8,10 +8,11 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, scope};
 use tokio::sync::Semaphore;
 
+use crate::brand::Brand;
 use crate::client_address::ClientAddresses;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::files::{ShareFolders, Shares};
+use crate::files::ShareFolders;
 use crate::health::Health;
 use crate::receipt::ReceiptSink;
 use crate::web::accounts::store::AccountError;
@@ -25,7 +26,7 @@ use crate::web::http::client_turns::ClientSlots;
 use crate::web::http::cookies::Cookies;
 use crate::web::http::jti_locks::JtiLocks;
 use crate::web::http::state::{AppState, SignupRules};
-use crate::web::http::{csrf, layout, middleware, problem, routes};
+use crate::web::http::{branding, csrf, layout, middleware, problem, routes};
 use crate::web::links::listing::LinkListings;
 use crate::web::links::long_poll::LongPolls;
 use crate::web::mail::message::MessageComposer;
@@ -147,6 +148,7 @@ impl WebApp {
             long_polls: LongPolls::default(),
             node_watch: NodeMonitor::default(),
             public_url: settings.web.public_url.clone(),
+            brand: Brand::open(&settings.brand)?,
             policy: HeaderValue::from_str(&policy).map_err(|error| WebOpenError::Address(error.into()))?,
             script_policy: HeaderValue::from_str(&layout::with_script(&policy))
                 .map_err(|error| WebOpenError::Address(error.into()))?,
@@ -179,7 +181,7 @@ impl WebApp {
             cookies: Cookies::new(&settings.web.public_url),
             unsent: UnsentForms::default(),
         };
-        let sender = sender(settings, &state.services, &state.deliveries, (&state.shares, &state.rights))?;
+        let sender = sender(settings, &state)?;
         let upkeep = Arc::new(Upkeep {
             services: state.services.clone(),
             restore_detector: state.restore_detector.clone(),
@@ -231,9 +233,12 @@ impl WebApp {
     pub fn configure(&self, cfg: &mut ServiceConfig) {
         cfg.app_data(self.state.clone()).service(
             scope("")
+                // Innermost for the handlers, which `carry` may run in another task, and outermost for refusals.
+                .wrap(from_fn(branding::branded))
                 .wrap(from_fn(middleware::pages_in_turn))
                 .wrap(from_fn(middleware::carry))
                 .wrap(from_fn(problem::edge))
+                .wrap(from_fn(branding::branded))
                 .configure(routes),
         );
     }
@@ -320,12 +325,8 @@ impl WebApp {
     }
 }
 
-fn sender(
-    settings: &Settings,
-    services: &Services,
-    receipts: &DeliveryStore,
-    (shares, rights): (&Shares, &Rights),
-) -> Result<MailSender, WebOpenError> {
+fn sender(settings: &Settings, state: &AppState) -> Result<MailSender, WebOpenError> {
+    let AppState { services, deliveries: receipts, shares, rights, brand, .. } = state;
     let public_url = settings.web.public_url.clone();
     let host = csrf::origin_of(&public_url).split("://").last().unwrap_or_default().to_owned();
     let listings = LinkListings::new(shares.clone(), rights.clone());
@@ -339,11 +340,11 @@ fn sender(
         notices: services.notices.clone(),
         public_url,
     };
-    let from = settings.mail.from.parse().map_err(WebOpenError::Sender)?;
+    let composer = MessageComposer::new(&settings.mail, host, brand.clone()).map_err(WebOpenError::Sender)?;
     Ok(MailSender::new(
         services.queue.clone(),
         Arc::new(correspondent),
-        MessageComposer { from, bounces: settings.mail.bounces.clone(), host },
+        composer,
         MailTransport::open(settings)?,
         services.clock.clone(),
         settings.mail.per_second,

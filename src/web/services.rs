@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::brand::BrandError;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::used_tokens::sql::SqlUsedTokens;
@@ -59,6 +60,9 @@ pub enum WebOpenError {
     /// Mails can't be sent.
     #[error(transparent)]
     Mail(#[from] TransportError),
+    /// The operator's brand can't be used.
+    #[error(transparent)]
+    Brand(#[from] BrandError),
     /// The sender of mails is not valid.
     #[error("`mail.from` is not a valid sender; write it as in `Oncelink <noreply@example.org>`")]
     Sender(#[source] lettre::address::AddressError),

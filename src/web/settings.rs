@@ -19,6 +19,7 @@ impl From<&Settings> for MailRules {
     fn from(settings: &Settings) -> MailRules {
         MailRules {
             mail: settings.mail.clone(),
+            brand: settings.brand.clone(),
             outbox: settings.outbox_dir(),
             public_url: settings.web.public_url.clone(),
         }

@@ -1,18 +1,9 @@
-// Shows times in the viewer's time zone, lets people choose an expiry date in it, and copies links.
-// Without this script, everything is shown in UTC.
+// Lets people choose an expiry date in their own time zone, and copies links. Without this script, the date is
+// in UTC.
 (() => {
   "use strict";
 
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "as set on this device";
-  const shown = new Intl.DateTimeFormat("en-GB", {
-    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
-  });
-  for (const time of document.querySelectorAll("time[data-local]")) {
-    const moment = new Date(time.dateTime);
-    if (Number.isNaN(moment.getTime())) continue;
-    time.title = time.textContent;
-    time.textContent = shown.format(moment);
-  }
 
   const two = (number) => String(number).padStart(2, "0");
   const local = (moment) =>

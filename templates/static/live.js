@@ -15,12 +15,16 @@
   let wait = soon;
   let known = "";
 
+  // Times are shown in the viewer's time zone.
+  const plain = (part) =>
+    part.innerHTML.replace(/<time.*?<\/time>/gs, (time) => time.match(/datetime="[^"]*"/)?.[0] ?? time);
+
   const replace = (html) => {
     const fresh = new DOMParser().parseFromString(html, "text/html");
     const parts = new Map([...fresh.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
     for (const part of document.querySelectorAll("[data-part]")) {
       const other = parts.get(part.dataset.part);
-      if (other && other.innerHTML !== part.innerHTML) part.innerHTML = other.innerHTML;
+      if (other && plain(other) !== plain(part)) part.innerHTML = other.innerHTML;
     }
   };
 

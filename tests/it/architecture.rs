@@ -13,7 +13,7 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// are built on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 25] = [
+const TABLE: [(&str, &[&str]); 27] = [
     ("words", &[]),
     ("bearer", &[]),
     ("clock", &[]),
@@ -22,7 +22,9 @@ const TABLE: [(&str, &[&str]); 25] = [
     ("health", &[]),
     ("http_client", &[]),
     ("id", &["secret"]),
-    ("config", &["id"]),
+    ("human", &["clock"]),
+    ("config", &["human", "id"]),
+    ("moment", &["clock", "human"]),
     ("client_address", &["config"]),
     ("connection", &["client_address", "config"]),
     ("tasks", &["health"]),
@@ -30,14 +32,15 @@ const TABLE: [(&str, &[&str]); 25] = [
     ("token", &["clock", "id", "secret"]),
     ("used_tokens", &["clock", "files", "health", "id", "secret", "standing", "tasks"]),
     ("receipt", &["clock", "id", "standing", "words"]),
-    ("human", &["clock"]),
     ("assets", &[]),
+    ("brand", &["assets", "config"]),
     ("telemetry", &["config"]),
     (
         "download",
         &[
             "assets",
             "bearer",
+            "brand",
             "client_address",
             "clock",
             "config",
@@ -60,6 +63,7 @@ const TABLE: [(&str, &[&str]); 25] = [
         &[
             "assets",
             "bearer",
+            "brand",
             "client_address",
             "clock",
             "config",
@@ -69,6 +73,7 @@ const TABLE: [(&str, &[&str]); 25] = [
             "http_client",
             "human",
             "id",
+            "moment",
             "receipt",
             "secret",
             "standing",
@@ -82,6 +87,7 @@ const TABLE: [(&str, &[&str]); 25] = [
     (
         "server",
         &[
+            "brand",
             "client_address",
             "clock",
             "config",
@@ -102,6 +108,7 @@ const TABLE: [(&str, &[&str]); 25] = [
     (
         "cli",
         &[
+            "brand",
             "clock",
             "config",
             "download",

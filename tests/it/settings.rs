@@ -60,7 +60,7 @@ fn the_example_file_contains_every_key_with_its_default() {
     // The example contains every setting that the parser knows.
     let example: toml::Table =
         toml::from_str(&std::fs::read_to_string("oncelink.example.toml").unwrap()).unwrap();
-    for section in ["web", "download", "token", "mail", "log"] {
+    for section in ["web", "download", "token", "mail", "brand", "log"] {
         let shown: BTreeSet<String> = example[section].as_table().unwrap().keys().cloned().collect();
         assert_eq!(shown, fields_of(section), "[{section}]");
     }

@@ -27,7 +27,7 @@ async fn each_person_may_do_what_the_table_says() {
     let web = TestWeb::spawn().await;
     // The statuses for nobody, bob, kim and ada.
     let table = [
-        ("/", [303, 303, 303, 303]),
+        ("/", [200, 303, 303, 303]),
         ("/login", [200, 303, 303, 303]),
         ("/healthz", [200, 200, 200, 200]),
         ("/readyz", [200, 200, 200, 200]),

@@ -118,7 +118,7 @@ async fn addresses_that_browsers_and_crawlers_ask_for_exist() {
         "a person who is logged in has an account"
     );
     let left = ada.fill("/account", "/logout", &[]).await;
-    assert_eq!(left.header("clear-site-data"), "\"cache\"");
+    assert_eq!(left.header("clear-site-data"), "\"cache\", \"storage\"");
     web.stop().await;
 }
 

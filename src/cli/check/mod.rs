@@ -1,6 +1,7 @@
 //! `oncelink check`: tests everything that a start needs, and says what is wrong and how to fix it. Changes
 //! nothing that a start wouldn't change, too.
 
+mod brand;
 mod database;
 mod disk;
 mod findings;
@@ -31,6 +32,7 @@ pub(super) async fn run(
     settings::look(settings, file, &mut findings);
     let may_enter = disk::look_at_data_dir(settings, &mut findings);
     disk::look_at_shares(settings, &mut findings);
+    brand::look(settings, &mut findings);
     keys::look(settings, may_enter, clock.now(), &mut findings).await;
     mail::look(settings, &mut findings).await;
     nodes::look(settings, may_enter, clock, &mut findings).await;

@@ -4,14 +4,20 @@
 //! A page has plain values and decides only how they look. It has no access to sessions, the database or the
 //! clock; what depends on the time is computed from a `now` that is passed in.
 //!
-//! Pages need no JavaScript. They load one style sheet and the icons from the app itself and are served under
-//! [`CONTENT_SECURITY_POLICY`]; the few that have a script are served under [`with_script`].
+//! Pages need no JavaScript. They load one style sheet, the icons and a script that shows times in the viewer's
+//! time zone from the app itself, and are served under [`CONTENT_SECURITY_POLICY`]; the few with scripts that
+//! send requests are served under [`with_script`].
 
+use std::sync::Arc;
+
+use crate::brand::Brand;
 use crate::id::FilePath;
+use crate::web::http::branding;
 use crate::web::mail::stuck::StuckMail;
 use crate::{assets, human};
 
-/// Returns the strict policy for pages: no scripts, and styles and pictures from this origin only.
+/// Returns the strict policy for pages: scripts, styles and pictures from this origin only, and requests of
+/// scripts to nowhere.
 ///
 /// `form_targets` are the other origins to which the answer to a form may redirect. Browsers apply
 /// `form-action` to the redirect, too, so the Download button needs the download service's origin here.
@@ -24,19 +30,20 @@ pub fn content_security_policy(form_targets: &[&str]) -> String {
     policy
 }
 
-/// Returns the policy for a page with a script: scripts come from this origin, and may send requests to it
-/// only.
+/// Returns the policy for a page whose scripts may send requests, to this origin only.
 pub fn with_script(policy: &str) -> String {
-    format!("script-src 'self'; connect-src 'self'; {policy}")
+    format!("connect-src 'self'; {policy}")
 }
 
 /// The policy without other form targets; `form-action` is last.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
-     base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
 /// The frame of a page: its title, navigation and messages.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Chrome {
+    /// The name, logo, color and support address to show.
+    pub brand: Arc<Brand>,
     /// The title of the page, without the product's name.
     pub title: String,
     /// The entry of the main navigation that the page belongs to.
@@ -97,6 +104,13 @@ pub enum FlashKind {
     Failed,
 }
 
+impl Default for Chrome {
+    fn default() -> Chrome {
+        let brand = branding::of_request();
+        Chrome { brand, title: String::new(), section: Section::None, user: None, flash: None }
+    }
+}
+
 impl Chrome {
     /// Returns the frame of a page for people who are not logged in.
     pub fn public(title: impl Into<String>) -> Chrome {
@@ -105,19 +119,23 @@ impl Chrome {
 
     /// Returns the frame of a page for `user` in `section`.
     pub fn signed_in(title: impl Into<String>, section: Section, user: User) -> Chrome {
-        Chrome { title: title.into(), section, user: Some(user), flash: None }
+        Chrome { title: title.into(), section, user: Some(user), ..Chrome::default() }
     }
 
     pub(crate) fn style_url(&self) -> &'static str {
         &assets::WEB_STYLE.url
     }
 
+    pub(crate) fn times_script_url(&self) -> &'static str {
+        &assets::TIMES_SCRIPT.url
+    }
+
     pub(crate) fn icons_url(&self) -> &'static str {
         &assets::ICONS.url
     }
 
-    pub(crate) fn favicon_url(&self) -> &'static str {
-        &assets::FAVICON.url
+    pub(crate) fn favicon_url(&self) -> &str {
+        self.brand.logo.as_ref().map_or(&assets::FAVICON.url, |logo| &logo.url)
     }
 
     pub(crate) fn links_script_url(&self) -> &'static str {
@@ -184,10 +202,10 @@ mod tests {
     #[test]
     fn a_script_may_send_requests_to_this_origin_only() {
         let policy = with_script(&content_security_policy(&["https://dl.example"]));
-        assert!(policy.contains("script-src 'self'; connect-src 'self'; default-src 'none'"), "{policy}");
+        assert!(policy.starts_with("connect-src 'self'; default-src 'none'; script-src 'self';"), "{policy}");
         assert!(policy.ends_with("form-action 'self' https://dl.example"), "{policy}");
         assert!(!policy.contains("unsafe"));
-        assert!(!CONTENT_SECURITY_POLICY.contains("script"), "all else stays without");
+        assert!(!CONTENT_SECURITY_POLICY.contains("connect-src"), "scripts of other pages send nothing");
     }
 
     #[test]

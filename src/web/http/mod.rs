@@ -18,6 +18,7 @@ pub(crate) mod accept;
 pub mod account;
 pub mod admin;
 pub(crate) mod body;
+pub mod branding;
 pub mod carried;
 pub mod client;
 pub mod client_turns;
@@ -30,6 +31,7 @@ pub mod fields;
 pub mod files;
 pub mod flash;
 pub mod jti_locks;
+pub mod landing;
 pub mod layout;
 pub mod links;
 pub mod local_path;
@@ -46,7 +48,7 @@ pub mod tus_error;
 
 /// All addresses.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(web::resource("/").route(get_or_head().to(service::home)))
+    cfg.service(web::resource("/").route(get_or_head().to(landing::page)))
         .service(
             web::resource("/login").route(get_or_head().to(login::page)).route(web::post().to(login::log_in)),
         )
@@ -117,7 +119,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/uploads/{id}").route(web::route().to(tus::handle)))
         .service(web::resource("/.well-known/jwks.json").route(get_or_head().to(service::jwks)))
         .service(web::resource("/files{path:/.*}").route(get_or_head().to(browse::browse)))
-        .service(web::resource("/files").route(get_or_head().to(service::home)))
+        .service(web::resource("/files").route(get_or_head().to(landing::page)))
         .service(web::resource("/static/{hash}/{name}").route(get_or_head().to(service::asset)))
         .service(web::resource("/favicon.ico").route(get_or_head().to(service::favicon)))
         .service(web::resource("/robots.txt").route(get_or_head().to(service::robots)))

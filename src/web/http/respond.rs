@@ -3,7 +3,7 @@
 
 use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, Route, guard};
 use askama::Template;
@@ -15,6 +15,8 @@ use crate::web::http::error::WebError;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Flash;
 use crate::web::http::state::AppState;
+
+static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// The app's state, as handlers take it.
 pub(crate) type AppData = Data<AppState>;
@@ -124,6 +126,13 @@ pub(crate) fn with_form<P: Template>(
 /// Adds a cookie to an answer.
 pub(crate) fn add_cookie(answer: &mut HttpResponse, cookie: &Cookie<'_>) -> Result<(), WebError> {
     answer.add_cookie(cookie).map_err(|error| WebError::Internal(error.to_string().into()))
+}
+
+/// Makes the browser of a person who logs out forget the pages, and the names of files whose upload is not
+/// finished. Some browsers show earlier pages again for Back, whatever their `Cache-Control` says.
+pub(crate) fn clear_site_data(answer: &mut HttpResponse) {
+    let value = HeaderValue::from_static("\"cache\", \"storage\"");
+    answer.headers_mut().insert(CLEAR_SITE_DATA.clone(), value);
 }
 
 /// Runs blocking file I/O on the blocking pool.

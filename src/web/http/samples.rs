@@ -6,6 +6,7 @@ use crate::web::http::account::{
 };
 use crate::web::http::admin::{accounts_page, audit_page, mail_page};
 use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upload_page};
+use crate::web::http::landing;
 use crate::web::http::links::{my_links_page, new_link_page, one_link_page, public_link_page};
 use crate::web::http::problem::{closed_link_page, refusal_page, signup_closed_page};
 
@@ -15,6 +16,7 @@ use crate::web::http::problem::{closed_link_page, refusal_page, signup_closed_pa
 /// When a template fails to render.
 pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     let pages = [
+        landing::samples()?,
         login_page::samples()?,
         activate_page::samples()?,
         address_page::samples()?,
@@ -59,6 +61,7 @@ mod tests {
             assert_eq!(html.matches("<title>").count(), 1, "{name}: one title");
             assert!(!html.contains("<title> "), "{name}: empty title");
             assert_eq!(html.matches("<main").count(), 1, "{name}: one main landmark");
+            every_time_is_in_the_one_format(&name, &html);
             let lower = without_own_script(&html).to_lowercase();
             for forbidden in ["<script", "<img", " onerror=\"", "javascript:", "style=\"", "<style"] {
                 assert!(!lower.contains(forbidden), "{name}: has {forbidden}");
@@ -79,9 +82,24 @@ mod tests {
         }
     }
 
+    /// No page shows two formats: every moment is in UTC and says so, and the script shows it in the viewer's
+    /// time zone.
+    fn every_time_is_in_the_one_format(name: &str, html: &str) {
+        for element in html.split("<time").skip(1) {
+            let (tag, rest) = element.split_once('>').unwrap();
+            let text = rest.split_once("</time>").unwrap().0;
+            assert!(tag.contains("datetime=\"") && tag.contains("Z\""), "{name}: <time{tag}>");
+            let words: Vec<&str> = text.split(' ').collect();
+            let is_right = matches!(words[..], [day, month, year, time, "UTC"]
+                if day.parse::<u8>().is_ok() && month.len() == 3 && year.len() == 5 && time.len() == 5);
+            assert!(is_right, "{name}: {text} is not like 22 Nov 2026, 08:14 UTC");
+        }
+    }
+
     /// Removes the empty elements that load a script of ours.
     fn without_own_script(html: &str) -> String {
         let own = [
+            &assets::TIMES_SCRIPT,
             &assets::DROP_SCRIPT,
             &assets::UPLOAD_SCRIPT,
             &assets::LINKS_SCRIPT,

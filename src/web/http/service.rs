@@ -1,27 +1,30 @@
-//! Addresses that need no login: the entry, assets, public keys, and whether the app works.
+//! Addresses that need no login: assets, public keys, and whether the app works.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, REFERRER_POLICY, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER};
 use actix_web::web::Path;
 
 use crate::assets;
+use crate::brand::LOGO_POLICY;
 use crate::clock::WrongClock;
 use crate::telemetry::chain;
 use crate::web::http::error::WebError;
 use crate::web::http::respond::{AppData, see_other};
 
-pub(crate) async fn home() -> HttpResponse {
-    see_other("/files/")
-}
-
-pub(crate) async fn asset(path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn asset(app: AppData, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
     let (hash, name) = path.into_inner();
-    let asset = assets::find(&hash, &name).ok_or(WebError::NotFound)?;
-    Ok(HttpResponse::Ok()
-        .content_type(asset.content_type)
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((CACHE_CONTROL, assets::CACHE_FOR_EVER))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .body(asset.bytes))
+        .insert_header((REFERRER_POLICY, "no-referrer"));
+    if let Some(file) = app.brand.file(&hash, &name) {
+        if file.is_picture() {
+            answer.insert_header((CONTENT_SECURITY_POLICY, LOGO_POLICY));
+        }
+        return Ok(answer.content_type(file.content_type).body(file.bytes.clone()));
+    }
+    let asset = assets::find(&hash, &name).ok_or(WebError::NotFound)?;
+    Ok(answer.content_type(asset.content_type).body(asset.bytes))
 }
 
 /// The icon at the address where browsers look for it without reading a page.

@@ -1,7 +1,6 @@
 //! A session as a row of a list, on its owner's page and on that of administrators.
 
 use crate::clock::Timestamp;
-use crate::human;
 use crate::web::identity::device;
 use crate::web::sessions::ListedSession;
 
@@ -25,15 +24,6 @@ pub struct SessionRow {
 }
 
 impl SessionRow {
-    /// Returns how long ago something was.
-    pub(crate) fn ago(&self, now: Timestamp, then: Timestamp) -> String {
-        human::ago(now, then)
-    }
-
-    pub(crate) fn exact(&self, then: Timestamp) -> String {
-        human::exact_time(then)
-    }
-
     /// Returns a row with values that an attacker might send.
     pub fn sample(own: bool) -> SessionRow {
         SessionRow {

@@ -9,6 +9,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::web::Data;
 use tokio::sync::Semaphore;
 
+use crate::brand::Brand;
 use crate::client_address::ClientAddresses;
 use crate::config::{Settings, Signup};
 use crate::files::Shares;
@@ -41,9 +42,11 @@ pub struct AppState {
     pub services: Services,
     /// The address at which people reach the app, without a trailing slash.
     pub public_url: String,
+    /// The operator's name, logo, color and support address.
+    pub brand: Arc<Brand>,
     /// The `Content-Security-Policy` of the pages.
     pub policy: HeaderValue,
-    /// The policy of the few pages that have a script.
+    /// The policy of the few pages whose scripts send requests.
     pub script_policy: HeaderValue,
     /// Sessions.
     pub sessions: Sessions,

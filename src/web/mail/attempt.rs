@@ -124,7 +124,7 @@ impl Attempts {
         let Some(AddressedLetter { to, letter, headers }) = addressed else { return Ok(None) };
         // Errors from here on are permanent: a later attempt would fail in the same way.
         let rendered = letter
-            .render(&self.envelope.host, now)
+            .render(&self.envelope.host, &self.envelope.brand, now)
             .map_err(|error| (MailFault::Mailbox, error.to_string()))?;
         let message = self.envelope.message(mail.id.as_str(), to.as_str(), rendered, &headers, now);
         message.map(Some).map_err(|error| (MailFault::Mailbox, error.to_string()))

@@ -235,12 +235,14 @@ impl Letter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::brand::Brand;
 
     #[test]
     fn every_letter_renders_and_escapes_hostile_values() {
         for letter in Letter::samples() {
-            let RenderedLetter { subject, text, html } =
-                letter.render("files.example", Timestamp::from_secs(1_799_900_000)).unwrap();
+            let RenderedLetter { subject, text, html } = letter
+                .render("files.example", &Brand::built_in(), Timestamp::from_secs(1_799_900_000))
+                .unwrap();
             assert!(!subject.is_empty() && !subject.contains(['\r', '\n']), "{subject:?}");
             assert!(!html.contains("<script") && !html.contains("<b>@"), "{html}");
             assert!(html.starts_with("<!doctype html>") && html.contains("files.example"), "{html}");

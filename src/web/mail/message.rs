@@ -1,15 +1,19 @@
 //! Builds the email message of a letter: RFC 5322 with a plain text and an HTML alternative (RFC 2046,
 //! section 5.1.4), marked as generated automatically (RFC 3834) so that it triggers no out-of-office replies.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use lettre::address::AddressError;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 
+use crate::brand::Brand;
 use crate::clock::Timestamp;
+use crate::config::MailSettings;
 use crate::web::identity::Email;
 use crate::web::identity::address::{Undeliverable, deliverable};
 use crate::web::mail::letters::RenderedLetter;
@@ -59,9 +63,27 @@ pub struct MessageComposer {
     pub bounces: String,
     /// The host name under which people know the server; the right side of the `Message-ID`.
     pub host: String,
+    /// The operator's name and colors.
+    pub brand: Arc<Brand>,
 }
 
 impl MessageComposer {
+    /// Creates one for the sender of these settings. A sender without a name of its own has that of the brand.
+    ///
+    /// # Errors
+    /// When `mail.from` is not a valid sender.
+    pub fn new(
+        mail: &MailSettings,
+        host: String,
+        brand: Arc<Brand>,
+    ) -> Result<MessageComposer, AddressError> {
+        let mut from: Mailbox = mail.from.parse()?;
+        if brand.is_named && (from.name.is_none() || mail.from == MailSettings::default().from) {
+            from.name = Some(brand.name.clone());
+        }
+        Ok(MessageComposer { from, bounces: mail.bounces.clone(), host, brand })
+    }
+
     /// Builds the message with this id for `recipient`.
     ///
     /// # Errors
@@ -79,7 +101,7 @@ impl MessageComposer {
         let sender = deliverable(self.from.email.as_ref()).map_err(MessageError::Sender)?;
         let own_name = self.from.name.as_deref();
         let name = match &headers.via {
-            Some(via) => format!("{} via {}", display_name(via), own_name.unwrap_or("Oncelink")),
+            Some(via) => format!("{} via {}", display_name(via), own_name.unwrap_or(&self.brand.name)),
             None => own_name.unwrap_or_default().to_owned(),
         };
         let mut builder = Message::builder().raw_header(from_header(&name, &sender));
@@ -197,6 +219,7 @@ mod tests {
             from: "Oncelink <noreply@bücher.example>".parse().unwrap(),
             bounces: bounces.to_owned(),
             host: "files.example:8080".to_owned(),
+            brand: Brand::built_in(),
         }
     }
 

@@ -1,7 +1,10 @@
 //! Renders letters: subject, text and HTML of each, from one folder of templates per letter.
 
+use std::sync::Arc;
+
 use askama::Template;
 
+use crate::brand::Brand;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::mail::letters::{Letter, RenderedLetter};
@@ -12,6 +15,12 @@ use crate::web::mail::wording::{file_line, line, listed, note_lines, quoted, tit
 #[derive(Default)]
 struct Words {
     host: String,
+    /// The name of the server, or its host where the operator chose no name.
+    place: String,
+    /// The operator's name, and the colors of buttons.
+    brand: Arc<Brand>,
+    /// Where people get help; empty if unknown.
+    support: String,
     name: String,
     by: String,
     link: String,
@@ -101,12 +110,24 @@ letters! {
 }
 
 impl Letter {
-    /// Renders the letter as it is sent at `now`, on behalf of the server that people know as `host`.
+    /// Renders the letter as it is sent at `now`, on behalf of the server at `host`.
     ///
     /// # Errors
     /// When a template fails.
-    pub fn render(&self, host: &str, now: Timestamp) -> Result<RenderedLetter, askama::Error> {
-        let words = |name: &str| Words { host: host.to_owned(), name: line(name), ..Words::default() };
+    pub fn render(
+        &self,
+        host: &str,
+        brand: &Arc<Brand>,
+        now: Timestamp,
+    ) -> Result<RenderedLetter, askama::Error> {
+        let words = |name: &str| Words {
+            host: host.to_owned(),
+            place: brand.place(host).to_owned(),
+            brand: brand.clone(),
+            support: brand.support.as_ref().map_or_else(String::new, |support| support.shown.clone()),
+            name: line(name),
+            ..Words::default()
+        };
         let linked = |name: &str, link: &str, until: &Timestamp| Words {
             link: link.to_owned(),
             until: human::end(now, *until),

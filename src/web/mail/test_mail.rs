@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::brand::{Brand, BrandError};
 use crate::clock::Timestamp;
 use crate::secret::{RandomError, Secret};
 use crate::web::identity::Email;
@@ -22,6 +23,9 @@ pub enum TestMailError {
     /// `mail.from` is not a valid mailbox.
     #[error("`mail.from` is not a valid sender")]
     Sender(#[from] lettre::address::AddressError),
+    /// The operator's brand can't be used.
+    #[error(transparent)]
+    Brand(#[from] BrandError),
     /// The mail could not be written.
     #[error("cannot write the test mail")]
     Template(#[from] askama::Error),
@@ -76,9 +80,9 @@ pub async fn send(rules: impl Into<MailRules>, to: &Email, now: Timestamp) -> Re
     let transport = MailTransport::open(rules.clone())?;
     let public_url = rules.public_url.as_str();
     let host = public_url.split_once("://").map_or(public_url, |(_, host)| host).to_owned();
-    let rendered = Letter::Test.render(&host, now)?;
-    let envelope =
-        MessageComposer { from: rules.mail.from.parse()?, bounces: rules.mail.bounces.clone(), host };
+    let brand = Brand::open(&rules.brand)?;
+    let rendered = Letter::Test.render(&host, &brand, now)?;
+    let envelope = MessageComposer::new(&rules.mail, host, brand)?;
     let id = Secret::random::<16>()?;
     let message = envelope.message(id.reveal(), to.as_str(), rendered, &MailHeaders::default(), now)?;
     Ok(transport.send(&format!("test-{}", id.reveal()), &message).await?)

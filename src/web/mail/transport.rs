@@ -14,7 +14,7 @@ use lettre::transport::smtp::extension::ClientId;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::config::{MailSettings, MailTls};
+use crate::config::{BrandSettings, MailSettings, MailTls};
 use crate::web::mail::smtp::{ConnectionSecurity, MailEndpoint, SmtpConnection, SmtpStepError, StepTimeouts};
 use crate::web::mail::verdict::{MailFault, SmtpStep};
 
@@ -106,6 +106,8 @@ impl SendError {
 pub struct MailRules {
     /// `[mail]`
     pub mail: MailSettings,
+    /// `[brand]`
+    pub brand: BrandSettings,
     /// The folder for mails that are written to files instead of sent.
     pub outbox: PathBuf,
     /// The public address of the web app.
@@ -145,7 +147,7 @@ impl MailTransport {
         rules: impl Into<MailRules>,
         limits: StepTimeouts,
     ) -> Result<MailTransport, TransportError> {
-        let MailRules { mail, outbox, public_url } = rules.into();
+        let MailRules { mail, outbox, public_url, .. } = rules.into();
         let address = mail.send.as_str();
         if address == "outbox" {
             return Ok(MailTransport::Outbox(outbox));

@@ -1,7 +1,7 @@
 //! Logging in and out.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -17,14 +17,14 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, EmptyForm, StrangerForm, session_of};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::local_path::LocalPath;
-use crate::web::http::respond::{AppData, add_cookie, rerender, see_other, with_form, without_flash};
+use crate::web::http::respond::{
+    AppData, add_cookie, clear_site_data, rerender, see_other, with_form, without_flash,
+};
 use crate::web::http::state::AppState;
 use crate::web::identity::Email;
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::sessions::NewSession;
-
-static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 #[derive(Deserialize)]
 pub(crate) struct LoginQuery {
@@ -150,7 +150,6 @@ pub(crate) async fn log_out(
     tracing::info!(account = %form.who.account().id, "logged out");
     let mut answer = see_other("/login");
     add_cookie(&mut answer, &app.cookies.clear_session())?;
-    // Some browsers show earlier pages again for Back, whatever their `Cache-Control` says.
-    answer.headers_mut().insert(CLEAR_SITE_DATA.clone(), HeaderValue::from_static("\"cache\""));
+    clear_site_data(&mut answer);
     Ok(answer)
 }

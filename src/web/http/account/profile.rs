@@ -13,7 +13,7 @@ use crate::web::http::fields::{FieldErrors, parse_field};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::respond::{
-    AppData, add_cookie, html_with_flash, redirect_with_flash, see_other, unprocessable,
+    AppData, add_cookie, clear_site_data, html_with_flash, redirect_with_flash, see_other, unprocessable,
 };
 use crate::web::http::state::AppState;
 use crate::web::identity::client_info::ClientInfo;
@@ -256,6 +256,7 @@ pub(crate) async fn delete(
     app.services.revoke_now().await;
     tracing::info!(account = %account.id, "account deleted by its owner");
     let mut answer = see_other("/login");
+    clear_site_data(&mut answer);
     add_cookie(&mut answer, &app.cookies.clear_session())?;
     add_cookie(&mut answer, &app.cookies.set_flash(FlashMessage::AccountDeleted))?;
     Ok(answer)

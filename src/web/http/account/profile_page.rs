@@ -3,7 +3,6 @@
 use askama::Template;
 
 use crate::clock::Timestamp;
-use crate::human;
 use crate::web::http::fields::FieldErrors;
 use crate::web::http::layout::{Chrome, Flash, FlashKind, Section, User};
 
@@ -57,14 +56,6 @@ pub struct ProfilePage {
 }
 
 impl ProfilePage {
-    fn created_date(&self) -> String {
-        human::date(self.created)
-    }
-
-    fn created_exact(&self) -> String {
-        human::exact_time(self.created)
-    }
-
     /// Returns the errors in a form.
     fn of(&self, form: AccountForm) -> FieldErrors {
         if self.errors_for == form { self.errors.clone() } else { FieldErrors::default() }

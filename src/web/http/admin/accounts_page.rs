@@ -29,10 +29,6 @@ pub struct AccountRow {
 }
 
 impl AccountRow {
-    fn seen(&self, now: Timestamp) -> String {
-        self.last_login.map_or_else(|| "never".to_owned(), |at| human::ago(now, at))
-    }
-
     pub(crate) fn sample() -> AccountRow {
         AccountRow {
             id: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
@@ -99,10 +95,6 @@ pub struct AccountPage {
 }
 
 impl AccountPage {
-    fn created_date(&self) -> String {
-        human::date(self.created)
-    }
-
     fn known(&self) -> String {
         self.known_groups.join(", ")
     }

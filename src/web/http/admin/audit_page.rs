@@ -3,7 +3,6 @@
 use askama::Template;
 
 use crate::clock::Timestamp;
-use crate::human;
 use crate::web::http::admin::pager::Pager;
 use crate::web::http::layout::{Chrome, Section};
 
@@ -22,12 +21,6 @@ pub struct AuditRow {
     pub subject: String,
     /// From where.
     pub address: String,
-}
-
-impl AuditRow {
-    fn exact(&self) -> String {
-        human::exact_time(self.at)
-    }
 }
 
 /// The result of verifying a log.

@@ -27,14 +27,6 @@ pub struct MailRow {
 }
 
 impl MailRow {
-    fn exact(&self, at: Timestamp) -> String {
-        human::exact_time(at)
-    }
-
-    fn since(&self, now: Timestamp) -> String {
-        human::ago(now, self.queued)
-    }
-
     /// Returns how long it waits for the next try; `None` if that is due now.
     fn next_try(&self, now: Timestamp) -> Option<String> {
         let next = self.next.filter(|next| *next > now)?;

@@ -10,6 +10,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
+use crate::moment::Moment;
 use crate::web::http::files::addresses::{move_address, parent_address};
 use crate::web::http::files::row::{Crumb, Row, ShownFolder, crumbs, sample_rows};
 use crate::web::http::layout::{Chrome, Section};
@@ -96,12 +97,8 @@ impl ManagePage {
         move_address(&self.entry.path, self.entry.path.parent().as_ref())
     }
 
-    fn kept_until(&self) -> Timestamp {
-        Timestamp::from_secs(self.now.secs().saturating_add(self.kept))
-    }
-
-    fn kept_until_shown(&self) -> String {
-        human::time(self.kept_until())
+    fn kept_until(&self) -> Moment {
+        Moment(Timestamp::from_secs(self.now.secs().saturating_add(self.kept)))
     }
 
     fn kept_for(&self) -> String {

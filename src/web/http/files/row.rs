@@ -79,14 +79,6 @@ impl Row {
         self.size.map(|bytes| (human::size(bytes), human::exact_size(bytes)))
     }
 
-    pub(crate) fn exact_time(&self) -> String {
-        human::exact_time(self.modified)
-    }
-
-    pub(crate) fn ago(&self, now: Timestamp) -> String {
-        human::ago(now, self.modified)
-    }
-
     /// Returns the folder that contains it: its address and its path as shown.
     pub(crate) fn folder(&self, home: Option<&FilePath>) -> Option<(String, String)> {
         let folder = self.path.parent()?;

@@ -91,14 +91,6 @@ impl TrashRow<'_> {
         let folder = self.entry.path.parent().unwrap_or_else(|| self.entry.path.clone());
         shown_steps(&folder, self.home).join(" / ")
     }
-
-    fn ago(&self) -> String {
-        human::ago(self.now, self.entry.trashed_at)
-    }
-
-    fn until(&self) -> String {
-        human::time(self.entry.forget_at)
-    }
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {

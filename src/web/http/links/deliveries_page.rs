@@ -89,14 +89,6 @@ impl DeliveriesPart {
         human::size(*bytes)
     }
 
-    fn ago(&self, then: &Timestamp) -> String {
-        human::ago(self.now, *then)
-    }
-
-    fn exact(&self, at: &Timestamp) -> String {
-        human::exact_time(*at)
-    }
-
     /// Returns one delivery of each kind, for tests.
     pub fn sample() -> DeliveriesPart {
         let now = Timestamp::from_secs(1_800_000_000);

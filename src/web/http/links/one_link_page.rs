@@ -75,10 +75,6 @@ impl LinkLive {
         }
     }
 
-    fn ago(&self, at: &Timestamp) -> String {
-        human::ago(self.now, *at)
-    }
-
     /// Returns the number of recipients whom no mail has reached.
     fn unreached(&self) -> usize {
         let is_lost = |row: &&RecipientRow| row.mailing.as_ref().is_some_and(MailingPart::is_lost);
