@@ -57,6 +57,7 @@ mod key_source_tls;
 mod link_begun;
 mod link_continue;
 mod link_counts;
+mod link_digests;
 mod link_uses;
 mod log_lines;
 mod mail_answers;
