@@ -126,22 +126,24 @@ impl MailComposer {
             return Ok(None);
         }
         let taken = self.deliveries.owner_notice(&account.id, mail.jti).await.map_err(ComposeError::new)?;
-        let downloads = self.deliveries.batched_downloads(mail.jti).await.map_err(ComposeError::new)?;
+        let covered = self.deliveries.batched_downloads(mail.jti).await.map_err(ComposeError::new)?;
+        let listed = self.deliveries.noticed_downloads(mail.jti).await.map_err(ComposeError::new)?;
         let headers = MailHeaders {
             thread: taken.as_ref().map(|taken| taken.link.to_string()),
             ..MailHeaders::default()
         };
         let unsubscribe = format!("{}{}", self.public_url, self.notices.path(&account.id, mail.kind));
-        let letter = taken.map(|taken| Letter::Taken {
-            name: account.name.as_str().to_owned(),
-            page: format!("{}/links/{}", self.public_url, taken.link),
-            title: taken.title,
-            file: taken.file,
-            recipient: taken.recipient,
-            at: taken.at,
-            address: taken.address,
-            more: downloads.saturating_sub(1),
-            unsubscribe: unsubscribe.clone(),
+        let letter = taken.map(|taken| {
+            // A mail that was queued by an earlier release covers downloads that can't be listed.
+            let downloads = if listed.is_empty() { vec![taken.download] } else { listed };
+            Letter::Taken {
+                name: account.name.as_str().to_owned(),
+                page: format!("{}/links/{}", self.public_url, taken.link),
+                title: taken.title,
+                more: covered.saturating_sub(downloads.len() as u64),
+                downloads,
+                unsubscribe: unsubscribe.clone(),
+            }
         });
         let headers = MailHeaders { unsubscribe: Some(unsubscribe), ..headers };
         Ok(letter.map(|letter| AddressedLetter { to: account.email, letter, headers }))
@@ -208,7 +210,9 @@ impl MailComposer {
         let Some(id) = &mail.details.recipient else { return Ok(None) };
         let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
         let Some((link, recipient)) = found else { return Ok(None) };
-        if matches!(link.status(now), LinkStatus::Ended | LinkStatus::Revoked) {
+        if matches!(link.status(now), LinkStatus::Ended | LinkStatus::Revoked)
+            || recipient.removed_at.is_some()
+        {
             return Ok(None);
         }
         let owner = self.accounts.by_id(&link.owner).await.map_err(ComposeError::new)?;
@@ -249,6 +253,9 @@ impl MailComposer {
         let Some(id) = &mail.details.recipient else { return Ok(None) };
         let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
         let Some((link, recipient)) = found else { return Ok(None) };
+        if recipient.removed_at.is_some() {
+            return Ok(None);
+        }
         let digits = self.links.mailed_digits(&recipient, mail.jti, now).await.map_err(ComposeError::new)?;
         Ok(digits.map(|(code, until)| AddressedLetter {
             to: mail.recipient.clone(),

@@ -16,7 +16,7 @@ use crate::web::restored::{RestoreDetectionError, end_sessions};
 use crate::web::services::WebOpenError;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 39] = [
+pub const PAST: [(&str, &str); 42] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -32,6 +32,8 @@ pub const PAST: [(&str, &str); 39] = [
     ("owner_notices", "next_at"),
     ("links", "created_at"),
     ("links", "withdrawn_at"),
+    ("recipients", "added_at"),
+    ("recipients", "removed_at"),
     ("recipients", "looked_at"),
     ("recipients", "mailed_until"),
     ("recipients", "mail_ended_at"),
@@ -39,6 +41,7 @@ pub const PAST: [(&str, &str); 39] = [
     ("link_uses", "made_at"),
     ("link_uses", "changed_at"),
     ("link_tokens", "issued_at"),
+    ("link_tokens", "handed_at"),
     ("receipts", "redeemed_at"),
     ("receipts", "started_at"),
     ("receipts", "last_at"),

@@ -61,6 +61,8 @@ fn address(notice: &Mail) -> String {
 async fn a_notice_is_turned_off_by_one_click_without_a_login_or_a_cookie() {
     for services in stages().await {
         download(&services).await;
+        // A notice waits for further downloads for a minute.
+        services.pass(61);
         let mails = || outbox(&services.settings.outbox_dir());
         eventually("the notice", async || !mails().is_empty()).await;
         let notice = mails().remove(0);

@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 25] = [
+const FORMS: [(&str, &[(&str, &str)]); 29] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -49,6 +49,10 @@ const FORMS: [(&str, &[(&str, &str)]); 25] = [
     ("/links/any/send", &[("recipient", "any")]),
     ("/links/any/resume", &[]),
     ("/links/any/revoke", &[]),
+    ("/links/any/extend", &[("add", "1-day")]),
+    ("/links/any/duplicate", &[("title", "T"), ("ends", "")]),
+    ("/links/any/recipients", &[("recipients", "bob@example.org")]),
+    ("/links/any/recipients/any", &[]),
     (
         "/account/password",
         &[
@@ -80,12 +84,13 @@ fn is_strangers(path: &str) -> bool {
 
 /// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
-    matches!(path, "/links" | "/links/any")
+    let own = ["/links", "/links/any", "/links/any/duplicate"];
+    own.contains(&path) || path.starts_with("/links/any/recipients")
 }
 
 /// More bytes than the form at this address accepts: a list of recipients may be long.
 fn too_many(path: &str) -> usize {
-    if has_a_page(path) { 5_000_000 } else { 70_000 }
+    if ["/links", "/links/any", "/links/any/recipients"].contains(&path) { 5_000_000 } else { 70_000 }
 }
 
 #[actix_web::test]

@@ -65,6 +65,12 @@ words! {
         LinkResumed = "link-resumed",
         /// A link was revoked permanently.
         LinkRevoked = "link-revoked",
+        /// Recipients were added to a link.
+        LinkRecipientsAdded = "link-recipients-added",
+        /// A recipient was removed from a link.
+        LinkRecipientRemoved = "link-recipient-removed",
+        /// A link got a later end, or more downloads.
+        LinkExtended = "link-extended",
         /// A link was mailed to a recipient again.
         LinkSentAgain = "link-sent-again",
         /// An administrator sent a test mail.

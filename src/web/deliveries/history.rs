@@ -12,6 +12,7 @@ use crate::web::db::QueryError;
 use crate::web::db::columns::from_column;
 use crate::web::deliveries::receipts::DeliveryStore;
 use crate::web::identity::AccountId;
+use crate::web::mail::letters::NoticedDownload;
 
 /// Maximum number of deliveries (newest first), and of recipients, that are shown.
 const SHOWN: i64 = 500;
@@ -84,14 +85,8 @@ pub struct OwnerNotice {
     pub link: LinkId,
     /// The title of the link.
     pub title: String,
-    /// The file's name; empty if unknown.
-    pub file: String,
-    /// The recipient's email address; empty if the link is for anyone who has it.
-    pub recipient: String,
-    /// When the last byte was sent.
-    pub at: Timestamp,
-    /// The client's address, as far as it is recorded.
-    pub address: String,
+    /// The download that caused the mail.
+    pub download: NoticedDownload,
 }
 
 const DELIVERIES: &str = "SELECT receipts.jti, recipients.email, link_tokens.path, redeemed_at, started_at, \
@@ -151,10 +146,12 @@ impl DeliveryStore {
         Ok(Some(OwnerNotice {
             link: LinkId::from_store(&row.try_get::<String, _>("id")?),
             title: row.try_get("title")?,
-            file: path.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned(),
-            recipient: row.try_get::<Option<String>, _>("email")?.unwrap_or_default(),
-            at: from_column(row.try_get("last_at")?),
-            address: row.try_get("address")?,
+            download: NoticedDownload {
+                file: path.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned(),
+                recipient: row.try_get::<Option<String>, _>("email")?.unwrap_or_default(),
+                at: from_column(row.try_get("last_at")?),
+                address: row.try_get("address")?,
+            },
         }))
     }
 }

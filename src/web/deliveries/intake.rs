@@ -208,7 +208,8 @@ impl DeliveryStore {
         let Some(owner) = owner else { return Ok(false) };
         // Not counted, because a link may have been downloaded very often.
         let other = "SELECT 1 FROM receipts WHERE link = $1 AND state = 'complete' AND jti <> $2 LIMIT 1";
-        let wished = match owner.try_get::<String, _>("notify")?.parse().unwrap_or_default() {
+        let notify = owner.try_get::<String, _>("notify")?.parse().unwrap_or_default();
+        let wished = match notify {
             Notify::Every => true,
             Notify::First => {
                 let other: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(other))
@@ -221,7 +222,9 @@ impl DeliveryStore {
             Notify::Never => false,
         };
         if wished {
-            let next_at = match notices::batch(transaction, &receipt.link, receipt.jti, now).await? {
+            let is_only = notify == Notify::First;
+            let batched = notices::batch(transaction, &receipt.link, receipt.jti, is_only, now).await?;
+            let next_at = match batched {
                 NoticeBatching::IntoWaiting => return Ok(false),
                 NoticeBatching::New { next_at } => next_at,
             };

@@ -31,6 +31,18 @@ words! {
         LinkMade = "link-made",
         /// The terms of a link were changed.
         LinkChanged = "link-changed",
+        /// A link got a later end, or more downloads.
+        LinkExtended = "link-extended",
+        /// A link was duplicated; this is the copy.
+        LinkDuplicated = "link-duplicated",
+        /// Nothing was done, because the link was revoked.
+        LinkIsRevoked = "link-is-revoked",
+        /// Recipients were added to a link.
+        RecipientsAdded = "recipients-added",
+        /// A recipient was removed from a link.
+        RecipientRemoved = "recipient-removed",
+        /// The only recipient of a link can't be removed.
+        LastRecipient = "last-recipient",
         /// A link was paused.
         LinkPaused = "link-paused",
         /// A link was resumed.
@@ -57,6 +69,8 @@ words! {
         Uploaded = "uploaded",
         /// A link can't be created, because no file was selected.
         NothingChosen = "nothing-chosen",
+        /// The mail with a link will be sent for the first time.
+        LinkMailed = "link-mailed",
         /// The mail with a link will be sent again.
         MailQueued = "mail-queued",
         /// The mail with a link is not sent again, because it is already on its way.
@@ -109,6 +123,22 @@ impl FlashMessage {
             }
             FlashMessage::LinkMade => (FlashKind::Done, "Your link is ready."),
             FlashMessage::LinkChanged => (FlashKind::Done, "The link has been changed."),
+            FlashMessage::LinkExtended => (FlashKind::Done, "The link has been extended."),
+            FlashMessage::LinkDuplicated => {
+                (FlashKind::Done, "Your copy is ready. It has its own address; the original stays as it is.")
+            }
+            FlashMessage::LinkIsRevoked => (
+                FlashKind::Failed,
+                "You stopped sharing this link for good, so it can’t be changed. Duplicate it to share the files again.",
+            ),
+            FlashMessage::RecipientsAdded => (FlashKind::Done, "The recipients have been added."),
+            FlashMessage::RecipientRemoved => (
+                FlashKind::Done,
+                "The recipient has been removed, and their downloads that were in progress have been stopped.",
+            ),
+            FlashMessage::LastRecipient => {
+                (FlashKind::Failed, "This is the link’s only recipient. To end the link, stop sharing it.")
+            }
             FlashMessage::LinkPaused => (
                 FlashKind::Done,
                 "The link is paused, and downloads that were in progress have been stopped.",
@@ -140,6 +170,7 @@ impl FlashMessage {
                 FlashKind::Failed,
                 "Choose at least one file or folder first: tick the boxes in front of their names.",
             ),
+            FlashMessage::LinkMailed => (FlashKind::Done, "We’re sending the link."),
             FlashMessage::MailQueued => (FlashKind::Done, "We’re sending the link again."),
             FlashMessage::MailOnItsWay => (
                 FlashKind::Failed,

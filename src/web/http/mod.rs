@@ -10,7 +10,8 @@ use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
 use crate::web::http::files::{browse, download, edit, trash, tus, upload_form};
 use crate::web::http::links::{
-    deliveries, live, mail_code, mailing, my_links, new_link, one_link, press, public_link,
+    add_recipients, deliveries, duplicate, extend, live, mail_code, mailing, my_links, new_link, one_link,
+    press, public_link, remove_recipient,
 };
 use crate::web::http::respond::get_or_head;
 
@@ -171,6 +172,22 @@ fn link_routes(cfg: &mut ServiceConfig) {
     .service(web::resource("/links/{id}/pause").route(web::post().to(one_link::pause)))
     .service(web::resource("/links/{id}/resume").route(web::post().to(one_link::resume)))
     .service(web::resource("/links/{id}/revoke").route(web::post().to(one_link::revoke)))
+    .service(web::resource("/links/{id}/extend").route(web::post().to(extend::extend)))
+    .service(
+        web::resource("/links/{id}/duplicate")
+            .route(get_or_head().to(duplicate::page))
+            .route(web::post().to(duplicate::duplicate)),
+    )
+    .service(
+        web::resource("/links/{id}/recipients")
+            .route(get_or_head().to(add_recipients::page))
+            .route(web::post().to(add_recipients::add)),
+    )
+    .service(
+        web::resource("/links/{id}/recipients/{recipient}")
+            .route(get_or_head().to(remove_recipient::page))
+            .route(web::post().to(remove_recipient::remove)),
+    )
     .service(web::resource("/links/{id}/send").route(web::post().to(mailing::send_again)))
     .service(web::resource("/links/{id}/live").route(get_or_head().to(one_link::live)))
     .service(web::resource("/links/{id}/qr/{recipient}").route(get_or_head().to(one_link::picture)))

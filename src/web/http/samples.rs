@@ -7,7 +7,10 @@ use crate::web::http::account::{
 use crate::web::http::admin::{accounts_page, audit_page, mail_page};
 use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upload_page};
 use crate::web::http::landing;
-use crate::web::http::links::{my_links_page, new_link_page, one_link_page, public_link_page};
+use crate::web::http::links::{
+    add_recipients_page, duplicate_page, my_links_page, new_link_page, one_link_page, public_link_page,
+    remove_recipient_page,
+};
 use crate::web::http::problem::{closed_link_page, refusal_page, signup_closed_page};
 
 /// Returns a rendered sample of every page under a name that is also a file name.
@@ -31,6 +34,9 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         trash_page::samples()?,
         my_links_page::samples()?,
         one_link_page::samples()?,
+        add_recipients_page::samples()?,
+        remove_recipient_page::samples()?,
+        duplicate_page::samples()?,
         profile_page::samples()?,
         closed_link_page::samples()?,
         public_link_page::samples()?,

@@ -11,8 +11,12 @@ use crate::id::FilePath;
 use crate::web::shares::folding::{NameQuery, fold, natural};
 use crate::web::shares::rights::Readable;
 
-/// Number of files on a page.
+/// Number of files on a page, for programs.
 const PER_PAGE: usize = 1_000;
+/// Number of files on a page that people read, who search rather than scroll.
+pub const PER_READABLE_PAGE: usize = 100;
+/// Maximum number of files whose total size is determined.
+const SIZED_MAX: usize = 1_000;
 /// Maximum number of entries that are visited for all pages together. Also ends the walk through folders that
 /// contain themselves through a symlink.
 const MAX_VISITED: usize = 200_000;
@@ -44,6 +48,10 @@ pub struct ContentsQuery {
     pub query: String,
     /// The page number, starting at 1; 0 also means the first page.
     pub page: usize,
+    /// The number of files on a page; 0 for as many as programs get.
+    pub per_page: usize,
+    /// Whether to list hidden files in folders, too.
+    pub hidden_files: bool,
 }
 
 /// One page of a link's contents.
@@ -59,8 +67,10 @@ pub struct LinkContents {
     pub pages: usize,
     /// Whether there are more files than were visited. They can be downloaded all the same.
     pub more: bool,
-    /// How many of the link's files and folders don't exist now.
-    pub missing: usize,
+    /// The total size of the files on all pages, in bytes; `None` if there are too many to look at each.
+    pub size: Option<u64>,
+    /// The names of the link's files and folders that don't exist now.
+    pub missing: Vec<String>,
     /// How many files were removed from the page because their paths are too long for a token.
     pub too_long: usize,
 }
@@ -73,8 +83,8 @@ struct Named {
 }
 
 /// Lists the contents of `places`: the files and folders of a link, each with its position in the link.
-/// Hidden files in folders (those with names that begin with a dot) are left out, because few people know
-/// that they have them, and even fewer mean to share them.
+/// Hidden files in folders (those with names that begin with a dot) are left out unless the link's owner chose
+/// to share them, because few people know that they have them, and even fewer mean to share them.
 pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQuery) -> LinkContents {
     let mut contents = LinkContents::default();
     let (mut named, mut visited) = (Vec::new(), 0);
@@ -85,20 +95,32 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQue
                 named.push(Named { position, path: path.clone(), name: path.name().to_owned() });
             }
             Ok(EntryKind::Folder) => {
-                contents.more |= !walk(shares, position, path, &mut visited, &mut named);
+                let walked = walk(shares, position, path, view.hidden_files, &mut visited, &mut named);
+                contents.more |= !walked;
             }
-            Err(_) => contents.missing += 1,
+            Err(_) => contents.missing.push(path.name().to_owned()),
         }
     }
     let query = NameQuery::new(&view.query);
     named.retain(|file| query.fits(&file.name));
     contents.total = named.len();
-    contents.pages = named.len().div_ceil(PER_PAGE).max(1);
+    let per_page = if view.per_page == 0 { PER_PAGE } else { view.per_page };
+    contents.pages = named.len().div_ceil(per_page).max(1);
     contents.page = view.page.clamp(1, contents.pages);
-    let first = (contents.page - 1) * PER_PAGE;
-    for Named { position, path, name } in named.into_iter().skip(first).take(PER_PAGE) {
+    let first = (contents.page - 1) * per_page;
+    let is_sized = !contents.more && named.len() <= SIZED_MAX;
+    let mut size = 0_u64;
+    for (number, Named { position, path, name }) in named.into_iter().enumerate() {
+        let is_shown = (first..first + per_page).contains(&number);
+        if !is_shown && !is_sized {
+            continue;
+        }
         // The file may have disappeared since it was found.
         let Ok(EntryKind::File(version)) = shares.entry(&path).map(|entry| entry.kind) else { continue };
+        size = size.saturating_add(version.len);
+        if !is_shown {
+            continue;
+        }
         // The name of a file in a folder begins with the folder's name.
         let key = match name.split_once('/') {
             Some((_, within)) => key_within(position, within),
@@ -106,6 +128,7 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQue
         };
         contents.items.push(LinkFile { key, path, name, size: version.len, version: version.to_string() });
     }
+    contents.size = is_sized.then_some(size);
     contents
 }
 
@@ -114,6 +137,7 @@ fn walk(
     shares: &Shares,
     position: usize,
     root: &FilePath,
+    hidden_files: bool,
     visited: &mut usize,
     named: &mut Vec<Named>,
 ) -> bool {
@@ -126,7 +150,7 @@ fn walk(
             if *visited > MAX_VISITED {
                 return ControlFlow::Break(());
             }
-            if !is_hidden(path.name()) {
+            if hidden_files || !is_hidden(path.name()) {
                 here.push((fold(path.name()), path, is_folder));
             }
             ControlFlow::Continue(())
@@ -153,8 +177,9 @@ fn is_hidden(name: &str) -> bool {
 }
 
 /// Returns the position in `files` (the list of a link) and the path of the file that a button's key refers
-/// to. The file need not exist. A key can't lead out of the link's folders.
-pub fn find(files: &[FilePath], key: &str) -> Option<(usize, FilePath)> {
+/// to. The file need not exist. A key can't lead out of the link's folders, nor to a hidden file in them unless
+/// `hidden_files` are shared, too.
+pub fn find(files: &[FilePath], key: &str, hidden_files: bool) -> Option<(usize, FilePath)> {
     let (position, within) = match key.split_once('/') {
         Some((position, within)) => (position, Some(within)),
         None => (key, None),
@@ -166,7 +191,7 @@ pub fn find(files: &[FilePath], key: &str) -> Option<(usize, FilePath)> {
         None => Some((place, file.clone())),
         Some(within) => {
             let within = percent_decode_str(within).decode_utf8().ok()?;
-            if within.split('/').any(is_hidden) {
+            if !hidden_files && within.split('/').any(is_hidden) {
                 return None;
             }
             format!("{file}/{within}").parse().ok().map(|path| (place, path))
@@ -197,7 +222,10 @@ mod tests {
     #[test]
     fn a_key_identifies_one_file_and_never_leads_out() {
         let files: Vec<FilePath> = vec!["/books/a.txt".parse().unwrap(), "/books/more".parse().unwrap()];
-        let found = |key: &str| find(&files, key).map(|(_, path)| path.to_string());
+        let found = |key: &str| find(&files, key, false).map(|(_, path)| path.to_string());
+        let shown = |key: &str| find(&files, key, true).map(|(_, path)| path.to_string());
+        assert_eq!(shown("1/.git/config").as_deref(), Some("/books/more/.git/config"));
+        assert_eq!((shown("1/../a.txt"), shown("1/%2e%2e/a.txt"), shown("1/./a.txt")), (None, None, None));
         assert_eq!(found("0").as_deref(), Some("/books/a.txt"));
         assert_eq!(found("1/deep/b%0A%25.txt").as_deref(), Some("/books/more/deep/b\n%.txt"));
         for wrong in [

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, LinkId, RecipientId};
@@ -12,7 +12,7 @@ use crate::web::db::columns::to_column;
 use crate::web::forms::idempotency;
 use crate::web::forms::idempotency::IdempotencyRecord;
 use crate::web::identity::passwords::StoredPassword;
-use crate::web::identity::{Account, Email};
+use crate::web::identity::{Account, AccountId, Email};
 use crate::web::links::link::{LinkError, Links, code_digest};
 use crate::web::links::terms::LinkTerms;
 
@@ -74,23 +74,12 @@ impl Links {
                 return Ok(CreateOutcome::Before);
             }
         }
-        if !terms.recipients.is_empty() {
-            let named: i64 = sqlx::query_scalar(
-                "SELECT COUNT(*) FROM recipients JOIN links ON links.id = recipients.link \
-                 WHERE links.account = $1 AND links.created_at > $2 AND recipients.email IS NOT NULL",
-            )
-            .bind(owner.id.as_str())
-            .bind(to_column(now.minus(DAY)))
-            .fetch_one(&mut *transaction)
-            .await?;
-            let more = i64::try_from(terms.recipients.len()).unwrap_or(i64::MAX);
-            if named.saturating_add(more) > NAMED_PER_DAY {
-                return Ok(CreateOutcome::TooMany);
-            }
+        if !named_within_a_day(&mut transaction, &owner.id, terms.recipients.len(), now).await? {
+            return Ok(CreateOutcome::TooMany);
         }
         sqlx::query(
             "INSERT INTO links (id, account, title, note, uses, ends_at, password, mailed_code, notify, \
-             paused, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10)",
+             paused, created_at, hidden_files) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11)",
         )
         .bind(id.as_str())
         .bind(owner.id.as_str())
@@ -102,6 +91,7 @@ impl Links {
         .bind(i64::from(terms.mailed_code))
         .bind(terms.notify.as_str())
         .bind(to_column(now))
+        .bind(i64::from(terms.hidden_files))
         .execute(&mut *transaction)
         .await?;
         for (position, file) in (0_i64..).zip(files) {
@@ -113,10 +103,10 @@ impl Links {
                 .await?;
         }
         if terms.recipients.is_empty() {
-            self.add_recipient(&mut transaction, &id, None, 0).await?;
+            self.add_recipient(&mut transaction, &id, None, 0, None).await?;
         }
         for (position, email) in (0_i64..).zip(&terms.recipients) {
-            let recipient = self.add_recipient(&mut transaction, &id, Some(email), position).await?;
+            let recipient = self.add_recipient(&mut transaction, &id, Some(email), position, None).await?;
             if mail {
                 self.queue_mail(&mut transaction, &recipient, email, now).await?;
             }
@@ -128,27 +118,56 @@ impl Links {
         Ok(CreateOutcome::Link(id))
     }
 
-    async fn add_recipient(
+    /// Adds a recipient with an address of their own. `added_at` is when they were added to an existing link.
+    pub(super) async fn add_recipient(
         &self,
         transaction: &mut Transaction<'static, Any>,
         link: &LinkId,
         email: Option<&Email>,
         position: i64,
+        added_at: Option<Timestamp>,
     ) -> Result<RecipientId, LinkError> {
         let id = RecipientId::random()?;
         sqlx::query(
-            "INSERT INTO recipients (id, link, email, code_digest, taken, looks, position) \
-             VALUES ($1, $2, $3, $4, 0, 0, $5)",
+            "INSERT INTO recipients (id, link, email, code_digest, taken, looks, position, added_at) \
+             VALUES ($1, $2, $3, $4, 0, 0, $5, $6)",
         )
         .bind(id.as_str())
         .bind(link.as_str())
         .bind(email.map(Email::as_str))
         .bind(code_digest(&self.key.code(&id)))
         .bind(position)
+        .bind(added_at.map(to_column))
         .execute(&mut **transaction)
         .await?;
         Ok(id)
     }
+}
+
+/// Returns whether this account may name `more` recipients now. The caller has locked the account.
+pub(super) async fn named_within_a_day(
+    transaction: &mut Transaction<'static, Any>,
+    owner: &AccountId,
+    more: usize,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    if more == 0 {
+        return Ok(true);
+    }
+    let mut named = 0_i64;
+    for since in ["recipients.added_at IS NULL AND links.created_at", "recipients.added_at"] {
+        let query = format!(
+            "SELECT COUNT(*) FROM recipients JOIN links ON links.id = recipients.link \
+             WHERE links.account = $1 AND {since} > $2 AND recipients.email IS NOT NULL"
+        );
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(query))
+            .bind(owner.as_str())
+            .bind(to_column(now.minus(DAY)))
+            .fetch_one(&mut **transaction)
+            .await?;
+        named = named.saturating_add(count);
+    }
+    Ok(named.saturating_add(i64::try_from(more).unwrap_or(i64::MAX)) <= NAMED_PER_DAY)
 }
 
 /// Returns the description of a new link for the audit log, which stays readable after the link is deleted.

@@ -19,11 +19,11 @@ pub struct ListedLink {
     pub link: Link,
     /// Number of files and folders in the link.
     pub files: u32,
-    /// Number of recipients.
+    /// Number of recipients who were not removed.
     pub recipients: u32,
     /// Whether the recipients have email addresses; otherwise the link is for anyone who has it.
     pub named: bool,
-    /// Uses of all recipients, reserved or used.
+    /// Their uses, reserved or used.
     pub taken: u32,
     /// How often the recipients' pages were opened, in total.
     pub views: u32,
@@ -33,7 +33,7 @@ pub struct ListedLink {
 pub const PER_PAGE: u32 = 100;
 
 const RECIPIENT: &str = "recipients.id, recipients.link, recipients.email, recipients.taken, recipients.looks, \
-    recipients.looked_at, recipients.reserved";
+    recipients.looked_at, recipients.reserved, recipients.removed_at";
 
 impl Links {
     /// Returns the link and the recipient that a code belongs to. The code may be any text.
@@ -93,7 +93,7 @@ impl Links {
         Ok(Some(link))
     }
 
-    /// Returns the recipients of a link, in the order in which they were entered.
+    /// Returns the recipients of a link, in the order in which they were entered, including those who were removed.
     ///
     /// # Errors
     /// When the database fails.
@@ -114,10 +114,11 @@ impl Links {
     pub async fn list(&self, owner: &AccountId, offset: u32) -> Result<(Vec<ListedLink>, bool), QueryError> {
         let rows = sqlx::query(
             "SELECT links.*, (SELECT COUNT(*) FROM link_files WHERE link_files.link = links.id) AS files, \
-             (SELECT COUNT(*) FROM recipients WHERE recipients.link = links.id) AS recipients, \
+             (SELECT COUNT(*) FROM recipients WHERE recipients.link = links.id AND removed_at IS NULL) \
+             AS recipients, \
              (SELECT COUNT(*) FROM recipients WHERE recipients.link = links.id AND email IS NOT NULL) AS named, \
-             (SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM recipients WHERE recipients.link = links.id) \
-             AS taken, \
+             (SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM recipients WHERE recipients.link = links.id \
+             AND removed_at IS NULL) AS taken, \
              (SELECT CAST(COALESCE(SUM(looks), 0) AS BIGINT) FROM recipients WHERE recipients.link = links.id) \
              AS looks \
              FROM links WHERE account = $1 ORDER BY created_at DESC, id LIMIT $2 OFFSET $3",
@@ -149,7 +150,8 @@ impl Links {
     /// When the database fails.
     pub async fn stamp(&self, owner: &AccountId, id: &LinkId) -> Result<Option<String>, QueryError> {
         let row = sqlx::query(
-            "SELECT paused, COALESCE(withdrawn_at, 0) AS revoked, COALESCE(uses, -1) AS uses, \
+            "SELECT paused, (SELECT COUNT(*) FROM recipients WHERE link = links.id AND removed_at IS NULL) \
+             AS recipients, COALESCE(withdrawn_at, 0) AS revoked, COALESCE(uses, -1) AS uses, \
              COALESCE(ends_at, 0) AS ends, \
              (SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM recipients WHERE link = links.id) AS taken, \
              (SELECT CAST(COALESCE(SUM(looks), 0) AS BIGINT) FROM recipients WHERE link = links.id) AS looks, \
@@ -167,8 +169,18 @@ impl Links {
         .fetch_optional(self.db.reader())
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let columns =
-            ["paused", "revoked", "uses", "ends", "taken", "looks", "reserved", "receipts", "mails"];
+        let columns = [
+            "paused",
+            "recipients",
+            "revoked",
+            "uses",
+            "ends",
+            "taken",
+            "looks",
+            "reserved",
+            "receipts",
+            "mails",
+        ];
         let numbers = columns.iter().map(|column| Ok(row.try_get::<i64, _>(*column)?.to_string()));
         Ok(Some(numbers.collect::<Result<Vec<String>, sqlx::Error>>()?.join("-")))
     }
@@ -236,6 +248,7 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
         password: row.try_get::<Option<String>, _>("password")?.map(StoredPassword::from_store),
         mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
         notify: notify.parse().unwrap_or_default(),
+        hidden_files: row.try_get::<i64, _>("hidden_files")? != 0,
         paused: row.try_get::<i64, _>("paused")? != 0,
         restored: row.try_get::<Option<String>, _>("paused_why")?.as_deref() == Some("restored"),
         revoked_at: row.try_get::<Option<i64>, _>("withdrawn_at")?.map(from_column),
@@ -254,6 +267,7 @@ fn recipient_of(row: &AnyRow) -> Result<Recipient, sqlx::Error> {
         reserved: count(row, "reserved")?,
         views: count(row, "looks")?,
         viewed_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
+        removed_at: row.try_get::<Option<i64>, _>("removed_at")?.map(from_column),
     })
 }
 

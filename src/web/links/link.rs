@@ -54,6 +54,8 @@ pub struct Link {
     pub mailed_code: bool,
     /// When the owner gets an email about downloads.
     pub notify: Notify,
+    /// Whether hidden files in its folders are shared, too.
+    pub hidden_files: bool,
     /// Whether it is paused.
     pub paused: bool,
     /// Whether it is paused because the database was restored from a backup, which may not include all of
@@ -86,6 +88,8 @@ pub struct Recipient {
     pub views: u32,
     /// When it was last opened.
     pub viewed_at: Option<Timestamp>,
+    /// When the link's owner removed the recipient; this is final.
+    pub removed_at: Option<Timestamp>,
 }
 
 impl Recipient {
@@ -192,6 +196,7 @@ mod tests {
             password: None,
             mailed_code: false,
             notify: Notify::Never,
+            hidden_files: false,
             paused: true,
             restored: false,
             revoked_at: None,

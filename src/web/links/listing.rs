@@ -54,7 +54,8 @@ impl LinkListings {
         let readable = |(place, file)| Some((place, self.rights.readable(owner, file)?));
         let places: Vec<_> = link.files.iter().cloned().enumerate().filter_map(readable).collect();
         let shares = self.shares.clone();
-        let looked = tokio::task::spawn_blocking(move || look(&shares, &places)).await;
+        let hidden_files = link.hidden_files;
+        let looked = tokio::task::spawn_blocking(move || look(&shares, &places, hidden_files)).await;
         // If listing fails, the mail is sent without a list.
         let listing = looked.unwrap_or_default();
         let seen =
@@ -65,12 +66,13 @@ impl LinkListings {
 }
 
 /// Blocks on disk I/O.
-fn look(shares: &Shares, places: &[(usize, Readable)]) -> LinkListing {
-    let all = contents::look_at(shares, places, &ContentsQuery::default());
+fn look(shares: &Shares, places: &[(usize, Readable)], hidden_files: bool) -> LinkListing {
+    let view = ContentsQuery { hidden_files, ..ContentsQuery::default() };
+    let all = contents::look_at(shares, places, &view);
     let about = |(position, place): &(usize, Readable)| match shares.entry(place.path()).ok()?.kind {
         EntryKind::File(version) => Some(human::size(version.len)),
         EntryKind::Folder => {
-            let within = contents::look_at(shares, &[(*position, place.clone())], &ContentsQuery::default());
+            let within = contents::look_at(shares, &[(*position, place.clone())], &view);
             Some(counted(&within).map_or("folder".to_owned(), |total| format!("folder, {total}")))
         }
     };

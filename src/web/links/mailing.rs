@@ -101,17 +101,18 @@ impl Links {
         Ok(rows.iter().map(mailing).collect::<Result<_, sqlx::Error>>()?)
     }
 
-    /// Whether the link may be sent to this recipient again.
-    pub fn may_be_sent_again(
+    /// Whether the link may be sent to this recipient: again, or for the first time if `mailing` is `None`.
+    pub fn may_be_sent(
         link: &Link,
         recipient: &Recipient,
-        mailing: &LinkMailStatus,
+        mailing: Option<&LinkMailStatus>,
         now: Timestamp,
     ) -> bool {
         link.status(now) == LinkStatus::Open
             && recipient.email.is_some()
+            && recipient.removed_at.is_none()
             && recipient.left(link.uses_per_recipient) != Some(0)
-            && mailing.is_worth_repeating(now)
+            && mailing.is_none_or(|mailing| mailing.is_worth_repeating(now))
     }
 
     /// Queues the mail that brings a recipient the link, as part of the caller's transaction.
@@ -136,7 +137,7 @@ impl Links {
         Ok(())
     }
 
-    /// Sends the link to a recipient again, in a new mail. An earlier mail that failed is deleted.
+    /// Sends the link to a recipient, in a new mail. An earlier mail that failed is deleted.
     ///
     /// # Errors
     /// See [`LinkError`]; nothing is sent then.
@@ -162,7 +163,7 @@ impl Links {
         let query = AssertSqlSafe(format!("{MAILINGS} AND recipients.id = $1"));
         let row = sqlx::query(query).bind(recipient.id.as_str()).fetch_optional(&mut *transaction).await?;
         let mailing = row.map(|row| mailing_of(&row)).transpose()?;
-        if !mailing.is_some_and(|mailing| Links::may_be_sent_again(link, recipient, &mailing, now)) {
+        if !Links::may_be_sent(link, recipient, mailing.as_ref(), now) {
             return Ok(ResendOutcome::NotNeeded);
         }
         sqlx::query(

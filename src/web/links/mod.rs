@@ -7,6 +7,7 @@
 pub mod change;
 pub mod contents;
 pub mod create;
+pub mod extend;
 pub mod find;
 mod link;
 pub mod listing;
@@ -19,6 +20,7 @@ mod open_uses;
 pub mod press;
 pub mod progress;
 pub mod recipients;
+pub mod roster;
 pub mod terms;
 pub mod use_state;
 pub mod uses;

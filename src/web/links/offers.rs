@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::clock::Timestamp;
 use crate::web::db::QueryError;
+use crate::web::db::columns::to_column;
 use crate::web::links::link::{Link, Links, Recipient};
 use crate::web::links::open_uses;
 use crate::web::links::progress::{self, BegunDownload, DownloadProgress, LeaseRules, Visitor};
@@ -37,6 +38,8 @@ pub enum Offer {
     Lost,
     /// No use is left.
     Gone,
+    /// The named recipient has begun this file in another browser, and no use is left.
+    Elsewhere,
 }
 
 /// How much of a file was sent.
@@ -63,6 +66,10 @@ pub struct LinkOffers {
     begun: HashMap<String, Vec<BegunDownload>>,
     /// The visitor's uses: for each use's id, the files that it already has tokens for.
     uses: HashMap<String, HashSet<String>>,
+    /// The files for which another browser of the named recipient has a token that it hasn't redeemed.
+    unbegun_elsewhere: HashSet<String>,
+    /// Whether the uses are those of a named recipient.
+    is_named: bool,
     /// Whether a new use can be taken.
     has_left: bool,
     is_program: bool,
@@ -88,9 +95,12 @@ impl Links {
         for one in progress::of(self.db.reader(), &recipient.id, visitor, None).await? {
             begun.entry(one.path.clone()).or_default().push(one);
         }
+        let (uses, unbegun_elsewhere) = self.open_uses(link, recipient, visitor, now).await?;
         Ok(LinkOffers {
             begun,
-            uses: self.open_uses(link, recipient, visitor).await?,
+            uses,
+            unbegun_elsewhere,
+            is_named: recipient.email.is_some(),
             has_left: recipient.left(link.uses_per_recipient) != Some(0),
             is_program: visitor.is_program(),
             rules: self.lease,
@@ -99,21 +109,25 @@ impl Links {
         })
     }
 
-    /// Returns the visitor's uses: those of their browser, or all uses of a recipient with an email address.
+    /// Returns the visitor's uses: those of their browser, or all uses of a recipient with an email address. And
+    /// the files of these for which another browser has a token that this one can take over.
     async fn open_uses(
         &self,
         link: &Link,
         recipient: &Recipient,
         visitor: &Visitor,
-    ) -> Result<HashMap<String, HashSet<String>>, QueryError> {
+        now: Timestamp,
+    ) -> Result<(HashMap<String, HashSet<String>>, HashSet<String>), QueryError> {
         let named = recipient.email.is_some();
         let mark = visitor.mark.as_deref().unwrap_or_default();
         if mark.is_empty() && !named {
-            return Ok(HashMap::new());
+            return Ok((HashMap::new(), HashSet::new()));
         }
         let query = format!(
-            "SELECT newest.id, link_tokens.path FROM ({}) AS newest JOIN link_tokens \
+            "SELECT newest.id, link_tokens.path, CAST(CASE WHEN link_tokens.visitor <> $2 AND {} THEN 1 ELSE 0 END \
+             AS BIGINT) AS unbegun FROM ({}) AS newest JOIN link_tokens \
              ON link_tokens.use_id = newest.id AND link_tokens.state <> 'released' LIMIT $4",
+            open_uses::unbegun("$5", "$6"),
             open_uses::newest(named)
         );
         let rows = sqlx::query(AssertSqlSafe(query))
@@ -121,13 +135,21 @@ impl Links {
             .bind(mark)
             .bind(open_uses::looked_at(link.uses_per_recipient))
             .bind(MAX_ROWS)
+            .bind(to_column(now))
+            .bind(to_column(now.minus(open_uses::NEWS)))
             .fetch_all(self.db.reader())
             .await?;
         let mut uses: HashMap<String, HashSet<String>> = HashMap::new();
+        let mut unbegun = HashSet::new();
         for row in rows {
-            uses.entry(row.try_get("id")?).or_default().insert(row.try_get("path")?);
+            let path: String = row.try_get("path")?;
+            // Without a mark, nobody could continue what they begin.
+            if named && !mark.is_empty() && row.try_get::<i64, _>("unbegun")? > 0 {
+                unbegun.insert(path.clone());
+            }
+            uses.entry(row.try_get("id")?).or_default().insert(path);
         }
-        Ok(uses)
+        Ok((uses, unbegun))
     }
 }
 
@@ -136,7 +158,11 @@ impl LinkOffers {
     /// known.
     pub fn of(&self, path: &str, file: Option<(u64, &str)>) -> Offer {
         let can_begin = self.can_begin(path);
-        let mut best = if can_begin { Offer::Download } else { Offer::Gone };
+        let mut best = match can_begin {
+            true => Offer::Download,
+            false if self.is_begun_elsewhere(path) => Offer::Elsewhere,
+            false => Offer::Gone,
+        };
         for begun in self.begun.get(path).into_iter().flatten() {
             let other = file.is_some_and(|(size, version)| begun.is_of_another_file(size, version));
             let sent = SentBytes { bytes: begun.reported.map_or(0, |told| told.bytes), size: begun.size };
@@ -187,7 +213,7 @@ impl LinkOffers {
                 Offer::Running(_) | Offer::Interrupted(_) | Offer::Starting => true,
                 Offer::Done | Offer::DoneAgain => !self.is_program,
                 Offer::Download | Offer::LostAgain => !self.has_left,
-                Offer::Lost | Offer::Gone => false,
+                Offer::Lost | Offer::Gone | Offer::Elsewhere => false,
             }
         };
         let goes_on = !self.ended && !self.has_left && self.for_untouched_file() == Offer::Download;
@@ -209,14 +235,19 @@ impl LinkOffers {
 
     fn can_begin(&self, path: &str) -> bool {
         let goes_on = self.uses.values().any(|files| !files.contains(path));
-        !self.ended && (self.has_left || goes_on)
+        !self.ended && (self.has_left || goes_on || self.unbegun_elsewhere.contains(path))
+    }
+
+    /// Whether the named recipient has a token for the file in another browser, which can't be taken over.
+    fn is_begun_elsewhere(&self, path: &str) -> bool {
+        self.is_named && !self.ended && self.uses.values().any(|files| files.contains(path))
     }
 }
 
 /// Returns the priority of an offer. If several downloads of one file were begun, the highest one counts.
 fn rank(offer: Offer) -> u8 {
     match offer {
-        Offer::Download | Offer::Gone => 0,
+        Offer::Download | Offer::Gone | Offer::Elsewhere => 0,
         Offer::Lost | Offer::LostAgain => 1,
         Offer::Done | Offer::DoneAgain => 2,
         Offer::Starting => 3,

@@ -1,6 +1,11 @@
 //! Which uses of a link a visitor may still take files from: the newest that were not released. The press and
 //! the page look at the same ones.
 
+use std::time::Duration;
+
+/// After this time, a redemption has almost certainly been reported: reports are sent every second or two.
+pub(super) const NEWS: Duration = Duration::from_secs(5);
+
 /// How many uses are looked at if the link has no limit: another use costs nothing there.
 const UNLIMITED: i64 = 100;
 
@@ -24,6 +29,19 @@ pub(super) const fn newest(named: bool) -> &'static str {
         "SELECT id, made_at FROM link_uses WHERE recipient = $1 AND visitor = $2 \
          AND state <> 'released' ORDER BY made_at DESC, id LIMIT $3"
     }
+}
+
+/// Returns the condition that a row of `link_tokens` was not redeemed, as far as is known, and still can be:
+/// then the file is not begun. `now` and `before` are the placeholders of the present moment and of [`NEWS`]
+/// before it.
+pub(super) fn unbegun(now: &str, before: &str) -> String {
+    format!(
+        "link_tokens.state = 'reserved' AND link_tokens.expires_at > {now} AND link_tokens.issued_at <= {before} \
+         AND link_tokens.handed_at <= {before} \
+         AND NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.jti = link_tokens.jti) \
+         AND EXISTS (SELECT 1 FROM issued_tokens WHERE issued_tokens.jti = link_tokens.jti \
+         AND issued_tokens.revoke = 0)"
+    )
 }
 
 #[cfg(test)]

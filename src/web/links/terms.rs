@@ -37,6 +37,8 @@ pub struct LinkForm {
     pub password: String,
     /// Whether recipients must enter a code that is emailed to them.
     pub mailed_code: bool,
+    /// Whether hidden files in folders are shared, too.
+    pub hidden_files: bool,
     /// When the owner gets an email about downloads.
     pub notify: String,
     /// The recipients' addresses, as [`recipients::parse`] reads them; empty for anyone who has the link.
@@ -58,6 +60,8 @@ pub struct LinkTerms {
     pub password: Option<Password>,
     /// Whether recipients must enter a code that is emailed to them.
     pub mailed_code: bool,
+    /// Whether hidden files in folders are shared, too.
+    pub hidden_files: bool,
     /// When the owner gets an email about downloads.
     pub notify: Notify,
     /// The recipients; empty for anyone who has the link.
@@ -171,6 +175,7 @@ impl LinkForm {
             ends_at,
             password,
             mailed_code: self.mailed_code,
+            hidden_files: self.hidden_files,
             notify,
             recipients,
         })

@@ -87,15 +87,9 @@ pub enum Letter {
         name: String,
         /// The title of the link.
         title: String,
-        /// The file's name; empty if no longer known.
-        file: String,
-        /// The recipient's address; empty if the link is for anyone who has it.
-        recipient: String,
-        /// When the last byte was sent.
-        at: Timestamp,
-        /// The client's address, as far as it is recorded.
-        address: String,
-        /// How many more downloads were completed soon after and are covered by this letter.
+        /// The downloads, at least one.
+        downloads: Vec<NoticedDownload>,
+        /// How many more downloads are covered by this letter.
         more: u64,
         /// The address at which such mails can be turned off.
         unsubscribe: String,
@@ -136,6 +130,19 @@ pub enum Letter {
     Test,
 }
 
+/// A complete download that a letter tells the link's owner about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticedDownload {
+    /// The file's name; empty if no longer known.
+    pub file: String,
+    /// The recipient's address; empty if the link is for anyone who has it.
+    pub recipient: String,
+    /// When the last byte was sent.
+    pub at: Timestamp,
+    /// The client's address, as far as it is recorded.
+    pub address: String,
+}
+
 /// The contents of a link, for a letter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkListing {
@@ -169,6 +176,12 @@ impl Letter {
             browser: "<script>alert(1)</script>".to_owned(),
             network: "192.0.2.0/24".to_owned(),
         });
+        let download = NoticedDownload {
+            file: "a<script>\u{202e}b.pdf".to_owned(),
+            recipient: "bob<b>@example.org".to_owned(),
+            at: until,
+            address: "192.0.2.0/24".to_owned(),
+        };
         vec![
             Letter::Activate { link: link.clone(), until },
             Letter::AlreadyRegistered {
@@ -196,10 +209,15 @@ impl Letter {
             Letter::Taken {
                 name: name.clone(),
                 title: "Plans <script>\r\nBcc: x@example.org".to_owned(),
-                file: "a<script>\u{202e}b.pdf".to_owned(),
-                recipient: "bob<b>@example.org".to_owned(),
-                at: until,
-                address: "192.0.2.0/24".to_owned(),
+                downloads: vec![download.clone()],
+                more: 0,
+                unsubscribe: "https://files.example/unsubscribe/taken/x".to_owned(),
+                page: link.clone(),
+            },
+            Letter::Taken {
+                name: name.clone(),
+                title: "Plans <script>\r\nBcc: x@example.org".to_owned(),
+                downloads: vec![download; 10],
                 more: 39,
                 unsubscribe: "https://files.example/unsubscribe/taken/x".to_owned(),
                 page: link.clone(),

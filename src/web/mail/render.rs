@@ -7,7 +7,7 @@ use askama::Template;
 use crate::brand::Brand;
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::mail::letters::{Letter, RenderedLetter};
+use crate::web::mail::letters::{Letter, NoticedDownload, RenderedLetter};
 use crate::web::mail::request_origin::RequestOrigin;
 use crate::web::mail::wording::{file_line, line, listed, note_lines, quoted, title_line, wrapped};
 
@@ -37,9 +37,9 @@ struct Words {
     quoted: String,
     /// Files, one per line.
     files: Vec<String>,
-    /// The total of the files; empty if unknown.
+    /// The total of the files or downloads; empty if unknown.
     total: String,
-    /// How many more downloads; empty for none.
+    /// How many more than listed; empty for none.
     more: String,
     /// When, with which browser and from which network the request was made; empty if unknown.
     when: String,
@@ -156,20 +156,29 @@ impl Letter {
                 password_changed::render(&words.asked(asked.as_ref()))
             }
             Letter::AccountDeleted { name } => account_deleted::render(&words(name)),
-            Letter::Taken { name, title, file, recipient, at, address, more, page, unsubscribe } => {
-                taken::render(&Words {
-                    more: match more {
-                        0 => String::new(),
-                        more => human::counted(*more, "more download"),
-                    },
-                    by: line(recipient),
+            Letter::Taken { name, title, downloads, more, page, unsubscribe } => {
+                let first = downloads.first();
+                let of_first = |text: fn(&NoticedDownload) -> String| first.map(text).unwrap_or_default();
+                let count = *more + downloads.len() as u64;
+                // The address of a person who made all of them.
+                let by = downloads.iter().all(|one| Some(&one.recipient) == first.map(|one| &one.recipient));
+                let words = Words {
+                    total: if count > 1 { human::counted(count, "download") } else { String::new() },
+                    more: if *more > 0 { format!("and {more} more") } else { String::new() },
+                    by: if by && *more == 0 { of_first(|one| line(&one.recipient)) } else { String::new() },
                     title: title_line(title),
-                    file: file_line(file),
-                    address: line(address),
-                    until: human::time(*at),
                     link: page.clone(),
                     other: unsubscribe.clone(),
                     ..words(name)
+                };
+                taken::render(&match count {
+                    0 | 1 => Words {
+                        file: of_first(|one| file_line(&one.file)),
+                        address: of_first(|one| line(&one.address)),
+                        until: of_first(|one| human::time(one.at)),
+                        ..words
+                    },
+                    _ => Words { files: downloads.iter().map(download_line).collect(), ..words },
                 })
             }
             Letter::Link {
@@ -206,6 +215,13 @@ impl Letter {
             Letter::Test => test::render(&words("")),
         }
     }
+}
+
+/// Returns a download as one line of a list.
+fn download_line(download: &NoticedDownload) -> String {
+    let NoticedDownload { file, recipient, at, address } = download;
+    let known = [file_line(file), line(recipient), line(address), human::time(*at)];
+    known.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the terms of a link as sentences.

@@ -16,7 +16,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::{FilePath, Jti, LinkId};
+use crate::id::{FilePath, Jti, LinkId, RecipientId};
 use crate::web::accounts::rows;
 use crate::web::db::columns::{placeholders, to_column};
 use crate::web::db::groups::Groups;
@@ -222,6 +222,22 @@ impl IssuedTokens {
             .execute(&mut **transaction)
             .await?;
         self.mark(transaction, "link = {1}", &[link.as_str()], now).await
+    }
+
+    /// Marks all tokens that were issued through a link to one of its recipients for revocation. Runs in the
+    /// transaction that removes the recipient, which must have locked the owner's account.
+    pub(crate) async fn end_recipient(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        link: &LinkId,
+        recipient: &RecipientId,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        // Walks through the link's tokens that may still be usable, not through the recipient's uses.
+        let theirs = "link = {1} AND EXISTS (SELECT 1 FROM link_tokens \
+             JOIN link_uses ON link_uses.id = link_tokens.use_id \
+             WHERE link_tokens.jti = issued_tokens.jti AND link_uses.recipient = {2})";
+        self.mark(transaction, theirs, &[link.as_str(), recipient.as_str()], now).await
     }
 
     /// Marks all tokens that a key signed for revocation, in the transaction that is the reason.

@@ -1,4 +1,4 @@
-//! Sending a link to one of its recipients again.
+//! Sending a link to one of its recipients: again, or for the first time.
 
 use actix_web::HttpResponse;
 use actix_web::web::Path;
@@ -39,24 +39,23 @@ pub(crate) async fn send_again(
     let found = links.by_recipient(&fields.recipient).await?;
     let (_, recipient) = found.filter(|(other, _)| other.id == link.id).ok_or(WebError::NotFound)?;
     let mailing = links.mailings(&link).await?.remove(&recipient.id);
-    let is_needed = mailing.is_some_and(|it| Links::may_be_sent_again(&link, &recipient, &it, now));
+    let is_first = mailing.is_none();
+    let is_needed = Links::may_be_sent(&link, &recipient, mailing.as_ref(), now);
     let readable = |file| app.rights.readable(who.account(), file).is_some();
     let (Some(email), true) = (&recipient.email, is_needed && link.files.iter().cloned().any(readable))
     else {
         return redirect_to_link(&app, &link, Some(FlashMessage::MailOnItsWay));
     };
+    let message = if is_first { FlashMessage::LinkMailed } else { FlashMessage::MailQueued };
     app.throttle.link(&who.account().id, now)?;
     if app.throttle.link_mails(&who.account().id, std::slice::from_ref(email), now).is_err() {
         return redirect_to_link(&app, &link, Some(FlashMessage::MailboxFull));
     }
     let actor = Actor::account(who.account(), place.address);
-    match links
-        .send_again(&link, &recipient, once.record(FlashMessage::MailQueued.as_str()), &actor, now)
-        .await?
-    {
+    match links.send_again(&link, &recipient, once.record(message.as_str()), &actor, now).await? {
         ResendOutcome::Queued => {
             tracing::info!(account = %who.account().id, link = %link.id, "link sent again");
-            redirect_to_link(&app, &link, Some(FlashMessage::MailQueued))
+            redirect_to_link(&app, &link, Some(message))
         }
         ResendOutcome::NotNeeded => redirect_to_link(&app, &link, Some(FlashMessage::MailOnItsWay)),
         // Another process has done it since we looked.

@@ -1,7 +1,12 @@
 //! Creating links, opening them, and following their deliveries.
 
+pub(crate) mod add_recipients;
+pub mod add_recipients_page;
 pub(crate) mod deliveries;
 pub mod deliveries_page;
+pub(crate) mod duplicate;
+pub mod duplicate_page;
+pub(crate) mod extend;
 pub mod link_state;
 pub(crate) mod live;
 pub(crate) mod mail_code;
@@ -21,3 +26,5 @@ pub(crate) mod public_link_answer;
 pub mod public_link_page;
 pub(crate) mod public_link_view;
 pub mod qr;
+pub(crate) mod remove_recipient;
+pub mod remove_recipient_page;

@@ -38,7 +38,7 @@ pub(crate) async fn list(
     let now = services.clock.now();
     let ids: Vec<&LinkId> = links.iter().map(|listed| &listed.link.id).collect();
     let files = services.links.files_of(&ids).await?;
-    let missing = missing_of(&app, files.iter().map(|(_, file)| file.clone()).collect()).await?;
+    let missing = missing_of(&app, &who, files.iter().map(|(_, file)| file.clone()).collect()).await?;
     let missing: BTreeSet<FilePath> = missing.into_iter().collect();
     let rows = links.into_iter().map(|listed| {
         let lacks_files = files.iter().any(|(link, file)| *link == listed.link.id && missing.contains(file));

@@ -173,6 +173,7 @@ pub(crate) struct NewLinkForm {
     notify: String,
     recipients: String,
     mailed_code: Option<String>,
+    hidden_files: Option<String>,
     mail: Option<String>,
 }
 
@@ -256,7 +257,7 @@ pub(crate) async fn make(
 }
 
 /// Returns what to say about recipients whom this account has mailed too often.
-fn too_many_mails(full: &[&Email]) -> Vec<String> {
+pub(crate) fn too_many_mails(full: &[&Email]) -> Vec<String> {
     let named = full.iter().take(NAMED_MAX).map(|email| {
         let sentence = "has already received as many mails from you as are allowed within an hour. Try again \
                         later, or make the link without mails and send it yourself.";
@@ -282,6 +283,7 @@ impl From<NewLinkForm> for LinkForm {
             ends_zone: fields.ends_zone,
             password: fields.password,
             mailed_code: fields.mailed_code.is_some(),
+            hidden_files: fields.hidden_files.is_some(),
             notify: fields.notify,
             recipients: fields.recipients,
         }

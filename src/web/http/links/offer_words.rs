@@ -11,7 +11,7 @@ impl Offer {
             Offer::Running(_) => "running",
             Offer::Interrupted(_) => "interrupted",
             Offer::DoneAgain | Offer::Done => "downloaded",
-            Offer::Lost | Offer::Gone => "unavailable",
+            Offer::Lost | Offer::Gone | Offer::Elsewhere => "unavailable",
         }
     }
 
@@ -29,6 +29,7 @@ impl Offer {
                 "Your download was not finished, and it is too late to continue it".to_owned()
             }
             Offer::Gone => "No longer available".to_owned(),
+            Offer::Elsewhere => "Already downloaded or started in another browser".to_owned(),
         }
     }
 
@@ -42,7 +43,7 @@ impl Offer {
             Offer::Download | Offer::Starting | Offer::LostAgain => Some("Download".to_owned()),
             Offer::Running(sent) | Offer::Interrupted(sent) => Some(continue_text(sent)),
             Offer::DoneAgain => Some("Download again".to_owned()),
-            Offer::Done | Offer::Lost | Offer::Gone => None,
+            Offer::Done | Offer::Lost | Offer::Gone | Offer::Elsewhere => None,
         }
     }
 
@@ -70,6 +71,7 @@ mod tests {
             (Offer::DoneAgain, "You have downloaded this file", Some("Download again")),
             (Offer::Done, "You have downloaded this file", None),
             (Offer::Gone, "No longer available", None),
+            (Offer::Elsewhere, "Already downloaded or started in another browser", None),
         ] {
             assert_eq!((offer.status().as_str(), offer.button().as_deref()), (status, button), "{offer:?}");
         }

@@ -75,6 +75,7 @@ fn typed_of(link: &Link) -> LinkForm {
         uses_per_recipient: link.uses_per_recipient.map(|uses| uses.to_string()).unwrap_or_default(),
         ends: link.ends_at.map(moment::field).unwrap_or_default(),
         mailed_code: link.mailed_code,
+        hidden_files: link.hidden_files,
         notify: link.notify.as_str().to_owned(),
         ..LinkForm::default()
     }
@@ -88,7 +89,7 @@ async fn page_of(
     errors: LinkFormErrors,
 ) -> Result<OneLinkPage, WebError> {
     let live = live_of(app, who, &link).await?;
-    let missing = missing_of(app, link.files.clone()).await?;
+    let missing = missing_of(app, who, link.files.clone()).await?;
     let shown = |file| (shown_path(file, who.home.as_ref()), missing.contains(file));
     let files = link.files.iter().map(shown).collect();
     let qr = match live.recipients.as_slice() {
@@ -118,14 +119,17 @@ async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive,
     let now = services.clock.now();
     let mailings = services.links.mailings(link).await?;
     let state = state_of(app, who, link, &recipients);
+    let can_send = |recipient: &Recipient| {
+        state == LinkState::Open && Links::may_be_sent(link, recipient, mailings.get(&recipient.id), now)
+    };
     let mailing = |recipient: &Recipient| {
         let mailing = mailings.get(&recipient.id)?.clone();
-        let can_send_again =
-            state == LinkState::Open && Links::may_be_sent_again(link, recipient, &mailing, now);
-        Some(MailingPart { mailing, can_send_again })
+        Some(MailingPart { mailing, can_send_again: can_send(recipient) })
     };
     let row = |recipient: &Recipient| RecipientRow {
         id: recipient.id.to_string(),
+        can_send_first: can_send(recipient) && !mailings.contains_key(&recipient.id),
+        is_removed: recipient.removed_at.is_some(),
         email: recipient.email.as_ref().map(|email| email.as_str().to_owned()),
         address: services.links.address(&app.public_url, recipient),
         taken: recipient.taken,
@@ -146,14 +150,14 @@ async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive,
 
 fn state_of(app: &AppData, who: &SignedIn, link: &Link, recipients: &[Recipient]) -> LinkState {
     let readable = |file| app.rights.readable(who.account(), file).is_some();
+    let is_used_up =
+        |one: &Recipient| one.removed_at.is_some() || one.left(link.uses_per_recipient) == Some(0);
     match link.status(app.services.clock.now()) {
         LinkStatus::Revoked => LinkState::Revoked,
         _ if !link.files.iter().cloned().any(readable) => LinkState::Gone,
         LinkStatus::Ended => LinkState::Ended,
         LinkStatus::Paused => LinkState::Paused,
-        LinkStatus::Open if recipients.iter().all(|one| one.left(link.uses_per_recipient) == Some(0)) => {
-            LinkState::UsedUp
-        }
+        LinkStatus::Open if recipients.iter().all(is_used_up) => LinkState::UsedUp,
         LinkStatus::Open => LinkState::Open,
     }
 }
@@ -171,6 +175,7 @@ pub(crate) struct ChangeLinkForm {
     remove_password: Option<String>,
     notify: String,
     mailed_code: Option<String>,
+    hidden_files: Option<String>,
 }
 
 /// `POST /links/{id}`
@@ -194,10 +199,12 @@ pub(crate) async fn change(
         ends_zone: fields.ends_zone,
         password: fields.password,
         mailed_code: fields.mailed_code.is_some(),
+        hidden_files: fields.hidden_files.is_some(),
         notify: fields.notify,
         recipients: String::new(),
     };
-    let named = services.links.recipients(&link).await?.iter().all(|one| one.email.is_some());
+    let recipients = services.links.recipients(&link).await?;
+    let named = recipients.iter().filter(|one| one.removed_at.is_none()).all(|one| one.email.is_some());
     let mut terms = match typed.check(Some(named), now) {
         Ok(terms) => terms,
         Err(errors) => {

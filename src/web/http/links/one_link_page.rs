@@ -31,6 +31,10 @@ pub struct RecipientRow {
     pub viewed_at: Option<Timestamp>,
     /// The mail with their link, if there is one.
     pub mailing: Option<MailingPart>,
+    /// Whether there is none, and one can be sent.
+    pub can_send_first: bool,
+    /// Whether the owner has removed them.
+    pub is_removed: bool,
 }
 
 impl RecipientRow {
@@ -77,7 +81,8 @@ impl LinkLive {
 
     /// Returns the number of recipients whom no mail has reached.
     fn unreached(&self) -> usize {
-        let is_lost = |row: &&RecipientRow| row.mailing.as_ref().is_some_and(MailingPart::is_lost);
+        let is_lost =
+            |row: &&RecipientRow| !row.is_removed && row.mailing.as_ref().is_some_and(MailingPart::is_lost);
         self.recipients.iter().filter(is_lost).count()
     }
 
@@ -88,7 +93,7 @@ impl LinkLive {
 }
 
 /// `GET /links/{id}`: a link as its owner sees it. Posts the fields of [`LinkForm`] to the same address,
-/// and a press to `/links/{id}/pause`, `resume` or `revoke`.
+/// and a press to `/links/{id}/pause`, `resume`, `revoke`, `extend` or `send`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/one.html")]
 pub struct OneLinkPage {
@@ -129,6 +134,20 @@ impl OneLinkPage {
         self.files.iter().any(|(_, missing)| *missing)
     }
 
+    fn lacks_all_files(&self) -> bool {
+        self.files.iter().all(|(_, missing)| *missing)
+    }
+
+    /// Returns whether more time, or more downloads, can be added with one press.
+    fn can_extend(&self) -> bool {
+        self.can_change() && (self.ends_at.is_some() || self.live.uses_per_recipient.is_some())
+    }
+
+    /// Returns whether more than one recipient is left, so that one can be removed.
+    fn can_remove(&self) -> bool {
+        self.can_change() && self.live.recipients.iter().filter(|row| !row.is_removed).nth(1).is_some()
+    }
+
     fn is_paused(&self) -> bool {
         self.live.state == LinkState::Paused
     }
@@ -156,6 +175,8 @@ impl OneLinkPage {
             views,
             viewed_at: (views > 0).then_some(now),
             mailing: None,
+            can_send_first: taken == 0 && email.is_some(),
+            is_removed: views == 1,
         };
         let recipients = if named {
             vec![

@@ -29,9 +29,18 @@ pub(crate) fn redirect_to_link(
     }
 }
 
-/// Returns those of the files and folders that are no longer where they were.
-pub(crate) async fn missing_of(app: &AppData, files: Vec<FilePath>) -> Result<Vec<FilePath>, WebError> {
+/// Returns those of the files and folders that are no longer where they were, or that this person may no longer
+/// read.
+pub(crate) async fn missing_of(
+    app: &AppData,
+    who: &SignedIn,
+    files: Vec<FilePath>,
+) -> Result<Vec<FilePath>, WebError> {
     let shares = app.shares.clone();
+    let (readable, mut lost): (Vec<FilePath>, Vec<FilePath>) =
+        files.into_iter().partition(|file| app.rights.readable(who.account(), file.clone()).is_some());
     let is_missing = move |file: &FilePath| matches!(shares.entry(file), Err(FileError::Missing));
-    blocking(move || files.into_iter().filter(is_missing).collect()).await
+    let missing: Vec<FilePath> = blocking(move || readable.into_iter().filter(is_missing).collect()).await?;
+    lost.extend(missing);
+    Ok(lost)
 }

@@ -21,6 +21,7 @@ use crate::web::http::respond::{AppData, add_cookie, blocking, redirect_to_downl
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::links::contents::{self, ContentsQuery};
 use crate::web::links::mailed_code::CodeCheck;
+use crate::web::links::offers::Offer;
 use crate::web::links::uses::{Continuation, UseDecision, UseRequest};
 use crate::web::links::{Link, Recipient, long_poll, progress};
 use crate::web::revocations::issued::TokenBasis;
@@ -202,6 +203,9 @@ async fn why_not(
     let none_left = opened.recipient.left(opened.link.uses_per_recipient) == Some(0);
     Ok(match opened.used_up(&offers) {
         _ if downloaded && none_left => Some(ClosedReason::Downloaded),
+        None if none_left && offers.of(press.file.as_str(), None) == Offer::Elsewhere => {
+            Some(ClosedReason::Elsewhere)
+        }
         // This visitor can continue another file, but not this one.
         None if none_left => Some(ClosedReason::UsedUpForNow),
         why => why,
@@ -249,7 +253,7 @@ enum PressedFile {
 /// Finds the file of a press among those that the link can give.
 async fn file_of(app: &AppData, opened: &PublicLinkView, key: Option<&str>) -> Result<PressedFile, WebError> {
     if let Some(key) = key {
-        let found = contents::find(&opened.link.files, key);
+        let found = contents::find(&opened.link.files, key, opened.link.hidden_files);
         let readable = |place: usize| opened.places.iter().any(|(readable, _)| *readable == place);
         return Ok(match found {
             Some((place, file)) if readable(place) => PressedFile::File(file),

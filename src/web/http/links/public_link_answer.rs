@@ -18,7 +18,7 @@ use crate::web::http::press_error::{PressError, PressField};
 use crate::web::http::problem::closed_link_page::ClosedReason;
 use crate::web::http::respond::{AppData, allow_script, with_form};
 use crate::web::links::Recipient;
-use crate::web::links::contents::{ContentsQuery, LinkContents, LinkFile};
+use crate::web::links::contents::{ContentsQuery, LinkContents, LinkFile, PER_READABLE_PAGE};
 use crate::web::links::mailed_code::CodeMailStatus;
 use crate::web::links::offers::Offer;
 
@@ -81,7 +81,7 @@ pub(crate) async fn show(
     if let Some(why) = closed {
         return Err(WebError::LinkClosed(why));
     }
-    let view = view_of(request);
+    let view = view_of(request, json);
     let contents = opened.contents(app, view.clone()).await?;
     let offer = |item: &LinkFile| offers.of(item.path.as_str(), Some((item.size, &item.version)));
     if json {
@@ -117,6 +117,7 @@ pub(crate) async fn show(
         pages: contents.pages,
         query: view.query,
         more: contents.more,
+        size: contents.size,
         missing: contents.missing,
         too_long: contents.too_long,
         ends_at: link.ends_at,
@@ -162,7 +163,9 @@ fn facts(
         "page": contents.page,
         "pages": contents.pages,
         "more": contents.more || contents.page < contents.pages,
-        "missing": contents.missing,
+        "size": contents.size,
+        "missing": contents.missing.len(),
+        "missing_names": contents.missing,
         "ends_at": link.ends_at.map(|end| end.to_string()),
         "uses": link.uses_per_recipient,
         "uses_left": recipient.left(link.uses_per_recipient),
@@ -183,13 +186,16 @@ fn masked(recipient: &Recipient) -> String {
 }
 
 /// Returns which files of the link the query asks for: a page of them, or those with a word in their names.
-fn view_of(request: &HttpRequest) -> ContentsQuery {
+fn view_of(request: &HttpRequest, is_program: bool) -> ContentsQuery {
+    let per_page = if is_program { 0 } else { PER_READABLE_PAGE };
     let Ok(fields) = web::Query::<BTreeMap<String, String>>::from_query(request.query_string()) else {
-        return ContentsQuery::default();
+        return ContentsQuery { per_page, ..ContentsQuery::default() };
     };
     let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
     ContentsQuery {
         query: field("q").trim().chars().take(MAX_QUERY).collect(),
         page: field("page").parse().unwrap_or_default(),
+        per_page,
+        ..ContentsQuery::default()
     }
 }

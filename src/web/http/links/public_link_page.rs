@@ -10,6 +10,9 @@ use crate::web::links::contents::LinkFile;
 use crate::web::links::mailed_code::CodeMailStatus;
 use crate::web::links::offers::{Offer, SentBytes};
 
+/// How many missing items are named.
+const MISSING_SHOWN: usize = 10;
+
 /// `GET /l/{code}`; posts `file`, `password`, `code`, `again` and `csrf` to the same address.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/public.html")]
@@ -38,8 +41,10 @@ pub struct PublicLinkPage {
     pub query: String,
     /// Whether the link has more files than could be listed.
     pub more: bool,
-    /// The number of items that are not available now.
-    pub missing: usize,
+    /// The total size of the files on all pages, in bytes; `None` if unknown.
+    pub size: Option<u64>,
+    /// The names of the items that are not available now.
+    pub missing: Vec<String>,
     /// The number of files that can't be downloaded because their paths are too long.
     pub too_long: usize,
     /// The uses that are left; `None` for any number.
@@ -94,20 +99,35 @@ impl PublicLinkPage {
     }
 
     fn total(&self) -> String {
-        let bytes = self.items.iter().map(|(item, _)| item.size).fold(0, u64::saturating_add);
-        if self.is_single() {
-            return human::size(bytes);
+        if let (true, Some((only, _))) = (self.is_single(), self.items.first()) {
+            return human::size(only.size);
         }
-        if self.total == 0 && self.missing > 0 {
+        if self.total == 0 && !self.missing.is_empty() {
             return "Not available right now".to_owned();
         }
         let files = human::counted(u64::try_from(self.total).unwrap_or(u64::MAX), "file");
         let more = if self.more { "more than " } else { "" };
-        match self.pages {
-            1 => format!("{more}{files}, {more}{}", human::size(bytes)),
-            // The sizes of the files on other pages are not known.
-            _ => format!("{more}{files}"),
+        match self.size {
+            Some(bytes) => format!("{files}, {}", human::size(bytes)),
+            None => format!("{more}{files}"),
         }
+    }
+
+    /// Returns what a chat may show about the link: the number of files and their size. `None` if a password, a
+    /// code or a named recipient protects it, so that no preview reveals anything.
+    fn card(&self) -> Option<String> {
+        if self.password.is_some() || self.code.is_some() || self.named || self.total == 0 {
+            return None;
+        }
+        Some(match self.is_single() {
+            true => format!("1 file, {}", self.total()),
+            false => self.total(),
+        })
+    }
+
+    /// Returns whether files are offered in another browser of the named recipient only.
+    fn has_elsewhere(&self) -> bool {
+        self.items.iter().any(|(_, offer)| *offer == Offer::Elsewhere)
     }
 
     /// Returns whether the page has a search by name.
@@ -138,10 +158,18 @@ impl PublicLinkPage {
     }
 
     fn missing_words(&self) -> String {
-        match self.missing {
-            1 => "One item of this link is not available right now.".to_owned(),
-            missing => format!("{missing} items of this link are not available right now."),
+        let rest =
+            "You can download the rest. If you need what is missing, ask the person who sent you the link.";
+        match self.missing.len() {
+            1 => format!("One item of this link is not available right now. {rest}"),
+            missing => format!("{missing} items of this link are not available right now. {rest}"),
         }
+    }
+
+    /// Returns the names of the first missing items, and how many more there are.
+    fn missing_names(&self) -> (&[String], usize) {
+        let shown = self.missing.get(..MISSING_SHOWN).unwrap_or(&self.missing);
+        (shown, self.missing.len() - shown.len())
     }
 
     fn too_long_words(&self) -> String {
@@ -182,6 +210,7 @@ impl PublicLinkPage {
                 (item("1/deep/4.jpg", "Photos/deep/4.jpg", 3_456_789), Offer::LostAgain),
                 (item("1/deep/5.jpg", "Photos/deep/5.jpg", 3_456_789), Offer::Lost),
                 (item("1/deep/6.jpg", "Photos/deep/6.jpg", 3_456_789), Offer::Gone),
+                (item("1/deep/7.jpg", "Photos/deep/7.jpg", 3_456_789), Offer::Elsewhere),
             ];
             items.extend(more.into_iter().filter_map(|(item, offer)| Some((item?, offer))));
         }
@@ -199,7 +228,8 @@ impl PublicLinkPage {
             query: if many { "\"><script>".to_owned() } else { String::new() },
             items,
             more: many,
-            missing: usize::from(many),
+            size: Some(48_213),
+            missing: if many { vec!["<b>lost.pdf".to_owned(); 12] } else { Vec::new() },
             too_long: if many { 2 } else { 0 },
             left: Some(3),
             named: false,
@@ -268,6 +298,9 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     }
     let last = PublicLinkPage { left: Some(0), own: true, ..many.clone() };
     let nothing = PublicLinkPage { items: Vec::new(), more: false, left: None, ends_at: None, ..one.clone() };
+    let elsewhere = PublicLinkPage { named: true, ..PublicLinkPage::sample_of(Offer::Elsewhere) };
+    let partly = PublicLinkPage { missing: vec!["lost.pdf".to_owned()], ..one.clone() };
+    let lost = PublicLinkPage { missing: vec!["lost.pdf".to_owned()], total: 0, ..nothing.clone() };
     let unfound = PublicLinkPage { query: "zzz".to_owned(), ..nothing.clone() };
     let sent = SentBytes { bytes: 9_000, size: 100_000 };
     let ended = PublicLinkPage { ended: true, ..PublicLinkPage::sample_of(Offer::Interrupted(sent)) };
@@ -278,6 +311,9 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("public-link-last", last.render()?),
         ("public-link-nothing", nothing.render()?),
         ("public-link-unfound", unfound.render()?),
+        ("public-link-elsewhere", elsewhere.render()?),
+        ("public-link-partly", partly.render()?),
+        ("public-link-lost-file", lost.render()?),
         ("public-link-running", PublicLinkPage::sample_of(Offer::Running(sent)).render()?),
         ("public-link-interrupted", PublicLinkPage::sample_of(Offer::Interrupted(sent)).render()?),
         ("public-link-ended-interrupted", ended.render()?),

@@ -54,6 +54,7 @@ impl PublicLinkView {
         view: ContentsQuery,
     ) -> Result<LinkContents, WebError> {
         let (shares, places) = (app.shares.clone(), self.places.clone());
+        let view = ContentsQuery { hidden_files: self.link.hidden_files, ..view };
         let turn = app.searches.clone().acquire_owned().await;
         let looking = blocking(move || {
             let _turn = turn;
@@ -64,6 +65,10 @@ impl PublicLinkView {
         let found = contents.items.len();
         contents.items.retain(|item| issuer.can_issue(&item.path, now));
         contents.too_long = found - contents.items.len();
+        // What its owner may no longer read is missing, too.
+        let is_readable = |place: usize| self.places.iter().any(|(readable, _)| *readable == place);
+        let lost = self.link.files.iter().enumerate().filter(|(place, _)| !is_readable(*place));
+        contents.missing.extend(lost.map(|(_, file)| file.name().to_owned()));
         Ok(contents)
     }
 }
@@ -94,6 +99,7 @@ pub(crate) async fn open(app: &AppData, code: &str) -> Result<PublicLinkView, We
     }
     let closed = match link.status(services.clock.now()) {
         LinkStatus::Revoked => Some(ClosedReason::Revoked),
+        _ if recipient.removed_at.is_some() => Some(ClosedReason::Revoked),
         // A link never grants more than its owner may read now.
         _ if places.is_empty() => Some(ClosedReason::Gone),
         LinkStatus::Ended => Some(ClosedReason::Ended),

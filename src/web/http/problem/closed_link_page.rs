@@ -20,6 +20,8 @@ pub enum ClosedReason {
     UsedUp,
     /// All uses are taken, and this visitor has downloaded the file.
     Downloaded,
+    /// All uses are taken, and the named recipient has begun this one in another browser.
+    Elsewhere,
     /// Its owner may not read its files any more.
     Gone,
     /// Its files are not available now.
@@ -30,13 +32,14 @@ pub enum ClosedReason {
 
 impl ClosedReason {
     /// All reasons.
-    pub const ALL: [ClosedReason; 9] = [
+    pub const ALL: [ClosedReason; 10] = [
         ClosedReason::Paused,
         ClosedReason::Ended,
         ClosedReason::Revoked,
         ClosedReason::UsedUpForNow,
         ClosedReason::UsedUp,
         ClosedReason::Downloaded,
+        ClosedReason::Elsewhere,
         ClosedReason::Gone,
         ClosedReason::Missing,
         ClosedReason::Away,
@@ -48,7 +51,10 @@ impl ClosedReason {
             ClosedReason::Paused => "link-paused",
             ClosedReason::Ended => "link-ended",
             ClosedReason::Revoked => "link-revoked",
-            ClosedReason::UsedUpForNow | ClosedReason::UsedUp | ClosedReason::Downloaded => "link-used-up",
+            ClosedReason::UsedUpForNow
+            | ClosedReason::UsedUp
+            | ClosedReason::Downloaded
+            | ClosedReason::Elsewhere => "link-used-up",
             ClosedReason::Gone => "link-gone",
             ClosedReason::Missing => "file-not-found",
             ClosedReason::Away => "unavailable",
@@ -82,6 +88,7 @@ impl ClosedReason {
             ClosedReason::Revoked | ClosedReason::Gone => "This link is no longer available",
             ClosedReason::UsedUpForNow | ClosedReason::UsedUp => "The download limit has been reached",
             ClosedReason::Downloaded => "You have downloaded this file",
+            ClosedReason::Elsewhere => "This file was downloaded in another browser",
             ClosedReason::Missing => "The file is not available right now",
             ClosedReason::Away => "The download can’t be continued right now",
         }
@@ -100,6 +107,10 @@ impl ClosedReason {
             ClosedReason::UsedUp => "All downloads of this link have been used. It is no longer available.",
             ClosedReason::Downloaded => {
                 "This browser got all of it, and no more downloads are left. Look in your downloads folder."
+            }
+            ClosedReason::Elsewhere => {
+                "Its download was started or completed with your link in another browser or on another device. If \
+                 it was interrupted, you can continue it there."
             }
             ClosedReason::Gone => "The sender can’t share these files any more.",
             ClosedReason::Missing => "No download was counted. Try again later.",
@@ -138,6 +149,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
             ClosedReason::UsedUpForNow => "closed-link-used-up-for-now",
             ClosedReason::UsedUp => "closed-link-used-up",
             ClosedReason::Downloaded => "closed-link-downloaded",
+            ClosedReason::Elsewhere => "closed-link-elsewhere",
             ClosedReason::Gone => "closed-link-gone",
             ClosedReason::Missing => "closed-link-missing",
             ClosedReason::Away => "closed-link-away",

@@ -5,7 +5,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti, RecipientId};
 use crate::secret::{RandomError, Secret};
-use crate::web::db::columns::to_column;
+use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::links::open_uses;
@@ -103,7 +103,7 @@ pub async fn reserve(
 ) -> Result<UseDecision, UseError> {
     let mut transaction = db.begin().await?;
     let decision = decide(&mut transaction, db, issued, rules, press, now).await?;
-    if let UseDecision::Token(_) = decision {
+    if has_written(&decision) {
         db.commit(transaction).await?;
     }
     Ok(decision)
@@ -121,13 +121,17 @@ pub(in crate::web::links) async fn reserve_all(
     for (press, now) in presses {
         decisions.push(decide(&mut transaction, db, issued, rules, press, *now).await?);
     }
-    if decisions.iter().any(|decision| matches!(decision, UseDecision::Token(_))) {
+    if decisions.iter().any(has_written) {
         db.commit(transaction).await?;
     }
     Ok(decisions)
 }
 
-/// Only what returns a new token has written anything.
+/// Whether the decision may have written anything.
+const fn has_written(decision: &UseDecision) -> bool {
+    matches!(decision, UseDecision::Token(_) | UseDecision::Again(..))
+}
+
 async fn decide(
     transaction: &mut Transaction<'static, Any>,
     db: &Database,
@@ -170,7 +174,10 @@ async fn decide(
         .await?;
         add_token(transaction, issued, press, jti, id.reveal(), now).await?;
     } else {
-        return Ok(UseDecision::UsedUp);
+        return Ok(match take_over(transaction, press, gate.uses, now).await? {
+            Some((jti, end)) => UseDecision::Again(jti, end),
+            None => UseDecision::UsedUp,
+        });
     }
     Ok(UseDecision::Token(jti))
 }
@@ -195,7 +202,7 @@ async fn lock_and_check(
     let query = format!(
         "SELECT links.id, links.terms, links.ends_at, links.uses FROM recipients \
          JOIN links ON links.id = recipients.link WHERE recipients.id = $1 AND links.account = $2 \
-         AND links.paused = 0 AND links.withdrawn_at IS NULL{}",
+         AND links.paused = 0 AND links.withdrawn_at IS NULL AND recipients.removed_at IS NULL{}",
         db.row_lock("recipients")
     );
     let found: Option<(String, i64, Option<i64>, Option<i64>)> = sqlx::query_as(AssertSqlSafe(query))
@@ -276,6 +283,53 @@ async fn find_open_use(
         .bind(press.file.as_str())
         .fetch_optional(&mut **transaction)
         .await
+}
+
+/// Gives this browser a token for this file that another browser of the same named recipient has and that is not
+/// known to be redeemed: a file that isn't begun starts in any browser. It is the same jti, which only one of
+/// them can redeem; from now on, this browser may continue it.
+///
+/// Invariant: its expiry stays unchanged, as in [`find_unredeemed`].
+async fn take_over(
+    transaction: &mut Transaction<'static, Any>,
+    press: &UseRequest<'_>,
+    uses_per_recipient: Option<u32>,
+    now: Timestamp,
+) -> Result<Option<(Jti, Timestamp)>, sqlx::Error> {
+    let Some(mark) = press.visitor.mark.as_deref().filter(|_| press.named) else { return Ok(None) };
+    // A value for each use, as above.
+    let query = format!(
+        "SELECT token FROM (SELECT newest.id, newest.made_at, (SELECT link_tokens.jti FROM link_tokens \
+         WHERE use_id = newest.id AND path = $4 AND size = $5 AND version IN ($6, '') AND {} LIMIT 1) AS token \
+         FROM ({}) AS newest) AS uses WHERE token IS NOT NULL ORDER BY made_at, id LIMIT 1",
+        open_uses::unbegun("$7", "$8"),
+        open_uses::newest(true)
+    );
+    let found: Option<String> = sqlx::query_scalar(AssertSqlSafe(query))
+        .bind(press.recipient.as_str())
+        .bind(mark)
+        .bind(open_uses::looked_at(uses_per_recipient))
+        .bind(press.file.as_str())
+        .bind(i64::try_from(press.size).unwrap_or(i64::MAX))
+        .bind(press.version)
+        .bind(to_column(now))
+        .bind(to_column(now.minus(open_uses::NEWS)))
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let Some(jti) = found else { return Ok(None) };
+    sqlx::query("UPDATE link_tokens SET visitor = $1, client = $2, handed_at = $4 WHERE jti = $3")
+        .bind(mark)
+        .bind(press.visitor.client.as_deref().unwrap_or_default())
+        .bind(&jti)
+        .bind(to_column(now))
+        .execute(&mut **transaction)
+        .await?;
+    let end: i64 = sqlx::query_scalar("SELECT expires_at FROM link_tokens WHERE jti = $1")
+        .bind(&jti)
+        .fetch_one(&mut **transaction)
+        .await?;
+    let jti: Jti = jti.parse().map_err(|_| sqlx::Error::Decode("this is not a jti".into()))?;
+    Ok(Some((jti, from_column(end))))
 }
 
 /// Takes one more use, which is reserved, and returns true, if one is left.
