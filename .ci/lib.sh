@@ -28,6 +28,10 @@ declare -A packages=(
     [ip]=iproute2
     [spamassassin]=spamassassin
     [w3m]=w3m
+    [unzip]=unzip
+    [7z]=p7zip-full
+    [bsdtar]=libarchive-tools
+    [python3]=python3
 )
 
 # Debian keeps servers here; only root has it in the path.

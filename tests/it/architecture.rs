@@ -13,7 +13,7 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// are built on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 25] = [
+const TABLE: [(&str, &[&str]); 26] = [
     ("words", &[]),
     ("bearer", &[]),
     ("clock", &[]),
@@ -27,6 +27,7 @@ const TABLE: [(&str, &[&str]); 25] = [
     ("connection", &["client_address", "config"]),
     ("tasks", &["health"]),
     ("files", &["clock", "config", "id", "secret"]),
+    ("archive", &["files", "id", "secret"]),
     ("token", &["clock", "id", "secret"]),
     ("used_tokens", &["clock", "files", "health", "id", "secret", "standing", "tasks"]),
     ("receipt", &["clock", "id", "standing", "words"]),
@@ -36,6 +37,7 @@ const TABLE: [(&str, &[&str]); 25] = [
     (
         "download",
         &[
+            "archive",
             "assets",
             "bearer",
             "client_address",
@@ -58,6 +60,7 @@ const TABLE: [(&str, &[&str]); 25] = [
     (
         "web",
         &[
+            "archive",
             "assets",
             "bearer",
             "client_address",
@@ -82,6 +85,7 @@ const TABLE: [(&str, &[&str]); 25] = [
     (
         "server",
         &[
+            "archive",
             "client_address",
             "clock",
             "config",

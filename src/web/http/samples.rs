@@ -5,7 +5,7 @@ use crate::web::http::account::{
     signup_page, unsent_page, unsubscribe_page,
 };
 use crate::web::http::admin::{accounts_page, audit_page, mail_page};
-use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upload_page};
+use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upload_page, zip_page};
 use crate::web::http::links::{my_links_page, new_link_page, one_link_page, public_link_page};
 use crate::web::http::problem::{closed_link_page, refusal_page, signup_closed_page};
 
@@ -39,6 +39,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         unsent_page::samples()?,
         unsubscribe_page::samples()?,
         upload_page::samples()?,
+        zip_page::samples()?,
         refusal_page::samples()?,
     ];
     Ok(pages.into_iter().flatten().map(|(name, html)| (name.to_owned(), html)).collect())
