@@ -29,6 +29,10 @@ declare -A packages=(
     [spamassassin]=spamassassin
     [w3m]=w3m
     [systemd-analyze]=systemd
+    [unzip]=unzip
+    [7z]=p7zip-full
+    [bsdtar]=libarchive-tools
+    [python3]=python3
 )
 
 # Debian keeps servers here; only root has it in the path.

@@ -44,7 +44,8 @@ fn cases(now: Timestamp) -> Vec<Case> {
     let claims = DownloadClaims {
         common,
         sub: "0d6cbd2a",
-        file: &file,
+        file: Some(&file),
+        zip: None,
         name: None,
         confirm: false,
         again: false,

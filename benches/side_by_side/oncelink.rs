@@ -115,7 +115,8 @@ impl Oncelink {
         let claims = DownloadClaims {
             common,
             sub: "account-4711",
-            file,
+            file: Some(file),
+            zip: None,
             name: None,
             confirm: false,
             again: false,

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation};
 use oncelink::clock::Timestamp;
 use oncelink::token::{
-    HmacSecret, KeyRing, MAX_KEYS, TokenRules, inspect, verify_action, verify_command, verify_download,
+    GrantContent, HmacSecret, KeyRing, MAX_KEYS, TokenRules, inspect, verify_action, verify_command,
+    verify_download,
 };
 
 /// The keys of `tests/vectors/tokens.json`.
@@ -74,7 +75,13 @@ pub fn signed_token(data: &[u8]) {
     let decoded =
         jsonwebtoken::decode::<serde_json::Value>(&token, &DecodingKey::from_secret(SECRET), &validation);
     let claims = decoded.unwrap().claims;
-    assert_eq!(claims["file"], grant.file.as_str());
+    match &grant.content {
+        GrantContent::File(file) => assert_eq!(claims["file"], file.as_str()),
+        GrantContent::Archive(digest) => {
+            assert_eq!(claims["zip"], oncelink::archive::digest_text(digest));
+            assert!(claims.get("file").is_none());
+        }
+    }
     assert_eq!(claims["jti"], grant.jti.to_string());
     assert_eq!(claims["exp"], grant.expires_at.secs());
 }

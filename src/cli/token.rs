@@ -140,12 +140,7 @@ async fn verify(settings: &Settings, text: &str, now: Timestamp) -> Result<(), C
     };
     let verdict = verdicts.fold(None, better).unwrap_or(Err(TokenError::WrongAudience));
     let grant = verdict.map_err(|error| CliError::Refused { error })?;
-    print(&format!(
-        "valid: {} until {}, jti {}\n",
-        grant.file.as_str().escape_debug(),
-        grant.expires_at,
-        grant.jti
-    ))?;
+    print(&format!("valid: {:?} until {}, jti {}\n", grant.content, grant.expires_at, grant.jti))?;
     remark("only the download service knows whether it was used or revoked");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The body of a file response: records portions in the ledger, reads them and hands them on.
+//! The body of a file response: records portions in the ledger, reads them and hands them on. An archive is
+//! read like a file as long as one of its files has the whole portion; the rest goes to the blocking pool.
 //!
 //! Data in the page cache is read directly on the worker (`preadv2` with `RWF_NOWAIT` doesn't wait for the
 //! disk); only the rest goes to the blocking pool. One portion is in progress at a time, and after each the
@@ -17,16 +18,37 @@ use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
 use crate::clock::Clock;
+use crate::download::archives::ArchiveSource;
 use crate::download::buffer_budget::{BufferBudget, PORTION};
+use crate::download::content::Content;
 use crate::download::ledger::{PATIENCE, Stream, Take};
 use crate::download::write_tracker::WriteTracker;
 use crate::files::{OpenFile, QuickCheck};
 
-/// Streams one range of a file.
+/// What is read.
+enum Source {
+    File(OpenFile),
+    Archive(Box<ArchiveSource>),
+    /// An archive that is being read on the blocking pool.
+    Lent,
+}
+
+impl Source {
+    /// Returns the file that contains all of `count` bytes from `offset`, and where in it they begin.
+    fn file_at(&self, offset: u64, count: u64) -> Option<(&OpenFile, u64)> {
+        match self {
+            Source::File(file) => Some((file, offset)),
+            Source::Archive(archive) => archive.file_at(offset, count),
+            Source::Lent => None,
+        }
+    }
+}
+
+/// Streams one range of a file or archive.
 pub(crate) struct FileBody {
     /// The stream, until its last byte is handed on; then the connection owns it.
     stream: Option<Stream>,
-    file: OpenFile,
+    source: Source,
     clock: Clock,
     line: WriteTracker,
     portions: BufferBudget,
@@ -41,6 +63,8 @@ enum Step {
     Handed,
     /// Waiting for the disk; `None` if the file has changed.
     Reading(JoinHandle<io::Result<Option<Portion>>>),
+    /// Waiting for files of an archive.
+    Filling(JoinHandle<(Box<ArchiveSource>, io::Result<Option<Portion>>)>),
     /// Other streams have sent the next bytes; most clients hang up here.
     Pausing(Pin<Box<Sleep>>),
 }
@@ -68,11 +92,15 @@ impl FileBody {
     /// Sends the bytes of `stream` over `line` in `portions`.
     pub(crate) fn new(
         stream: Stream,
-        file: OpenFile,
+        content: Content,
         clock: Clock,
         line: WriteTracker,
         portions: BufferBudget,
     ) -> FileBody {
+        let source = match content {
+            Content::File(file) => Source::File(file),
+            Content::Archive(archive) => Source::Archive(Box::new(ArchiveSource::new(archive))),
+        };
         let size = stream.remaining();
         let stream = if size == 0 {
             // Nobody polls an empty body.
@@ -82,7 +110,7 @@ impl FileBody {
             line.begin();
             Some(stream)
         };
-        FileBody { size, stream, file, clock, line, portions, step: Step::Next }
+        FileBody { size, stream, source, clock, line, portions, step: Step::Next }
     }
 
     /// Starts the next portion. Returns its bytes if they are available, or that everything was sent.
@@ -112,13 +140,20 @@ impl FileBody {
     fn read(&mut self, offset: u64, count: u64) -> Result<Begun, BodyError> {
         // `count` is at most PORTION.
         let mut portion = Portion::of(usize::try_from(count).unwrap_or(PORTION));
-        let have = match self.file.read_cached(portion.as_mut(), offset).map_err(BodyError::Unreadable)? {
+        let Some((file, offset)) = self.source.file_at(offset, count) else {
+            return self.fill(portion, offset);
+        };
+        let have = match file.read_cached(portion.as_mut(), offset).map_err(BodyError::Unreadable)? {
             Some(0) => return Err(BodyError::Changed),
-            Some(have) if have == portion.as_ref().len() => return self.checked(portion),
+            Some(have) if have == portion.as_ref().len() => {
+                let (step, begun) = checked(file, portion)?;
+                self.step = step;
+                return Ok(begun);
+            }
             Some(have) => have,
             None => 0,
         };
-        let file = self.file.clone();
+        let file = file.clone();
         self.step = Step::Reading(tokio::task::spawn_blocking(move || {
             let rest = portion.as_mut().get_mut(have..).unwrap_or_default();
             let wanted = rest.len();
@@ -128,19 +163,18 @@ impl FileBody {
         Ok(Begun::Waiting)
     }
 
-    /// Bytes of a file that has changed in the meantime aren't sent, because the client would mix two
-    /// versions. A file that only grew is examined more closely.
-    fn checked(&mut self, portion: Portion) -> Result<Begun, BodyError> {
-        match self.file.quick_check().map_err(BodyError::Unreadable)? {
-            QuickCheck::Unchanged => Ok(Begun::Bytes(portion.into())),
-            QuickCheck::Changed => Err(BodyError::Changed),
-            QuickCheck::Unclear => {
-                let file = self.file.clone();
-                self.step = Step::Reading(tokio::task::spawn_blocking(move || {
-                    Ok(file.is_the_same()?.then_some(portion))
+    /// Reads bytes of an archive that are not all of one open file.
+    fn fill(&mut self, mut portion: Portion, offset: u64) -> Result<Begun, BodyError> {
+        match std::mem::replace(&mut self.source, Source::Lent) {
+            Source::Archive(mut archive) => {
+                self.step = Step::Filling(tokio::task::spawn_blocking(move || {
+                    let filled = archive.fill(portion.as_mut(), offset);
+                    (archive, filled.map(|unchanged| unchanged.then_some(portion)))
                 }));
                 Ok(Begun::Waiting)
             }
+            // A file has all of its bytes, and what was lent is back before the next portion.
+            Source::File(_) | Source::Lent => Err(BodyError::Changed),
         }
     }
 
@@ -170,12 +204,14 @@ impl FileBody {
                     let read = ready!(Pin::new(task).poll(cx))
                         .map_err(|gone| BodyError::Unreadable(io::Error::other(gone)))?;
                     self.step = Step::Next;
-                    return Poll::Ready(match read {
-                        Ok(Some(portion)) => Ok(Some(portion.into())),
-                        Ok(None) => Err(BodyError::Changed),
-                        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(BodyError::Changed),
-                        Err(e) => Err(BodyError::Unreadable(e)),
-                    });
+                    return Poll::Ready(portion_of(read));
+                }
+                Step::Filling(task) => {
+                    let (archive, read) = ready!(Pin::new(task).poll(cx))
+                        .map_err(|gone| BodyError::Unreadable(io::Error::other(gone)))?;
+                    self.source = Source::Archive(archive);
+                    self.step = Step::Next;
+                    return Poll::Ready(portion_of(read));
                 }
                 Step::Pausing(sleep) => {
                     ready!(sleep.as_mut().poll(cx));
@@ -186,6 +222,32 @@ impl FileBody {
                 }
             }
         }
+    }
+}
+
+/// Bytes of a file that has changed in the meantime aren't sent, because the client would mix two versions. A
+/// file that only grew is examined more closely.
+fn checked(file: &OpenFile, portion: Portion) -> Result<(Step, Begun), BodyError> {
+    match file.quick_check().map_err(BodyError::Unreadable)? {
+        QuickCheck::Unchanged => Ok((Step::Next, Begun::Bytes(portion.into()))),
+        QuickCheck::Changed => Err(BodyError::Changed),
+        QuickCheck::Unclear => {
+            let file = file.clone();
+            let step = Step::Reading(tokio::task::spawn_blocking(move || {
+                Ok(file.is_the_same()?.then_some(portion))
+            }));
+            Ok((step, Begun::Waiting))
+        }
+    }
+}
+
+/// Returns the bytes that were read, unless the file changed.
+fn portion_of(read: io::Result<Option<Portion>>) -> Result<Option<Bytes>, BodyError> {
+    match read {
+        Ok(Some(portion)) => Ok(Some(portion.into())),
+        Ok(None) => Err(BodyError::Changed),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(BodyError::Changed),
+        Err(e) => Err(BodyError::Unreadable(e)),
     }
 }
 

@@ -125,10 +125,10 @@ async fn download(
     }
     match redeem::redeem(state, &wanted).await? {
         RedeemOutcome::NotModified(version) => Ok(response::not_modified(version)),
-        RedeemOutcome::Stream { stream, file, part, tag } => {
-            let head = response::head(&wanted.grant, file.version(), &part, Agent::of(request.headers()));
+        RedeemOutcome::Stream { stream, content, part, tag } => {
+            let head = response::head(&wanted.grant, content.version(), &part, Agent::of(request.headers()));
             let line = request.conn_data::<WriteTracker>().cloned().unwrap_or_default();
-            let body = FileBody::new(stream, file, state.clock.clone(), line, state.portions.clone());
+            let body = FileBody::new(stream, content, state.clock.clone(), line, state.portions.clone());
             Ok(response::file(head, tag.reveal(), body))
         }
     }
@@ -169,11 +169,15 @@ async fn ask(
             .await?
         }
         Some(Mark::Redeemed(_)) => return Err(DownloadRefusal::Used),
-        None => same_file::open(state, &grant).await?.version().len,
+        None => {
+            let content = same_file::open(state, &grant).await?;
+            same_file::check(state, &content).await?;
+            content.version().len
+        }
     };
     let page = ConfirmPage {
         brand: state.brand.clone(),
-        file_name: grant.name.unwrap_or_else(|| grant.file.name().to_owned()),
+        file_name: grant.name.unwrap_or_else(|| grant.content.name().to_owned()),
         size,
         until: grant.expires_at,
         now: state.clock.now(),

@@ -2,14 +2,16 @@
 //! streams the file. It knows no accounts, sessions or private keys.
 //!
 //! `handlers` parses a request, `redeem` applies the rule, `same_file` compares the file with what was
-//! redeemed, the `ledger` and the `reservation` in the store limit what is sent, and `body` sends it.
+//! redeemed, `archives` does it for the files of an archive, the `ledger` and the `reservation` in the store limit what is sent, and `body` sends it.
 //! `problem` is the edge where refusals become HTTP.
 
+pub mod archives;
 mod body;
 mod browser;
 mod buffer_budget;
 mod chores;
 mod conditions;
+mod content;
 mod content_disposition;
 mod handlers;
 pub mod key_source;

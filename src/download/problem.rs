@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use serde::Serialize;
 
+use crate::download::archives::ManifestError;
 use crate::download::pages::{PageFrame, RefusalReason, RefusedPage};
 use crate::files::FileError;
 use crate::secret::RandomError;
@@ -32,6 +33,8 @@ pub(crate) enum DownloadRefusal {
     Revoked,
     #[error("the file can't be opened")]
     File(#[from] FileError),
+    #[error("the manifest of the archive is not available")]
+    Manifest(#[from] ManifestError),
     #[error("the file changed since the link was made")]
     FileChanged,
     #[error("a precondition of the request failed")]
@@ -66,7 +69,8 @@ impl DownloadRefusal {
             DownloadRefusal::File(error) if error.is_forbidden() => {
                 (StatusCode::NOT_FOUND, RefusalReason::FileNotFound)
             }
-            DownloadRefusal::File(FileError::ShareGone | FileError::Unreadable(_)) => {
+            DownloadRefusal::File(FileError::ShareGone | FileError::Unreadable(_))
+            | DownloadRefusal::Manifest(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, RefusalReason::FileUnavailable)
             }
             DownloadRefusal::Random(_) => (StatusCode::INTERNAL_SERVER_ERROR, RefusalReason::Fault),
@@ -92,6 +96,7 @@ impl DownloadRefusal {
             DownloadRefusal::Store(_) | DownloadRefusal::StoreSlow => Some(5),
             DownloadRefusal::TooMany { retry_after } => Some(retry_after.as_secs().saturating_add(1)),
             DownloadRefusal::Prefetch => Some(0),
+            DownloadRefusal::Manifest(_) => Some(5),
             DownloadRefusal::File(_) if self.shown().0 == StatusCode::SERVICE_UNAVAILABLE => Some(30),
             _ => None,
         }
@@ -165,6 +170,12 @@ impl DownloadRefusal {
                     "a shared file cannot be read; check its permissions and the disk"
                 )
             }
+            DownloadRefusal::Manifest(cause) => tracing::warn!(
+                request_id,
+                status,
+                cause = chain(cause),
+                "a download was refused because the manifest of its archive is not available"
+            ),
             DownloadRefusal::Random(cause) => {
                 tracing::error!(
                     request_id,

@@ -24,7 +24,7 @@ use crate::download::content_disposition::attachment;
 use crate::download::pages;
 use crate::files::FileVersion;
 use crate::files::identity::ClaimedVersion;
-use crate::token::Grant;
+use crate::token::{Grant, GrantContent};
 
 /// If a browser shows a file after all, it can neither run scripts nor load anything.
 const FILE_POLICY: HeaderValue =
@@ -87,13 +87,17 @@ pub(crate) fn head(grant: &Grant, version: FileVersion, part: &RequestedPart, ag
         RequestedPart::Range(_) => StatusCode::PARTIAL_CONTENT,
         RequestedPart::Whole | RequestedPart::Unsatisfiable => StatusCode::OK,
     });
-    let name = grant.name.as_deref().unwrap_or_else(|| grant.file.name());
+    let name = grant.name.as_deref().unwrap_or_else(|| grant.content.name());
     let headers = response.headers_mut();
     common(headers, FILE_POLICY);
     headers.insert(header::CACHE_CONTROL, NO_STORE_AS_IS);
     headers.insert(ACCEL_BUFFERING, NO);
     headers.insert(header::ACCEPT_RANGES, BYTES);
-    headers.insert(header::CONTENT_TYPE, content_type(name));
+    let kind = match grant.content {
+        GrantContent::File(_) => content_type(name),
+        GrantContent::Archive(_) => HeaderValue::from_static("application/zip"),
+    };
+    headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(header::CONTENT_DISPOSITION, attachment(name, agent == Agent::Aria2));
     if let Ok(modified) = HeaderValue::from_str(&http_date(version.modified()).to_string()) {
         headers.insert(header::LAST_MODIFIED, modified);

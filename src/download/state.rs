@@ -14,6 +14,7 @@ use crate::brand::Brand;
 use crate::client_address::{ClientAddresses, neighbourhood};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Resume;
+use crate::download::archives::Archives;
 use crate::download::buffer_budget::BufferBudget;
 use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
@@ -53,6 +54,8 @@ pub struct DownloadState {
     pub(crate) keys: KeySource,
     pub(crate) rules: TokenRules,
     pub(crate) shares: Shares,
+    /// The manifests of archives.
+    pub(crate) archives: Archives,
     pub(crate) store: Arc<dyn UsedTokens>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) receipts: Arc<Receipts>,
@@ -87,7 +90,7 @@ impl DownloadState {
         settings: DownloadRules,
         clock: Clock,
         keys: KeySource,
-        shares: Shares,
+        (shares, archives): (Shares, Archives),
         store: Arc<dyn UsedTokens>,
         receipts: Arc<Receipts>,
     ) -> Result<DownloadState, RandomError> {
@@ -98,6 +101,7 @@ impl DownloadState {
             max_lifetime: settings.rules.max_lifetime,
             rules: settings.rules,
             shares,
+            archives,
             store,
             ledger: Arc::default(),
             receipts,

@@ -13,6 +13,7 @@ use crate::config::Identity;
 use crate::files::edges::{EDGE, EdgeDigest};
 use crate::files::open_file::OpenFile;
 use crate::files::renames;
+use crate::files::seen::FileStat;
 use crate::files::version::FileVersion;
 
 /// What is known about the redeemed file in addition to its version.
@@ -86,9 +87,28 @@ impl FromStr for ClaimedVersion {
 }
 
 impl ClaimedVersion {
+    /// Returns the claim of a version that is told apart by size and time alone.
+    pub const fn of_time(version: FileVersion) -> ClaimedVersion {
+        ClaimedVersion { version, change: None }
+    }
+
     /// Returns the version that is meant.
     pub const fn version(&self) -> FileVersion {
         self.version
+    }
+
+    /// Returns the edges that the file must have, if they are claimed.
+    pub fn edges(&self) -> Option<EdgeDigest> {
+        self.change.map(|(_, edges)| edges)
+    }
+
+    /// Returns whether a file with this metadata is the one that is meant, without a look at its content.
+    pub(super) fn is_exactly(&self, now: &FileStat, identity: Identity) -> bool {
+        let same = self.version == now.version();
+        same && match (identity, self.change) {
+            (Identity::Inode, Some((changed_ns, _))) => changed_ns == now.changed_ns,
+            (Identity::Inode, None) | (Identity::Time, _) => true,
+        }
     }
 
     /// Compares the current file with the one that is meant.

@@ -10,12 +10,14 @@ use actix_web::web::Data;
 use actix_web::{App, web as routes};
 use async_trait::async_trait;
 
+use crate::archive::ManifestProvider;
 use crate::brand::Brand;
 use crate::client_address::ClientAddresses;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Settings, StoreKind};
+use crate::download::archives::{Archives, HttpManifestProvider};
 use crate::download::key_source::KeySource;
-use crate::download::receipts::{self, HttpReceiptSink, Receipts};
+use crate::download::receipts::{self, HttpReceiptSink, HttpReceiptSinkError, Receipts};
 use crate::download::remembered::Remembered;
 use crate::download::{DownloadRules, DownloadState};
 use crate::files::Shares;
@@ -85,8 +87,17 @@ impl RunningServices {
             let remembered = remembered.clone();
             async move { remembered.watch().await }
         });
+        let manifests: Arc<dyn ManifestProvider> = match web_app {
+            Some(app) => app.manifests(),
+            None => {
+                let key = self.settings.node_key_file();
+                let provider = HttpManifestProvider::new(&self.settings.download.receipts, &key);
+                Arc::new(provider.map_err(HttpReceiptSinkError::from)?)
+            }
+        };
+        let content = (shares, Archives::new(own_dir.join("manifests"), Some(manifests)));
         let state =
-            DownloadState::new(rules(&self.settings), clock.clone(), keys, shares, store, receipts.clone())?;
+            DownloadState::new(rules(&self.settings), clock.clone(), keys, content, store, receipts.clone())?;
         let brand = Brand::open(&self.settings.brand)?;
         let state = Arc::new(state.with_brand(brand).with_health(self.spawned.health().clone()));
         if let Some(app) = web_app {

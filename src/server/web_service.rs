@@ -64,6 +64,11 @@ impl RunningServices {
             let app = revoking.clone();
             async move { app.revoke_tokens().await }
         });
+        let preparing = app.clone();
+        self.spawned.task("preparing archives", move || {
+            let app = preparing.clone();
+            async move { app.prepare_archives().await }
+        });
         self.spawned.task("sending mails", move || {
             let app = app.clone();
             async move { app.send_mails().await }

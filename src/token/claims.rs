@@ -39,8 +39,12 @@ pub struct DownloadClaims<'a> {
     pub common: CommonClaims<'a>,
     /// The opaque id of the account that asked for it.
     pub sub: &'a str,
-    /// What may be downloaded.
-    pub file: &'a FilePath,
+    /// The file that may be downloaded; `None` for an archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<&'a FilePath>,
+    /// The SHA-256 of the manifest of an archive in base64url, in place of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zip: Option<&'a str>,
     /// The file name to save as, if it isn't the file's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
@@ -53,7 +57,7 @@ pub struct DownloadClaims<'a> {
     /// The id of the link that it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<&'a str>,
-    /// The file's size at the click, in bytes.
+    /// The size of the file at the click, or of the archive, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The file's version at the click.
@@ -106,6 +110,7 @@ pub(super) struct ParsedClaims<'c> {
     pub(super) exp: Option<JsonInteger>,
     pub(super) nbf: Option<JsonInteger>,
     pub(super) file: Option<JsonString<'c>>,
+    pub(super) zip: Option<JsonString<'c>>,
     pub(super) name: Option<JsonString<'c>>,
     pub(super) confirm: Option<bool>,
     pub(super) again: Option<bool>,
@@ -202,6 +207,7 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
                 (_, "exp") => self.read("exp", &mut found.exp, &mut map)?,
                 (_, "nbf") => self.read("nbf", &mut found.nbf, &mut map)?,
                 (Download, "file") => self.read("file", &mut found.file, &mut map)?,
+                (Download, "zip") => self.read("zip", &mut found.zip, &mut map)?,
                 (Download, "name") => self.read("name", &mut found.name, &mut map)?,
                 (Download, "confirm") => self.read("confirm", &mut found.confirm, &mut map)?,
                 (Download, "again") => self.read("again", &mut found.again, &mut map)?,

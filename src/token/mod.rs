@@ -6,6 +6,7 @@
 //! reads the time or stores anything.
 
 pub mod claims;
+mod content;
 mod error;
 mod inspect;
 mod json;
@@ -18,6 +19,7 @@ mod point;
 mod shared_secret;
 mod verify;
 
+pub use content::GrantContent;
 pub use error::{TokenError, TokenPart};
 pub use inspect::{UnverifiedToken, inspect};
 pub use jwk::PublicKey;

@@ -9,8 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Timestamp;
-use crate::id::{FilePath, Jti, LinkId};
+use crate::id::{Jti, LinkId};
 use crate::token::claims::{MAX_REVOKED, ParsedClaims};
+use crate::token::content::{ClaimedContent, GrantContent};
 use crate::token::error::{TokenError, TokenPart};
 use crate::token::json::{JsonInteger, JsonString};
 use crate::token::key_ring::KeyRing;
@@ -38,7 +39,7 @@ pub struct Grant {
     /// The id that redeeming uses up.
     pub jti: Jti,
     /// What may be downloaded.
-    pub file: FilePath,
+    pub content: GrantContent,
     /// The file name to save as, if it isn't the file's own.
     pub name: Option<String>,
     /// Whether a page with a button comes first.
@@ -47,7 +48,7 @@ pub struct Grant {
     pub again: bool,
     /// The id of the link that it came from.
     pub link: Option<LinkId>,
-    /// The size that the file must have, in bytes.
+    /// The size that the file or archive must have, in bytes.
     pub size: Option<u64>,
     /// The version that the file must have.
     pub version: Option<String>,
@@ -145,16 +146,15 @@ fn download(
     let mut found = ParsedClaims::parse(&bytes, TokenKind::Download)?;
     let base = Base::take(&mut found)?;
     let subject = short(required("sub", found.sub)?, "sub")?;
-    let file = required("file", found.file)?;
+    let content = ClaimedContent::of(found.file, found.zip)?;
     let name = found.name.map(file_name).transpose()?;
     let link = found.link.map(|link| short(link, "link")).transpose()?.map(|link| LinkId::from_store(&link));
     let version = found.version.map(|version| short(version, "version")).transpose()?;
     let digest = found.digest.map(sha256).transpose()?;
     base.check(rules, now, fence, end)?;
-    let JsonString(file) = file;
     Ok(Grant {
         jti: base.jti,
-        file: file.parse().map_err(|_| TokenError::ClaimValue("file"))?,
+        content: content.parse()?,
         name,
         confirm: found.confirm.unwrap_or(false),
         again: found.again.unwrap_or(false),

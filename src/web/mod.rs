@@ -8,6 +8,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, scope};
 use tokio::sync::Semaphore;
 
+use crate::archive::ManifestProvider;
 use crate::brand::Brand;
 use crate::client_address::ClientAddresses;
 use crate::clock::Clock;
@@ -16,6 +17,7 @@ use crate::files::ShareFolders;
 use crate::health::Health;
 use crate::receipt::ReceiptSink;
 use crate::web::accounts::store::AccountError;
+use crate::web::archives::ArchiveMaker;
 use crate::web::composer::MailComposer;
 use crate::web::db::QueryError;
 use crate::web::deliveries::DeliveryStore;
@@ -50,6 +52,7 @@ use crate::web::upkeep::Upkeep;
 use crate::web::uploads::Uploads;
 
 pub mod accounts;
+pub mod archives;
 pub mod audit;
 pub mod composer;
 pub mod db;
@@ -136,6 +139,7 @@ impl WebApp {
         let policy = layout::content_security_policy(&downloads);
         let digests = FileDigests::new(services.db.clone());
         let writable = WritableShares::new(folders);
+        let archives = ArchiveMaker::new(services.db.clone(), writable.readable().clone());
         let uploads = Uploads::new(settings.into(), services.db.clone(), writable.clone(), clock);
         let rights = Rights::new(&settings.shares);
         let keep = settings.web.trash_keep;
@@ -173,6 +177,7 @@ impl WebApp {
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             carried: CarriedRequests::new(settings.web.max_connections),
             digests,
+            archives,
             uploads,
             editor,
             addresses: ClientAddresses::new(&settings.web.trusted_proxies, settings.web.proxy_header, "web"),
@@ -190,6 +195,7 @@ impl WebApp {
             sessions: state.sessions.clone(),
             sent_forms: state.sent_forms.clone(),
             throttle: state.throttle.clone(),
+            archives: state.archives.clone(),
             uploads: state.uploads.clone(),
             editor: state.editor.clone(),
         });
@@ -271,6 +277,22 @@ impl WebApp {
     /// Returns the sink for receipts from a download service in the same process.
     pub fn receipts(&self) -> Arc<dyn ReceiptSink> {
         Arc::new(self.state.deliveries.clone())
+    }
+
+    /// Returns where a download service in the same process gets manifests of archives.
+    pub fn manifests(&self) -> Arc<dyn ManifestProvider> {
+        Arc::new(self.state.archives.clone())
+    }
+
+    /// Returns the preparation of archives.
+    pub fn archives(&self) -> &ArchiveMaker {
+        &self.state.archives
+    }
+
+    /// Calculates the checksums of queued files until the future is dropped.
+    pub async fn prepare_archives(&self) {
+        let services = &self.state.services;
+        self.state.archives.run(|| services.clock.now()).await;
     }
 
     /// Delivers revocations until the future is dropped.

@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock::Timestamp;
 use crate::telemetry::chain;
+use crate::web::archives::ArchiveMaker;
 use crate::web::db::QueryError;
 use crate::web::deliveries::DeliveryStore;
 use crate::web::forms::idempotency::IdempotencyStore;
@@ -52,6 +53,7 @@ pub struct Upkeep {
     pub(super) sessions: Sessions,
     pub(super) sent_forms: IdempotencyStore,
     pub(super) throttle: Throttle,
+    pub(super) archives: ArchiveMaker,
     pub(super) uploads: Uploads,
     pub(super) editor: ShareEditor,
 }
@@ -180,6 +182,7 @@ impl Upkeep {
             tracing::info!(released, "released link uses: their node was removed");
         }
         warn(self.services.issued.prune(now).await, "cannot delete old tokens");
+        warn(self.archives.prune(now).await, "cannot delete old manifests of archives");
         warn(self.sent_forms.prune(now).await, "cannot delete old records of forms");
         warn(self.services.account_changes.prune().await, "cannot delete old account changes");
         if let Some(gone @ 1..) = warn(

@@ -62,7 +62,7 @@
     const files = new Map(state.files.map((file) => [file.file, file]));
     busy = false;
     for (const row of rows) {
-      const own = files.get(row.dataset.file) || state.others;
+      const own = row.dataset.file === "zip" ? state.zip : files.get(row.dataset.file) || state.others;
       const before = row.dataset.offer;
       show(row, own);
       busy ||= own.state === "running";

@@ -13,7 +13,7 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// are built on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 27] = [
+const TABLE: [(&str, &[&str]); 28] = [
     ("words", &[]),
     ("bearer", &[]),
     ("clock", &[]),
@@ -29,6 +29,7 @@ const TABLE: [(&str, &[&str]); 27] = [
     ("connection", &["client_address", "config"]),
     ("tasks", &["health"]),
     ("files", &["clock", "config", "id", "secret"]),
+    ("archive", &["files", "id", "secret"]),
     ("token", &["clock", "id", "secret"]),
     ("used_tokens", &["clock", "files", "health", "id", "secret", "standing", "tasks"]),
     ("receipt", &["clock", "id", "standing", "words"]),
@@ -38,6 +39,7 @@ const TABLE: [(&str, &[&str]); 27] = [
     (
         "download",
         &[
+            "archive",
             "assets",
             "bearer",
             "brand",
@@ -61,6 +63,7 @@ const TABLE: [(&str, &[&str]); 27] = [
     (
         "web",
         &[
+            "archive",
             "assets",
             "bearer",
             "brand",
@@ -87,6 +90,7 @@ const TABLE: [(&str, &[&str]); 27] = [
     (
         "server",
         &[
+            "archive",
             "brand",
             "client_address",
             "clock",

@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them.
-const TABLE: [(&str, &[&str]); 30] = [
+const TABLE: [(&str, &[&str]); 31] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -18,14 +18,15 @@ const TABLE: [(&str, &[&str]); 30] = [
     ("forms", &["db"]),
     ("accounts", &["audit", "db", "identity"]),
     ("shares", &["accounts", "audit", "db", "identity"]),
+    ("archives", &["db", "shares"]),
     ("nodes", &["audit", "db", "tokens"]),
     ("sessions", &["accounts", "audit", "db", "identity"]),
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
     ("uploads", &["audit", "db", "identity", "shares"]),
     ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
-    ("links", &["audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
+    ("links", &["archives", "audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
     ("restored", &["audit", "db", "revocations", "tokens"]),
-    ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored"]),
+    ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored", "shares"]),
     ("instance", &["audit", "db", "revocations", "tokens"]),
     (
         "services",
@@ -51,6 +52,7 @@ const TABLE: [(&str, &[&str]); 30] = [
         "http",
         &[
             "accounts",
+            "archives",
             "db",
             "deliveries",
             "forms",
@@ -88,10 +90,14 @@ const TABLE: [(&str, &[&str]); 30] = [
             "throttle",
         ],
     ),
-    ("http/files", &["audit", "forms", "http", "identity", "revocations", "shares", "tokens", "uploads"]),
+    (
+        "http/files",
+        &["archives", "audit", "forms", "http", "identity", "revocations", "shares", "tokens", "uploads"],
+    ),
     (
         "http/links",
         &[
+            "archives",
             "audit",
             "db",
             "deliveries",
@@ -111,6 +117,7 @@ const TABLE: [(&str, &[&str]); 30] = [
     (
         "upkeep",
         &[
+            "archives",
             "db",
             "deliveries",
             "forms",
@@ -129,6 +136,7 @@ const TABLE: [(&str, &[&str]); 30] = [
         "mod.rs",
         &[
             "accounts",
+            "archives",
             "composer",
             "db",
             "deliveries",

@@ -59,7 +59,10 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/confirm-address/{token}", "POST", "/confirm-address/x", &[("password", PASSWORD)]),
     ("/{folder:activate|reset|confirm-address}/{token}/renew", "POST", "/activate/x/renew", &[]),
     ("/download", "POST", "/download", &[("file", "/open/file.txt")]),
+    ("/zip", "GET", "/zip?file=/open/file.txt", &[]),
+    ("/zip", "POST", "/zip", &[("files", "/open/file.txt")]),
     ("/receipts", "POST", "/receipts", &[]),
+    ("/manifests/{digest}", "GET", "/manifests/any", &[]),
     ("/links", "GET", "/links", &[]),
     (
         "/links",

@@ -91,7 +91,7 @@ fn every_kind_of_issued_token_is_accepted_where_it_belongs() {
     let grant =
         verify_download(&issued.token, &ring, &rules("https://dl.example"), NOW, Timestamp::EPOCH).unwrap();
     assert_eq!((grant.jti, grant.expires_at, grant.issued_at), (issued.jti, later(600), NOW));
-    assert_eq!((grant.file, grant.subject.as_str(), grant.confirm), (file, "u1", true));
+    assert_eq!((grant.content.file(), grant.subject.as_str(), grant.confirm), (Some(&file), "u1", true));
     assert_eq!(
         (grant.name.as_deref(), grant.link.as_ref().map(LinkId::as_str)),
         (Some("a b.pdf"), Some("l1"))

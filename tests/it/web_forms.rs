@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 29] = [
+const FORMS: [(&str, &[(&str, &str)]); 30] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -22,6 +22,7 @@ const FORMS: [(&str, &[(&str, &str)]); 29] = [
     ("/account/sessions/end-others", &[]),
     ("/logout", &[]),
     ("/download", &[("file", "/open/file.txt")]),
+    ("/zip", &[("files", "/open/file.txt")]),
     ("/manage/make-folder", &[("folder", "/open"), ("name", "new")]),
     ("/manage/rename", &[("path", "/open/file.txt"), ("name", "other.txt")]),
     ("/manage/move", &[("path", "/open/file.txt"), ("to", "/private")]),
@@ -84,7 +85,7 @@ fn is_strangers(path: &str) -> bool {
 
 /// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
-    let own = ["/links", "/links/any", "/links/any/duplicate"];
+    let own = ["/links", "/links/any", "/links/any/duplicate", "/zip"];
     own.contains(&path) || path.starts_with("/links/any/recipients")
 }
 

@@ -45,7 +45,10 @@ pub(crate) async fn head(
             }
             same_file::same(&file, delivery).await?
         }
-        _ => file,
+        _ => {
+            same_file::check(state, &file).await?;
+            file
+        }
     };
     let current = delivery.as_ref().map(|delivery| delivery.tag_shown(&request.conditions).1);
     let prepared = prepare(&request.conditions, current, file.version());

@@ -2,8 +2,9 @@
 
 use crate::client_address::RequestClient;
 use crate::download::conditions::{Conditions, RequestedPart};
+use crate::download::content::Content;
 use crate::download::ledger::Stream;
-use crate::files::{FileVersion, OpenFile};
+use crate::files::FileVersion;
 use crate::secret::Secret;
 use crate::token::{Grant, TokenError};
 
@@ -19,7 +20,7 @@ pub(crate) struct Request {
 /// The result of a request.
 pub(crate) enum RedeemOutcome {
     /// Bytes, the permission to send them, and the tag to send with them.
-    Stream { stream: Stream, file: OpenFile, part: RequestedPart, tag: Secret },
+    Stream { stream: Stream, content: Content, part: RequestedPart, tag: Secret },
     /// 304: the client already has it. Spends nothing.
     NotModified(FileVersion),
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::config::Resume;
+use crate::download::archives::ManifestError;
 use crate::download::conditions::RequestedPart;
+use crate::download::content::Content;
 use crate::download::ledger::{Delivery, RedeemerProof, StreamRefusal, StreamRequest, second_key};
 use crate::download::problem::DownloadRefusal;
 use crate::download::redeem::prepared::{Prepared, byte_range, prepare};
@@ -13,7 +15,7 @@ use crate::download::redeem::request::{RedeemOutcome, Request};
 use crate::download::reservation::reserve;
 use crate::download::same_file;
 use crate::download::state::DownloadState;
-use crate::files::{FileError, OpenFile};
+use crate::files::FileError;
 use crate::used_tokens::{Mark, UsedToken};
 
 /// Why a client of a known delivery isn't served.
@@ -32,7 +34,7 @@ impl From<DownloadRefusal> for Unserved {
 pub(super) async fn resume(
     state: &Arc<DownloadState>,
     request: &Request,
-    file: Result<&OpenFile, &DownloadRefusal>,
+    file: Result<&Content, &DownloadRefusal>,
     delivery: &Arc<Delivery>,
     now: Timestamp,
 ) -> Result<RedeemOutcome, Unserved> {
@@ -61,6 +63,9 @@ pub(super) async fn resume(
         Err(DownloadRefusal::File(FileError::ShareGone)) => {
             return Err(DownloadRefusal::File(FileError::ShareGone).into());
         }
+        Err(DownloadRefusal::Manifest(_)) => {
+            return Err(DownloadRefusal::Manifest(ManifestError::Slow).into());
+        }
         Err(_) => return Err(DownloadRefusal::File(FileError::Missing).into()),
     };
     let (shown, current) = delivery.tag_shown(&request.conditions);
@@ -70,6 +75,7 @@ pub(super) async fn resume(
         Prepared::Refused(why) => return Err(why.into()),
     };
     let wish = stream_request(who, delivery, &part);
+    same_file::check_part(state, &file, wish.range.clone()).await?;
     let stream = delivery.admit(&state.ledger, &wish, state.lease, now).await.map_err(unserved)?;
     if who.is_keyed() {
         reserve(state, delivery, &stream, now).await?;
@@ -80,7 +86,7 @@ pub(super) async fn resume(
     tracing::info!(jti = %delivery.jti, range = ?wish.range, by = ?wish.proof, "resumed");
     // A client that presents one tag isn't shown the other.
     let tag = shown.unwrap_or_else(|| delivery.resume_key.clone());
-    Ok(RedeemOutcome::Stream { stream, file, part, tag })
+    Ok(RedeemOutcome::Stream { stream, content: file, part, tag })
 }
 
 /// Determines how a client proves that it is the one that redeemed.

@@ -77,7 +77,7 @@ pub(crate) async fn redeem(
         let resume_key = Secret::random::<16>()?;
         let caller = request.caller;
         let address = caller.address.filter(|_| state.resume == Resume::SameClient);
-        let (file, trace) = same_file::trace(file).await?;
+        let (file, trace) = same_file::trace(state, file).await?;
         let make = || {
             let delivery =
                 Delivery::new(jti, file.version(), address, resume_key, until, now).with_trace(Some(trace));
@@ -103,9 +103,9 @@ pub(crate) async fn redeem(
         let range = byte_range(&part, file.version().len);
         match claim(state, delivery, receipt, &request.grant, range, now).await? {
             Claimed::First(stream) => {
-                tracing::info!(%jti, file = ?request.grant.file, address = %caller.counted_as, "redeemed");
+                tracing::info!(%jti, file = ?request.grant.content, address = %caller.counted_as, "redeemed");
                 let tag = stream.delivery().resume_key.clone();
-                return Ok(RedeemOutcome::Stream { stream, file, part, tag });
+                return Ok(RedeemOutcome::Stream { stream, content: file, part, tag });
             }
             Claimed::Replay(used) => {
                 reopen(state, request, &used, now)?;

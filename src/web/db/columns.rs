@@ -41,3 +41,10 @@ pub(crate) fn pattern(words: &str) -> String {
     pattern.push('%');
     pattern
 }
+
+/// Returns the `LIKE … ESCAPE '!'` pattern for everything below `path`.
+pub(crate) fn below(path: &str) -> String {
+    let words = pattern(path);
+    let words = words.strip_prefix('%').unwrap_or(&words);
+    format!("{}/%", words.strip_suffix('%').unwrap_or(words))
+}

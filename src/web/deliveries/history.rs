@@ -13,6 +13,7 @@ use crate::web::db::columns::from_column;
 use crate::web::deliveries::receipts::DeliveryStore;
 use crate::web::identity::AccountId;
 use crate::web::mail::letters::NoticedDownload;
+use crate::web::shares::archive_path;
 
 /// Maximum number of deliveries (newest first), and of recipients, that are shown.
 const SHOWN: i64 = 500;
@@ -48,8 +49,12 @@ pub struct DeliveryHistory {
     pub jti: String,
     /// The recipient's email address; `None` if the link is for anyone who has it.
     pub email: Option<String>,
-    /// The path of the file, if known.
+    /// The path of the file, if known. `None` for an archive.
     pub file: Option<String>,
+    /// Whether all files were downloaded as one archive.
+    pub zip: bool,
+    /// How many files the archive has, if known.
+    pub files: Option<u64>,
     /// When the token was redeemed.
     pub redeemed_at: Timestamp,
     /// When the first byte was sent.
@@ -90,8 +95,9 @@ pub struct OwnerNotice {
 }
 
 const DELIVERIES: &str = "SELECT receipts.jti, recipients.email, link_tokens.path, redeemed_at, started_at, \
-    last_at, receipts.size, bytes, receipts.state, resumed, address FROM receipts \
+    last_at, receipts.size, receipts.bytes, receipts.state, resumed, address, manifests.files FROM receipts \
     LEFT JOIN link_tokens ON link_tokens.jti = receipts.jti \
+    LEFT JOIN manifests ON manifests.digest = link_tokens.version \
     LEFT JOIN link_uses ON link_uses.id = link_tokens.use_id \
     LEFT JOIN recipients ON recipients.id = link_uses.recipient \
     WHERE receipts.link = $1 ORDER BY redeemed_at DESC, receipts.jti LIMIT $2";
@@ -147,7 +153,11 @@ impl DeliveryStore {
             link: LinkId::from_store(&row.try_get::<String, _>("id")?),
             title: row.try_get("title")?,
             download: NoticedDownload {
-                file: path.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned(),
+                file: match path.as_deref() {
+                    Some(path) if archive_path::is_archive(path) => "all files (ZIP)",
+                    path => path.and_then(|path| path.rsplit('/').next()).unwrap_or_default(),
+                }
+                .to_owned(),
                 recipient: row.try_get::<Option<String>, _>("email")?.unwrap_or_default(),
                 at: from_column(row.try_get("last_at")?),
                 address: row.try_get("address")?,
@@ -167,10 +177,15 @@ fn recipient(row: &AnyRow) -> Result<RecipientHistory, sqlx::Error> {
 
 fn delivered(row: &AnyRow) -> Result<DeliveryHistory, sqlx::Error> {
     let state: String = row.try_get("state")?;
+    let path: Option<String> = row.try_get("path")?;
+    let zip = path.as_deref().is_some_and(archive_path::is_archive);
+    let files = row.try_get::<Option<i64>, _>("files")?.and_then(|files| u64::try_from(files).ok());
     Ok(DeliveryHistory {
         jti: row.try_get("jti")?,
         email: row.try_get("email")?,
-        file: row.try_get("path")?,
+        file: path.filter(|_| !zip),
+        zip,
+        files: files.filter(|_| zip),
         redeemed_at: from_column(row.try_get("redeemed_at")?),
         started_at: row.try_get::<Option<i64>, _>("started_at")?.map(from_column),
         last_at: from_column(row.try_get("last_at")?),

@@ -11,6 +11,7 @@ use crate::files::FileError;
 use crate::secret::RandomError;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::store::AccountError;
+use crate::web::archives::ArchiveMakingError;
 use crate::web::db::QueryError;
 use crate::web::deliveries::intake::IntakeError;
 use crate::web::forms::idempotency::IdempotencyError;
@@ -30,6 +31,9 @@ use crate::web::shares::error::StorageError;
 use crate::web::throttle::Throttled;
 use crate::web::tokens::issuer::IssueError;
 use crate::web::tokens::signer::SignerError;
+
+/// After how many seconds it is worth asking again for an archive that is being prepared.
+pub(crate) const PREPARING: u64 = 3;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -87,6 +91,17 @@ pub enum WebError {
         /// Whether people are invited instead.
         by_invitation: bool,
     },
+    /// The checksums of some files of an archive are still being calculated.
+    #[error("{ready} of {files} files of the archive are ready")]
+    StillPreparing {
+        /// How many files are ready.
+        ready: u64,
+        /// How many files the archive will have.
+        files: u64,
+    },
+    /// The files are too many, or too large, for one archive.
+    #[error("the archive would be too large")]
+    ArchiveTooLarge,
     /// A download service's report has no node key.
     #[error("there is no node key")]
     NodeKeyMissing,
@@ -124,6 +139,8 @@ impl WebError {
             WebError::LinkClosed(why) => why.slug(),
             WebError::Press(error) => error.slug(),
             WebError::SignUpClosed { .. } => "sign-up-closed",
+            WebError::StillPreparing { .. } => "still-preparing",
+            WebError::ArchiveTooLarge => "archive-too-large",
             WebError::NodeKeyMissing | WebError::NodeKeyUnknown => "node-key",
             WebError::NoNode => "no-download-service",
             WebError::Unavailable(_) => "unavailable",
@@ -136,6 +153,7 @@ impl WebError {
         match self {
             WebError::TooEarly(wait) => Some(wait.as_secs().max(1)),
             WebError::NoNode | WebError::Unavailable(_) => Some(5),
+            WebError::StillPreparing { .. } => Some(PREPARING),
             WebError::LinkClosed(why) => why.wait(),
             WebError::Tus(error) => error.wait(),
             WebError::Storage(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => Some(5),
@@ -161,6 +179,8 @@ impl ResponseError for WebError {
             WebError::LinkClosed(why) => why.status(),
             WebError::Press(error) => error.status(),
             WebError::SignUpClosed { .. } | WebError::NodeKeyUnknown => StatusCode::FORBIDDEN,
+            WebError::StillPreparing { .. } => StatusCode::CONFLICT,
+            WebError::ArchiveTooLarge => StatusCode::UNPROCESSABLE_ENTITY,
             WebError::NodeKeyMissing => StatusCode::UNAUTHORIZED,
             WebError::NoNode | WebError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             WebError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -170,6 +190,17 @@ impl ResponseError for WebError {
     /// Returns only the status; [`crate::web::http::problem::edge`] adds the rest as the client prefers it.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
+    }
+}
+
+impl From<ArchiveMakingError> for WebError {
+    fn from(error: ArchiveMakingError) -> WebError {
+        match error {
+            error if error.is_too_large() => WebError::ArchiveTooLarge,
+            ArchiveMakingError::File(error) => error.into(),
+            ArchiveMakingError::Limit(_) => WebError::Internal(error.into()),
+            error => WebError::Unavailable(error.into()),
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use crate::web::http::account::{
 };
 use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
-use crate::web::http::files::{browse, download, edit, trash, tus, upload_form};
+use crate::web::http::files::{browse, download, edit, trash, tus, upload_form, zip};
 use crate::web::http::links::{
-    add_recipients, deliveries, duplicate, extend, live, mail_code, mailing, my_links, new_link, one_link,
+    add_recipients, deliveries, duplicate, extend, live, mail_code, mailing, manifests, my_links, new_link, one_link,
     press, public_link, remove_recipient,
 };
 use crate::web::http::respond::get_or_head;
@@ -42,10 +42,12 @@ pub mod press_error;
 pub mod problem;
 pub(crate) mod respond;
 pub mod samples;
+pub(crate) mod selection;
 pub(crate) mod service;
 pub mod session_row;
 pub mod state;
 pub mod tus_error;
+pub(crate) mod zip_words;
 
 /// All addresses.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -103,7 +105,11 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .configure(link_routes)
         .service(web::resource("/unsent/{id}").route(get_or_head().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))
+        .service(
+            web::resource("/zip").route(get_or_head().to(zip::page)).route(web::post().to(zip::download)),
+        )
         .service(web::resource("/receipts").route(web::post().to(deliveries::take)))
+        .service(web::resource("/manifests/{digest}").route(get_or_head().to(manifests::manifest)))
         .service(web::resource("/links/{link}/deliveries").route(get_or_head().to(deliveries::deliveries)))
         .service(web::resource("/manage/new-folder").route(get_or_head().to(edit::new_folder_page)))
         .service(web::resource("/manage/make-folder").route(web::post().to(edit::make_folder)))

@@ -5,7 +5,7 @@ use crate::web::http::account::{
     signup_page, unsent_page, unsubscribe_page,
 };
 use crate::web::http::admin::{accounts_page, audit_page, mail_page};
-use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upload_page};
+use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upload_page, zip_page};
 use crate::web::http::landing;
 use crate::web::http::links::{
     add_recipients_page, duplicate_page, my_links_page, new_link_page, one_link_page, public_link_page,
@@ -47,6 +47,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         unsent_page::samples()?,
         unsubscribe_page::samples()?,
         upload_page::samples()?,
+        zip_page::samples()?,
         refusal_page::samples()?,
     ];
     Ok(pages.into_iter().flatten().map(|(name, html)| (name.to_owned(), html)).collect())

@@ -14,6 +14,7 @@ use crate::client_address::ClientAddresses;
 use crate::config::{Settings, Signup};
 use crate::files::Shares;
 use crate::health::Health;
+use crate::web::archives::ArchiveMaker;
 use crate::web::deliveries::DeliveryStore;
 use crate::web::forms::idempotency::IdempotencyStore;
 use crate::web::forms::unsent::UnsentForms;
@@ -78,6 +79,8 @@ pub struct AppState {
     pub carried: CarriedRequests,
     /// Digests of uploaded files.
     pub digests: FileDigests,
+    /// Makes archives of files.
+    pub archives: ArchiveMaker,
     /// Uploads in progress.
     pub uploads: Uploads,
     /// Makes changes in the shares.

@@ -7,6 +7,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, LinkId, RecipientId};
+use crate::web::archives::queue_files;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
 use crate::web::forms::idempotency;
@@ -102,6 +103,8 @@ impl Links {
                 .execute(&mut *transaction)
                 .await?;
         }
+        // Recipients can have the files as one archive, which needs their checksums.
+        queue_files(&mut transaction, files, now).await?;
         if terms.recipients.is_empty() {
             self.add_recipient(&mut transaction, &id, None, 0, None).await?;
         }

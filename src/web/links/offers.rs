@@ -10,6 +10,7 @@ use crate::web::db::columns::to_column;
 use crate::web::links::link::{Link, Links, Recipient};
 use crate::web::links::open_uses;
 use crate::web::links::progress::{self, BegunDownload, DownloadProgress, LeaseRules, Visitor};
+use crate::web::shares::archive_path;
 
 /// Maximum number of rows that are read for a visitor's uses.
 const MAX_ROWS: i64 = 20_000;
@@ -202,7 +203,8 @@ impl LinkOffers {
 
     /// Returns what the buttons of all files that the visitor hasn't begun would do.
     pub fn for_untouched_file(&self) -> Offer {
-        if !self.ended && (self.has_left || !self.uses.is_empty()) { Offer::Download } else { Offer::Gone }
+        let goes_on = self.uses.values().any(|files| !has_archive(files));
+        if !self.ended && (self.has_left || goes_on) { Offer::Download } else { Offer::Gone }
     }
 
     /// Whether the link offers this visitor something that it would not offer to a new one.
@@ -234,7 +236,9 @@ impl LinkOffers {
     }
 
     fn can_begin(&self, path: &str) -> bool {
-        let goes_on = self.uses.values().any(|files| !files.contains(path));
+        // An archive has all files, so it is a use of its own.
+        let goes_on = !archive_path::is_archive(path)
+            && self.uses.values().any(|files| !files.contains(path) && !has_archive(files));
         !self.ended && (self.has_left || goes_on || self.unbegun_elsewhere.contains(path))
     }
 
@@ -242,6 +246,10 @@ impl LinkOffers {
     fn is_begun_elsewhere(&self, path: &str) -> bool {
         self.is_named && !self.ended && self.uses.values().any(|files| files.contains(path))
     }
+}
+
+fn has_archive(files: &HashSet<String>) -> bool {
+    files.iter().any(|file| archive_path::is_archive(file))
 }
 
 /// Returns the priority of an offer. If several downloads of one file were begun, the highest one counts.

@@ -14,6 +14,7 @@ use crate::id::{FilePath, Jti, RecipientId};
 use crate::receipt::DeliveryState;
 use crate::web::db::columns::from_column;
 use crate::web::links::use_state::UseState;
+use crate::web::shares::archive_path;
 use crate::web::tokens::link_key::LinkKey;
 
 /// Maximum number of tokens of one visitor that are read, newest first.
@@ -143,8 +144,11 @@ impl BegunDownload {
     }
 
     /// Whether the file is certainly not the one whose download was begun. A file that is larger now may have
-    /// grown, which only the download service can tell.
+    /// grown, which only the download service can tell. An archive is another one if its manifest is.
     pub fn is_of_another_file(&self, size: u64, version: &str) -> bool {
+        if archive_path::is_archive(&self.path) {
+            return self.version != version;
+        }
         size < self.size || (size == self.size && !self.version.is_empty() && self.version != version)
     }
 }

@@ -23,6 +23,7 @@ use crate::web::db::groups::Groups;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::{Account, AccountId};
 use crate::web::revocations::delivery::Revocations;
+use crate::web::shares::archive_path;
 use crate::web::shares::rights::Rights;
 
 /// How many accounts are read per query.
@@ -35,7 +36,7 @@ pub struct NewToken<'a> {
     pub account: &'a AccountId,
     /// The token's id.
     pub jti: Jti,
-    /// The file that it is for.
+    /// The file that it is for, or the path of an archive (see [`archive_path`]).
     pub file: &'a FilePath,
     /// When it expires.
     pub expires_at: Timestamp,
@@ -365,5 +366,7 @@ impl ReviewedBasis {
 }
 
 pub(super) fn may_read(rights: &Rights, holder: Option<&Account>, file: &FilePath) -> bool {
-    holder.is_some_and(|holder| !holder.disabled && rights.readable(holder, file.clone()).is_some())
+    let Some(holder) = holder.filter(|holder| !holder.disabled) else { return false };
+    let readable = |root: FilePath| rights.readable(holder, root).is_some();
+    archive_path::roots(file).is_some_and(|roots| roots.into_iter().all(readable))
 }

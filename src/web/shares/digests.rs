@@ -1,4 +1,5 @@
-//! SHA-256 digests of files: computed while a file is uploaded, and valid for that version of the file only.
+//! SHA-256 digests of files: computed while a file is uploaded, together with its CRC-32, and valid for that
+//! version of the file only.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
@@ -7,9 +8,10 @@ use bytes::Bytes;
 use sqlx::{Any, Row, Transaction};
 
 use crate::id::FilePath;
-use crate::web::db::columns::{bytes_to_column, pattern};
+use crate::web::db::columns::{below, bytes_to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
+use crate::web::shares::checksums;
 use crate::web::shares::disk::{Staged, WriteError};
 
 /// How many bytes are read at once when a digest catches up.
@@ -19,12 +21,13 @@ const READ_AT_ONCE: usize = 1 << 20;
 #[derive(Clone)]
 pub(crate) struct RunningDigest {
     context: Context,
+    crc32: crc32fast::Hasher,
     upto: u64,
 }
 
 impl Default for RunningDigest {
     fn default() -> RunningDigest {
-        RunningDigest { context: Context::new(&SHA256), upto: 0 }
+        RunningDigest { context: Context::new(&SHA256), crc32: crc32fast::Hasher::new(), upto: 0 }
     }
 }
 
@@ -38,6 +41,7 @@ impl RunningDigest {
     pub(crate) fn update(&mut self, pieces: &[Bytes]) {
         for piece in pieces {
             self.context.update(piece);
+            self.crc32.update(piece);
             self.upto += piece.len() as u64;
         }
     }
@@ -53,14 +57,15 @@ impl RunningDigest {
                 return Err(WriteError::Missing);
             };
             self.context.update(read);
+            self.crc32.update(read);
             self.upto += count as u64;
         }
         Ok(())
     }
 
-    /// Returns the digest in base64, as in `Repr-Digest`.
-    pub(crate) fn finish(self) -> String {
-        STANDARD.encode(self.context.finish())
+    /// Returns the digest in base64, as in `Repr-Digest`, and the CRC-32.
+    pub(crate) fn finish(self) -> (String, u32) {
+        (STANDARD.encode(self.context.finish()), self.crc32.finalize())
     }
 }
 
@@ -101,6 +106,7 @@ pub(crate) async fn moved(
     share: &str,
 ) -> Result<(), QueryError> {
     forget(transaction, to).await?;
+    checksums::forget(transaction, from).await?;
     let after = i64::try_from(from.chars().count()).unwrap_or(i64::MAX).saturating_add(1);
     sqlx::query(
         "UPDATE file_digests SET path = $1 || SUBSTR(path, CAST($2 AS INTEGER)), share = $3 \
@@ -147,14 +153,7 @@ pub(crate) async fn forget(
         .bind(below(path))
         .execute(&mut **transaction)
         .await?;
-    Ok(())
-}
-
-/// Returns the `LIKE … ESCAPE '!'` pattern for everything below `path`.
-pub(super) fn below(path: &str) -> String {
-    let words = pattern(path);
-    let words = words.strip_prefix('%').unwrap_or(&words);
-    format!("{}/%", words.strip_suffix('%').unwrap_or(words))
+    checksums::forget(transaction, path).await
 }
 
 /// Records a finished file, replacing any record of an earlier file at its path. It counts against the

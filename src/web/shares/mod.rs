@@ -1,5 +1,7 @@
 //! Rights in shares, and all changes to what is in them. Doesn't depend on HTTP.
 
+pub(crate) mod archive_path;
+pub(crate) mod checksums;
 pub mod digests;
 pub mod disk;
 pub mod editor;

@@ -25,6 +25,11 @@ impl Readable {
         &self.path
     }
 
+    /// Returns the topmost folder that the same right covers.
+    pub const fn root(&self) -> &FilePath {
+        &self.root
+    }
+
     /// Returns another path that the same right covers; `None` if it doesn't.
     pub fn within(&self, path: FilePath) -> Option<Readable> {
         path.is_within(&self.root).then(|| Readable { path, root: self.root.clone() })

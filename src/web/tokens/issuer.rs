@@ -59,8 +59,8 @@ const MOST_SIZE: u64 = (1 << 53) - 1;
 pub struct DownloadTokenRequest<'a> {
     /// The opaque id of the account.
     pub subject: &'a str,
-    /// The file to download.
-    pub file: &'a FilePath,
+    /// What to download.
+    pub content: TokenContent<'a>,
     /// The file name to save as, if different from the file's own.
     pub name: Option<&'a str>,
     /// Whether a page with a button is shown first.
@@ -69,7 +69,7 @@ pub struct DownloadTokenRequest<'a> {
     pub again: bool,
     /// The id of the link that it belongs to.
     pub link: Option<&'a LinkId>,
-    /// The size that the file must have, in bytes.
+    /// The size that the file or archive must have, in bytes.
     pub size: Option<u64>,
     /// The version that the file must have.
     pub version: Option<&'a str>,
@@ -80,12 +80,31 @@ pub struct DownloadTokenRequest<'a> {
     pub lifetime: Option<Duration>,
 }
 
+/// What a token is for.
+#[derive(Clone, Copy, Debug)]
+pub enum TokenContent<'a> {
+    /// A file.
+    File(&'a FilePath),
+    /// An archive: the SHA-256 of its manifest in base64url.
+    Archive(&'a str),
+}
+
 impl<'a> DownloadTokenRequest<'a> {
+    /// Requests a token for an archive, by the SHA-256 of its manifest in base64url, to be saved as `name`.
+    pub const fn archive(subject: &'a str, digest: &'a str, name: &'a str) -> DownloadTokenRequest<'a> {
+        let content = TokenContent::Archive(digest);
+        DownloadTokenRequest { name: Some(name), ..DownloadTokenRequest::of(subject, content) }
+    }
+
     /// Requests a token for a file, with defaults for everything else.
     pub const fn new(subject: &'a str, file: &'a FilePath) -> DownloadTokenRequest<'a> {
+        DownloadTokenRequest::of(subject, TokenContent::File(file))
+    }
+
+    const fn of(subject: &'a str, content: TokenContent<'a>) -> DownloadTokenRequest<'a> {
         DownloadTokenRequest {
             subject,
-            file,
+            content,
             name: None,
             confirm: false,
             again: false,
@@ -156,10 +175,15 @@ impl Issuer {
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
         let common = self.common(&self.audience, jti, order.lifetime.unwrap_or(self.lifetime), now);
+        let (file, zip) = match order.content {
+            TokenContent::File(file) => (Some(file), None),
+            TokenContent::Archive(digest) => (None, Some(digest)),
+        };
         let claims = DownloadClaims {
             common: common.clone(),
             sub: order.subject,
-            file: order.file,
+            file,
+            zip,
             name: order.name,
             confirm: order.confirm,
             again: order.again,
@@ -170,7 +194,8 @@ impl Issuer {
             digest: order.digest,
         };
         let token = self.signer.sign(TokenKind::Download, &claims, now)?;
-        let name = utf8_percent_encode(order.name.unwrap_or(order.file.name()), NAME_IN_PATH);
+        let name = order.name.or(file.map(FilePath::name)).unwrap_or("download.zip");
+        let name = utf8_percent_encode(name, NAME_IN_PATH);
         let address = format!("{}/d/{token}/{name}", self.download_url);
         Ok(IssuedToken { token, jti: common.jti, address, expires_at: common.exp })
     }

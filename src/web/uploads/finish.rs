@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::id::FilePath;
 use crate::web::audit::{self, AuditEvent};
+use crate::web::shares::checksums::{self, FileChecksum};
 use crate::web::shares::digests;
 use crate::web::shares::disk::{Staged, WriteError};
 use crate::web::shares::error::{StorageError, on_disk};
@@ -69,7 +70,7 @@ impl Uploads {
         })
         .await?;
         self.hashing_of(&upload.id, hashing.clone());
-        let (sha256, version) = (hashing.finish(), version.to_string());
+        let ((sha256, crc32), version) = (hashing.finish(), version.to_string());
         for _ in 0..TRIES {
             let (shares, folder, name) = (self.shares.clone(), upload.folder.clone(), name.clone());
             let path = on_disk(move || {
@@ -91,7 +92,7 @@ impl Uploads {
                         size: Some(size),
                         ..upload.clone()
                     };
-                    return self.done(published, now).await;
+                    return self.done(published, Some(crc32), now).await;
                 }
                 Err(StorageError::Taken { .. }) => {}
                 Err(error) => return Err(error),
@@ -104,7 +105,7 @@ impl Uploads {
     /// the process ended, or it is gone.
     pub(crate) async fn settle(&self, upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
         if self.is_published(&upload).await {
-            return self.done(upload, now).await;
+            return self.done(upload, None, now).await;
         }
         rows::delete(&self.db, &upload.id).await?;
         Err(StorageError::Missing)
@@ -159,13 +160,18 @@ impl Uploads {
         self.finish(&whole, now).await.map(|_| true)
     }
 
-    async fn done(&self, upload: Upload, now: Timestamp) -> Result<Upload, StorageError> {
+    /// Records that an upload is done, with the CRC-32 of its bytes if that is known.
+    async fn done(&self, upload: Upload, crc32: Option<u32>, now: Timestamp) -> Result<Upload, StorageError> {
         let (Some(path), Some(version), Some(sha256)) = (&upload.path, &upload.version, &upload.sha256)
         else {
             return Err(StorageError::Missing);
         };
         let size = upload.size.unwrap_or(0);
         let expires_at = now.plus(DONE_KEPT);
+        let checksum = match crc32 {
+            Some(crc32) => self.checksum(path, version, crc32).await,
+            None => None,
+        };
         let mut transaction = self.db.begin().await?;
         let account = &upload.account;
         digests::count(&mut transaction, path.as_str(), path.share(), version, sha256, account, size).await?;
@@ -179,11 +185,22 @@ impl Uploads {
                 ..upload
             });
         }
+        if let Some(checksum) = checksum {
+            checksums::put(&mut transaction, path, checksum, now).await?;
+        }
         let (sender, what) = (&upload.sender, path.as_str());
         audit::append(&mut transaction, sender, AuditEvent::FileUploaded, what, now).await?;
         self.db.commit(transaction).await?;
         self.hashing.remove(&upload.id);
         tracing::info!(upload = %upload.id, account = %upload.account, file = ?path, size, "file uploaded");
         Ok(Upload { stage: UploadStage::Done, offset: size, expires_at, unchecked_from: None, ..upload })
+    }
+
+    /// Returns the checksum of the file as it is at its path, unless it was changed there already. It is only
+    /// needed for archives, and can be calculated again.
+    async fn checksum(&self, path: &FilePath, version: &str, crc32: u32) -> Option<FileChecksum> {
+        let (shares, path) = (self.shares.clone(), path.clone());
+        let found = on_disk(move || shares.readable().claim(&path)).await.ok()?;
+        (found.version().to_string() == version).then_some(FileChecksum { version: found, crc32 })
     }
 }

@@ -81,6 +81,11 @@ impl DeliveriesPart {
     }
 
     fn file_name<'d>(&self, delivery: &'d DeliveryHistory) -> Cow<'d, str> {
+        match (delivery.zip, delivery.files) {
+            (true, Some(files @ 2..)) => return format!("All {} files (ZIP)", human::grouped(files)).into(),
+            (true, _) => return "All files (ZIP)".into(),
+            (false, _) => {}
+        }
         let path = delivery.file.as_deref().unwrap_or_default();
         human::name(path.rsplit('/').next().unwrap_or_default())
     }
@@ -97,6 +102,8 @@ impl DeliveriesPart {
             jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
             email: Some("bob<b>@example.org".to_owned()),
             file: Some("/books/<script>.pdf".to_owned()),
+            zip: resumed == 3,
+            files: Some(1_234),
             redeemed_at: ago(600),
             started_at: started.then(|| ago(600)),
             last_at: ago(60),

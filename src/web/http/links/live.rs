@@ -12,6 +12,7 @@ use crate::web::http::links::public_link_page::PublicLinkPage;
 use crate::web::http::links::public_link_view::{open, visitor_of};
 use crate::web::http::problem::closed_link_page::ClosedReason;
 use crate::web::http::respond::AppData;
+use crate::web::http::zip_words;
 use crate::web::links::contents;
 use crate::web::links::offers::Offer;
 
@@ -28,6 +29,8 @@ struct VisitorState {
     files: Vec<FileState>,
     /// The state of all other files.
     others: FileState,
+    /// The state of all files as one archive.
+    zip: FileState,
 }
 
 /// The state of a file for this visitor.
@@ -60,6 +63,7 @@ pub(crate) async fn state(
     let offers = services.links.offers(&opened.link, &opened.recipient, &visitor, now).await?;
     let closed = opened.closed.filter(|why| *why != ClosedReason::Ended || !offers.has_own());
     let others = offers.for_untouched_file();
+    let all = opened.archive_path().map_or(Offer::Gone, |path| offers.of(path.as_str(), None));
     let files = offers.touched().into_iter().filter_map(|path| {
         let key = contents::key_of(&opened.link.files, path)?;
         Some(FileState::of(key, offers.of(path, None)))
@@ -75,6 +79,12 @@ pub(crate) async fn state(
         left: PublicLinkPage::left_words(opened.recipient.left(opened.link.uses_per_recipient), has_own),
         files,
         others: FileState::of(String::new(), others),
+        zip: FileState {
+            file: zip_words::ALL_FILES.to_owned(),
+            state: all.word(),
+            status: zip_words::status(all),
+            button: zip_words::button(all),
+        },
     };
     let body = serde_json::to_vec(&state).map_err(|error| WebError::Internal(error.into()))?;
     let tag = tag_of(&body);

@@ -1,7 +1,6 @@
 //! Creating a link: the page at `GET /links/new`, and its form.
 
 use actix_web::{HttpRequest, HttpResponse};
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use crate::files::{EntryKind, FileError, Shares};
@@ -12,11 +11,11 @@ use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::links::new_link_page::NewLinkPage;
-use crate::web::http::local_path::LocalPath;
-use crate::web::http::paths::{decoded_path, encoded_path, shown_name, shown_path};
+use crate::web::http::paths::{encoded_path, shown_path};
 use crate::web::http::respond::{
     AppData, allow_script, blocking, html_with_script, redirect_again, redirect_with_flash, unprocessable,
 };
+use crate::web::http::selection::{self, Selection};
 use crate::web::identity::Email;
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::Asker;
@@ -30,16 +29,13 @@ use crate::web::shares::rights::Readable;
 /// The maximum number of recipients that an error message names one by one.
 const NAMED_MAX: usize = 20;
 
-/// The maximum number of files and folders of one link.
-const MAX_FILES: usize = 100;
-
 /// `GET /links/new?file=…`, with `file` or `file_encoded` for each file or folder.
 pub(crate) async fn page(
     app: AppData,
     request: HttpRequest,
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
-    let NewLinkQuery { from, files } = chosen(request.query_string()).ok_or(WebError::NotFound)?;
+    let Selection { from, files } = Selection::of(request.query_string()).ok_or(WebError::NotFound)?;
     // Nothing was selected: back to the page where it can be, which says so.
     if files.is_empty() {
         return redirect_with_flash(&app, from.as_str(), FlashMessage::NothingChosen);
@@ -47,44 +43,13 @@ pub(crate) async fn page(
     let files = readable(&app, &who, files).await?.ok_or(WebError::NotFound)?;
     let now = app.services.clock.now();
     let typed = LinkForm {
-        title: title_of(&files, who.home.as_ref()),
+        title: selection::title_of(&files, who.home.as_ref()),
         uses_per_recipient: "1".to_owned(),
         ends: moment::field(moment::in_a_week(now)),
         notify: "never".to_owned(),
         ..LinkForm::default()
     };
     html_with_script(&app, &page_of(&app, &who, &files, typed, true, LinkFormErrors::default()).await?)
-}
-
-/// The query of the page.
-#[derive(Default)]
-struct NewLinkQuery {
-    /// The page on which the files were selected.
-    from: LocalPath,
-    files: Vec<FilePath>,
-}
-
-/// Reads the query; it has no files where none was selected.
-fn chosen(query: &str) -> Option<NewLinkQuery> {
-    let (mut from, mut files) = (LocalPath::default(), Vec::new());
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=')?;
-        let value = value.replace('+', " ");
-        let value = percent_decode_str(&value).decode_utf8().ok()?;
-        let path: FilePath = match name {
-            "file" => value.parse().ok()?,
-            "file_encoded" => decoded_path(&value)?,
-            "from" => {
-                from = LocalPath::parse(&value).unwrap_or_default();
-                continue;
-            }
-            _ => return None,
-        };
-        if !files.contains(&path) {
-            files.push(path);
-        }
-    }
-    (files.len() <= MAX_FILES).then_some(NewLinkQuery { from, files })
 }
 
 /// Returns the files, if all of them exist and this person may read them.
@@ -114,15 +79,6 @@ async fn readable(
         Ok(Some(paths))
     });
     Ok(all.await??)
-}
-
-fn title_of(files: &[FilePath], home: Option<&FilePath>) -> String {
-    let first = files.first().map(|file| shown_name(file, home).into_owned()).unwrap_or_default();
-    match files.len() {
-        0 | 1 => first,
-        2 => format!("{first} and 1 more"),
-        count => format!("{first} and {} more", count - 1),
-    }
 }
 
 async fn page_of(
@@ -188,7 +144,7 @@ pub(crate) async fn make(
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
     }
-    let files = files_of(&fields.files).ok_or(WebError::Invalid("these are not file paths"))?;
+    let files = selection::files_of(&fields.files).ok_or(WebError::Invalid("these are not file paths"))?;
     let (mail, typed) = (fields.mail.is_some(), LinkForm::from(fields));
     let now = app.services.clock.now();
     let rerender_form = async |typed: LinkForm, errors: LinkFormErrors| {
@@ -209,7 +165,7 @@ pub(crate) async fn make(
         .await;
     }
     if terms.title.is_empty() {
-        terms.title = title_of(&files, who.home.as_ref());
+        terms.title = selection::title_of(&files, who.home.as_ref());
     }
     let services = &app.services;
     app.throttle.link(&who.account().id, now)?;
@@ -238,6 +194,7 @@ pub(crate) async fn make(
     match services.links.create(&new, &actor, now).await? {
         CreateOutcome::Link(id) => {
             tracing::info!(account = %who.account().id, link = %id, "link made");
+            app.archives.wake();
             redirect_with_flash(&app, &format!("/links/{id}"), FlashMessage::LinkMade)
         }
         CreateOutcome::TooMany => rerender_form(
@@ -287,33 +244,5 @@ impl From<NewLinkForm> for LinkForm {
             notify: fields.notify,
             recipients: fields.recipients,
         }
-    }
-}
-
-/// Reads the files in the form: their paths, percent-encoded and separated by spaces.
-fn files_of(field: &str) -> Option<Vec<FilePath>> {
-    let files = field.split(' ').map(decoded_path).collect::<Option<Vec<FilePath>>>()?;
-    (files.len() <= MAX_FILES).then_some(files)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_names_files_in_both_ways() {
-        let files = |query: &str| {
-            chosen(query).map(|query| query.files.iter().map(ToString::to_string).collect::<Vec<_>>())
-        };
-        let two = files("file=%2Fbooks%2Fa+b.txt&file_encoded=%2Fbooks%2Fa%250Ab&file=/books/a%20b.txt");
-        assert_eq!(two, Some(vec!["/books/a b.txt".to_owned(), "/books/a\nb".to_owned()]));
-        assert_eq!(files("from=%2Ffiles%2Fbooks"), Some(Vec::new()), "nothing was chosen");
-        assert_eq!(chosen("from=%2Ffiles%2Fbooks").unwrap().from.as_str(), "/files/books");
-        assert_eq!(chosen("from=https%3A%2F%2Fevil.example%2F").unwrap().from.as_str(), "/files/");
-        for wrong in ["file=", "file=books", "file", "other=/books/a", "file=/books/..", "file=%ff"] {
-            assert_eq!(files(wrong), None, "{wrong}");
-        }
-        assert_eq!(files_of("/books/a%20b /books/c").map(|files| files.len()), Some(2));
-        assert!(files_of("").is_none() && files_of("/books/a  /b").is_none());
     }
 }

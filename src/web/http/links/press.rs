@@ -8,16 +8,19 @@ use serde::Deserialize;
 use crate::clock::Timestamp;
 use crate::files::FileError;
 use crate::id::{FilePath, Jti, LinkId};
+use crate::web::archives::BuiltArchive;
 use crate::web::db::QueryError;
 use crate::web::http::accept::prefers_json;
 use crate::web::http::client::{ClientAddress, own_address};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::OpenForm;
+use crate::web::http::links::press_archive::archive_of;
 use crate::web::http::links::public_link_answer::{PageOptions, show};
 use crate::web::http::links::public_link_view::{PublicLinkView, open, visitor_of};
 use crate::web::http::press_error::PressError;
 use crate::web::http::problem::closed_link_page::ClosedReason;
 use crate::web::http::respond::{AppData, add_cookie, blocking, redirect_to_download};
+use crate::web::http::zip_words;
 use crate::web::identity::passwords::{Asker, Password};
 use crate::web::links::contents::{self, ContentsQuery};
 use crate::web::links::mailed_code::CodeCheck;
@@ -30,7 +33,7 @@ use crate::web::tokens::issuer::{DownloadTokenRequest, IssuedToken};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PressForm {
-    /// The file; may be omitted where there is only one.
+    /// The file, or `zip` for all files as one archive; may be omitted where there is only one file.
     file: Option<String>,
     password: Option<String>,
     code: Option<String>,
@@ -54,6 +57,7 @@ pub(crate) async fn take(
     }
     let wanted = form.fields;
     let visitor = visitor_of(&app, form.secret.as_ref(), own_address(&request, &app), &opened.recipient);
+    let is_all = wanted.file.as_deref() == Some(zip_words::ALL_FILES);
     let file = match file_of(&app, &opened, wanted.file.as_deref()).await? {
         PressedFile::File(file) => file,
         PressedFile::Nothing => return Err(WebError::LinkClosed(ClosedReason::Missing)),
@@ -74,16 +78,18 @@ pub(crate) async fn take(
             return show(&app, &request, &code, opened, PageOptions::once_more(wanted.file)).await;
         }
     }
-    let shares = app.shares.clone();
-    let path = file.clone();
-    let claimed = match blocking(move || shares.claim(&path)).await? {
-        Ok(claimed) => claimed,
-        Err(FileError::Missing) => return Err(WebError::LinkClosed(ClosedReason::Missing)),
-        Err(error) => return Err(error.into()),
+    let pressed = match is_all {
+        false => PressedContent::of_file(&app, &file).await?,
+        true => match archive_of(&app, &opened, &visitor, &file).await {
+            Ok(archive) => PressedContent::of_archive(archive, &opened.link.title),
+            Err(WebError::StillPreparing { ready, files }) if !prefers_json(request.headers()) => {
+                return show(&app, &request, &code, opened, PageOptions::preparing(ready, files)).await;
+            }
+            Err(error) => return Err(error),
+        },
     };
     let services = &app.services;
     let link = &opened.link;
-    let (version, claim) = (claimed.version().to_string(), claimed.to_string());
     let node = services.nodes.choose().await?.ok_or(WebError::NoNode)?;
     let began = services.clock.now();
     // A token ends with the link at the latest.
@@ -96,8 +102,8 @@ pub(crate) async fn take(
         named: opened.recipient.email.is_some(),
         visitor: &visitor,
         file: &file,
-        size: claimed.version().len,
-        version: &version,
+        size: pressed.size,
+        version: &pressed.version,
         expires_at: began.plus(lifetime),
         basis: TokenBasis { node: &node.public_url, kid: &kid, link: Some((&link.id, link.terms_version)) },
     };
@@ -106,16 +112,16 @@ pub(crate) async fn take(
     press.expires_at = now.plus(lifetime);
     let issued = match services.links.press(&press, now).await? {
         UseDecision::Token(jti) => {
-            issue(&app, &press, &claim, &node.public_url, (jti, press.expires_at), now).await?
+            issue(&app, &press, &pressed, &node.public_url, (jti, press.expires_at), now).await?
         }
         UseDecision::Again(jti, end) => {
             // A jti that was issued before is for the same node again.
             let before = services.issued.node_of(jti).await?;
             let node = before.as_deref().unwrap_or(&node.public_url);
-            issue(&app, &press, &claim, node, (jti, end), now).await?
+            issue(&app, &press, &pressed, node, (jti, end), now).await?
         }
         UseDecision::Continue(begun) => {
-            match issue_continuation(&app, &press, &link.id, &begun, now).await? {
+            match issue_continuation(&app, &press, &pressed, &link.id, &begun, now).await? {
                 Some(issued) => issued,
                 None => return Err(WebError::LinkClosed(ClosedReason::Away)),
             }
@@ -139,23 +145,69 @@ pub(crate) async fn take(
     Ok(answer)
 }
 
-/// Issues a token at `node` for the file that `claim` describes, with the jti and the end that were recorded.
+/// What a token is issued for.
+struct PressedContent {
+    size: u64,
+    /// The version of the file, or the digest of the archive's manifest.
+    version: String,
+    kind: PressedKind,
+}
+
+enum PressedKind {
+    /// A file, with its `version` claim.
+    File(String),
+    /// An archive, with its file name.
+    Archive(String),
+}
+
+impl PressedContent {
+    async fn of_file(app: &AppData, file: &FilePath) -> Result<PressedContent, WebError> {
+        let (shares, path) = (app.shares.clone(), file.clone());
+        let claimed = match blocking(move || shares.claim(&path)).await? {
+            Ok(claimed) => claimed,
+            Err(FileError::Missing) => return Err(WebError::LinkClosed(ClosedReason::Missing)),
+            Err(error) => return Err(error.into()),
+        };
+        let (size, version) = (claimed.version().len, claimed.version().to_string());
+        Ok(PressedContent { size, version, kind: PressedKind::File(claimed.to_string()) })
+    }
+
+    fn of_archive(archive: BuiltArchive, title: &str) -> PressedContent {
+        let kind = PressedKind::Archive(zip_words::file_name(title));
+        PressedContent { size: archive.size, version: archive.digest, kind }
+    }
+
+    /// Requests a token for what was pressed, in the version `version`.
+    fn order<'a>(&'a self, press: &UseRequest<'a>, version: &'a str) -> DownloadTokenRequest<'a> {
+        match &self.kind {
+            PressedKind::File(_) => DownloadTokenRequest {
+                version: Some(version).filter(|version| !version.is_empty()),
+                ..DownloadTokenRequest::new(press.owner.as_str(), press.file)
+            },
+            PressedKind::Archive(name) => DownloadTokenRequest::archive(press.owner.as_str(), version, name),
+        }
+    }
+}
+
+/// Issues a token at `node` for what was pressed, with the jti and the end that were recorded.
 async fn issue(
     app: &AppData,
     press: &UseRequest<'_>,
-    claim: &str,
+    pressed: &PressedContent,
     node: &str,
     (jti, end): (Jti, Timestamp),
     now: Timestamp,
 ) -> Result<IssuedToken, WebError> {
-    let digest = app.digests.of(press.file, press.version).await?;
+    let (version, digest) = match &pressed.kind {
+        PressedKind::File(claim) => (claim, app.digests.of(press.file, press.version).await?),
+        PressedKind::Archive(_) => (&pressed.version, None),
+    };
     let order = DownloadTokenRequest {
         digest: digest.as_deref(),
         link: press.basis.link.map(|(link, _)| link),
         size: Some(press.size),
-        version: Some(claim),
         lifetime: Some(end.since(now)),
-        ..DownloadTokenRequest::new(press.owner.as_str(), press.file)
+        ..pressed.order(press, version)
     };
     let issuer = app.services.issuer.for_audience(node);
     Ok(issuer.issue_download_as(jti, &order, now)?)
@@ -166,6 +218,7 @@ async fn issue(
 async fn issue_continuation(
     app: &AppData,
     press: &UseRequest<'_>,
+    pressed: &PressedContent,
     link: &LinkId,
     begun: &Continuation,
     now: Timestamp,
@@ -180,9 +233,8 @@ async fn issue_continuation(
         again: true,
         link: Some(link),
         size: Some(begun.size),
-        version: Some(begun.version.as_str()).filter(|version| !version.is_empty()),
         lifetime: Some(issuer.lifetime.min(begun.until.since(now))),
-        ..DownloadTokenRequest::new(press.owner.as_str(), press.file)
+        ..pressed.order(press, &begun.version)
     };
     Ok(Some(issuer.issue_download_as(begun.jti, &order, now)?))
 }
@@ -252,6 +304,9 @@ enum PressedFile {
 
 /// Finds the file of a press among those that the link can give.
 async fn file_of(app: &AppData, opened: &PublicLinkView, key: Option<&str>) -> Result<PressedFile, WebError> {
+    if key == Some(zip_words::ALL_FILES) {
+        return Ok(opened.archive_path().map_or(PressedFile::Nothing, PressedFile::File));
+    }
     if let Some(key) = key {
         let found = contents::find(&opened.link.files, key, opened.link.hidden_files);
         let readable = |place: usize| opened.places.iter().any(|(readable, _)| *readable == place);

@@ -3,20 +3,23 @@
 
 use std::collections::BTreeMap;
 
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
+use crate::archive::ENTRIES_MAX;
 use crate::web::http::accept::prefers_json;
 use crate::web::http::client::own_address;
-use crate::web::http::error::WebError;
+use crate::web::http::error::{PREPARING, WebError};
 use crate::web::http::layout::Chrome;
 use crate::web::http::links::public_link_page::{ProofField, PublicLinkPage};
 use crate::web::http::links::public_link_view::{PublicLinkView, visitor_of};
 use crate::web::http::press_error::{PressError, PressField};
 use crate::web::http::problem::closed_link_page::ClosedReason;
 use crate::web::http::respond::{AppData, allow_script, with_form};
+use crate::web::http::zip_words;
 use crate::web::links::Recipient;
 use crate::web::links::contents::{ContentsQuery, LinkContents, LinkFile, PER_READABLE_PAGE};
 use crate::web::links::mailed_code::CodeMailStatus;
@@ -33,6 +36,8 @@ pub(crate) struct PageOptions {
     error: Option<PressError>,
     /// The file whose button must be pressed a second time; empty where there is only one.
     once_more: Option<String>,
+    /// How many files of the archive that was requested are ready, and how many it will have.
+    preparing: Option<(u64, u64)>,
 }
 
 impl PageOptions {
@@ -44,6 +49,11 @@ impl PageOptions {
     /// For the answer to a first press on the button of that file, which must be repeated.
     pub(crate) fn once_more(file: Option<String>) -> PageOptions {
         PageOptions { once_more: Some(file.unwrap_or_default()), ..PageOptions::default() }
+    }
+
+    /// For the answer to a press on the button for all files whose archive is not ready.
+    pub(crate) fn preparing(ready: u64, files: u64) -> PageOptions {
+        PageOptions { preparing: Some((ready, files)), ..PageOptions::default() }
     }
 
     /// For the answer to a press that was refused.
@@ -84,10 +94,13 @@ pub(crate) async fn show(
     let view = view_of(request, json);
     let contents = opened.contents(app, view.clone()).await?;
     let offer = |item: &LinkFile| offers.of(item.path.as_str(), Some((item.size, &item.version)));
+    // A search shows some of the files, and the button gives all of them.
+    let has_archive = view.query.is_empty() && (2..=ENTRIES_MAX).contains(&contents.total) && !contents.more;
+    let all = opened.archive_path().filter(|_| has_archive).map(|path| offers.of(path.as_str(), None));
     if json {
         return match options.error {
             Some(error) => Err(error.into()),
-            None => Ok(HttpResponse::Ok().json(facts(app, &opened, &contents, offer))),
+            None => Ok(HttpResponse::Ok().json(facts(app, &opened, &contents, offer, all))),
         };
     }
     let items = contents.items.into_iter().map(|item| {
@@ -100,17 +113,22 @@ pub(crate) async fn show(
         true => links.code_mail(&recipient, now).await?,
         false => CodeMailStatus::None,
     };
-    let status = options.error.map_or(StatusCode::OK, PressError::status);
+    let status = match options.preparing {
+        Some(_) => StatusCode::CONFLICT,
+        None => options.error.map_or(StatusCode::OK, PressError::status),
+    };
     let error =
         |field: PressField| options.error.filter(|error| error.field() == field).map(PressError::sentence);
     let proof = |field: PressField| ProofField { error: error(field).map(str::to_owned) };
-    let answer = with_form(request, &app.cookies, status, |csrf| PublicLinkPage {
+    let mut answer = with_form(request, &app.cookies, status, |csrf| PublicLinkPage {
         chrome: Chrome::public(link.title.clone()),
         action: format!("/l/{code}"),
         csrf,
         left: recipient.left(link.uses_per_recipient),
         named: recipient.email.is_some(),
         from: opened.from,
+        all,
+        preparing: options.preparing.map(|(ready, files)| zip_words::preparing(ready, files)),
         items,
         total: contents.total,
         page: contents.page,
@@ -132,6 +150,9 @@ pub(crate) async fn show(
         title: link.title,
         note: link.note,
     })?;
+    if options.preparing.is_some() {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(PREPARING));
+    }
     Ok(allow_script(app, answer))
 }
 
@@ -141,16 +162,29 @@ fn facts(
     opened: &PublicLinkView,
     contents: &LinkContents,
     offer: impl Fn(&LinkFile) -> Offer,
+    all: Option<Offer>,
 ) -> Value {
     let (link, recipient) = (&opened.link, &opened.recipient);
+    let sent = |offer: Offer| match offer {
+        Offer::Running(sent) | Offer::Interrupted(sent) => Some(sent.bytes),
+        _ => None,
+    };
     let file = |item: &LinkFile| {
         let offer = offer(item);
-        let sent = match offer {
-            Offer::Running(sent) | Offer::Interrupted(sent) => Some(sent.bytes),
-            _ => None,
-        };
         json!({
-            "file": item.key, "name": item.name, "size": item.size, "state": offer.word(), "sent": sent,
+            "file": item.key,
+            "name": item.name,
+            "size": item.size,
+            "state": offer.word(),
+            "sent": sent(offer),
+        })
+    };
+    let zip = |offer: Offer| {
+        json!({
+            "file": zip_words::ALL_FILES,
+            "name": zip_words::file_name(&link.title),
+            "state": offer.word(),
+            "sent": sent(offer),
         })
     };
     json!({
@@ -159,6 +193,7 @@ fn facts(
         "note": link.note,
         "address": app.services.links.address(&app.public_url, recipient),
         "files": contents.items.iter().map(file).collect::<Vec<_>>(),
+        "zip": all.map(zip),
         "total": contents.total,
         "page": contents.page,
         "pages": contents.pages,

@@ -6,6 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::http::layout::Chrome;
+use crate::web::http::zip_words;
 use crate::web::links::contents::LinkFile;
 use crate::web::links::mailed_code::CodeMailStatus;
 use crate::web::links::offers::{Offer, SentBytes};
@@ -29,6 +30,10 @@ pub struct PublicLinkPage {
     pub from: String,
     /// Their note; may be empty.
     pub note: String,
+    /// What the button for all files as one archive would do; `None` where there is none.
+    pub all: Option<Offer>,
+    /// How far that archive is, if it was requested and is not ready.
+    pub preparing: Option<String>,
     /// The files, each with what its button would do.
     pub items: Vec<(LinkFile, Offer)>,
     /// The number of files on all pages.
@@ -89,7 +94,13 @@ impl PublicLinkPage {
     }
 
     fn has_button(&self) -> bool {
-        self.items.iter().any(|(_, offer)| offer.button().is_some())
+        let offers = self.items.iter().map(|(_, offer)| *offer).chain(self.all);
+        offers.into_iter().any(|offer| offer.button().is_some())
+    }
+
+    /// Returns the state and the text of the button for all files.
+    fn all_words(&self, offer: &Offer) -> (String, Option<String>) {
+        (zip_words::status(*offer), zip_words::button(*offer))
     }
 
     /// Returns whether each file counts as a download in a browser without cookies, which the page should
@@ -226,6 +237,8 @@ impl PublicLinkPage {
             page: if many { 2 } else { 1 },
             pages: if many { 3 } else { 1 },
             query: if many { "\"><script>".to_owned() } else { String::new() },
+            all: many.then_some(Offer::Download),
+            preparing: None,
             items,
             more: many,
             size: Some(48_213),
@@ -282,6 +295,10 @@ impl PublicLinkPage {
     }
 }
 
+fn sent_of_all() -> SentBytes {
+    SentBytes { bytes: 900_000, size: 9_000_000 }
+}
+
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let (one, many) = (PublicLinkPage::sample(false), PublicLinkPage::sample(true));
     let once_more = PublicLinkPage { once_more: Some("0".to_owned()), ..one.clone() };
@@ -296,7 +313,9 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         let page = PublicLinkPage { mailed, code: Some(ProofField::default()), ..one.clone() };
         codes.push((name, page.render()?));
     }
-    let last = PublicLinkPage { left: Some(0), own: true, ..many.clone() };
+    let last = PublicLinkPage { left: Some(0), own: true, all: Some(Offer::Gone), ..many.clone() };
+    let preparing = PublicLinkPage { preparing: Some(zip_words::preparing(3, 40)), ..many.clone() };
+    let all_running = PublicLinkPage { all: Some(Offer::Running(sent_of_all())), ..many.clone() };
     let nothing = PublicLinkPage { items: Vec::new(), more: false, left: None, ends_at: None, ..one.clone() };
     let elsewhere = PublicLinkPage { named: true, ..PublicLinkPage::sample_of(Offer::Elsewhere) };
     let partly = PublicLinkPage { missing: vec!["lost.pdf".to_owned()], ..one.clone() };
@@ -309,6 +328,8 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("public-link-once-more", once_more.render()?),
         ("public-link-many", many.render()?),
         ("public-link-last", last.render()?),
+        ("public-link-preparing", preparing.render()?),
+        ("public-link-all-running", all_running.render()?),
         ("public-link-nothing", nothing.render()?),
         ("public-link-unfound", unfound.render()?),
         ("public-link-elsewhere", elsewhere.render()?),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::id::FilePath;
 use crate::secret::Secret;
 use crate::web::http::error::WebError;
 use crate::web::http::problem::closed_link_page::ClosedReason;
@@ -12,6 +13,7 @@ use crate::web::links::offers::LinkOffers;
 use crate::web::links::progress::Visitor;
 use crate::web::links::{Link, LinkStatus, Recipient};
 use crate::web::membership::self_service::browser_mark;
+use crate::web::shares::archive_path;
 use crate::web::shares::rights::Readable;
 
 /// A link as a visitor finds it.
@@ -29,6 +31,11 @@ pub(crate) struct PublicLinkView {
 }
 
 impl PublicLinkView {
+    /// Returns the path under which downloads of all files as one archive are recorded.
+    pub(crate) fn archive_path(&self) -> Option<FilePath> {
+        archive_path::of(self.places.iter().map(|(_, place)| place))
+    }
+
     /// Returns whether a press on the page must be repeated before it counts: this is the case if the link
     /// was most likely mailed, requires no password or code, and has a limited number of downloads. Mail
     /// scanners press buttons, too.

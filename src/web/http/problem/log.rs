@@ -18,6 +18,7 @@ pub(crate) fn log(request: &HttpRequest, status: StatusCode, error: Option<&acti
             WebError::LinkClosed(_)
             | WebError::Press(_)
             | WebError::SignUpClosed { .. }
+            | WebError::StillPreparing { .. }
             | WebError::NodeKeyMissing
             | WebError::NodeKeyUnknown,
         ) => return,

@@ -22,6 +22,7 @@ use crate::web::http::problem::mended_link::{is_link, mended};
 use crate::web::http::problem::refusal_page::RefusalPage;
 use crate::web::http::problem::to_login::to_login;
 use crate::web::http::state::AppState;
+use crate::web::http::zip_words;
 use crate::web::shares::error::StorageError;
 
 mod answer;
@@ -134,6 +135,13 @@ fn page_about(request: &HttpRequest, status: StatusCode, known: Option<&WebError
             ..RefusalPage::saying(status.as_u16(), other_address(public_url))
         },
         Some(WebError::NoCookies) => RefusalPage::without_cookies(),
+        Some(WebError::StillPreparing { ready, files }) => {
+            RefusalPage::saying(status.as_u16(), zip_words::preparing(*ready, *files))
+        }
+        Some(WebError::ArchiveTooLarge) => RefusalPage {
+            next: "Choose fewer files, or download the folders one by one.".to_owned(),
+            ..RefusalPage::saying(status.as_u16(), zip_words::too_large())
+        },
         _ => RefusalPage::of(status.as_u16()),
     }
 }

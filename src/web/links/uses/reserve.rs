@@ -11,6 +11,7 @@ use crate::web::identity::AccountId;
 use crate::web::links::open_uses;
 use crate::web::links::progress::{self, BegunDownload, DownloadProgress, LeaseRules, Visitor};
 use crate::web::revocations::issued::{IssuedTokens, NewToken, TokenBasis};
+use crate::web::shares::archive_path;
 
 /// A press of the download button.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +25,11 @@ pub struct UseRequest<'a> {
     pub named: bool,
     /// Who pressed the button; identifies the downloads that they may continue.
     pub visitor: &'a Visitor,
-    /// The requested file.
+    /// The requested file, or the path of an archive of all files (see [`archive_path`]).
     pub file: &'a FilePath,
-    /// The file's size in bytes.
+    /// The size of the file or archive in bytes.
     pub size: u64,
-    /// The file's version.
+    /// The file's version, or the digest of the archive's manifest.
     pub version: &'a str,
     /// When a new token expires.
     pub expires_at: Timestamp,
@@ -266,13 +267,15 @@ async fn find_open_use(
     uses_per_recipient: Option<u32>,
 ) -> Result<Option<String>, sqlx::Error> {
     let mark = press.visitor.mark.as_deref().unwrap_or_default();
-    if mark.is_empty() && !press.named {
+    // An archive has all files, so it is a use of its own, and such a use has nothing more to give.
+    if mark.is_empty() && !press.named || archive_path::is_archive(press.file.as_str()) {
         return Ok(None);
     }
     // A value for each use, not a join: PostgreSQL would join by reading all tokens of all links.
     let query = format!(
         "SELECT id FROM (SELECT newest.id, newest.made_at, (SELECT link_tokens.jti FROM link_tokens \
-         WHERE use_id = newest.id AND path = $4 AND state <> 'released' LIMIT 1) AS token \
+         WHERE use_id = newest.id AND (path = $4 OR SUBSTR(path, 1, CAST($5 AS INTEGER)) = $6) \
+         AND state <> 'released' LIMIT 1) AS token \
          FROM ({}) AS newest) AS uses WHERE token IS NULL ORDER BY made_at, id LIMIT 1",
         open_uses::newest(press.named)
     );
@@ -281,6 +284,8 @@ async fn find_open_use(
         .bind(mark)
         .bind(open_uses::looked_at(uses_per_recipient))
         .bind(press.file.as_str())
+        .bind(i64::try_from(archive_path::PREFIX.len()).unwrap_or(i64::MAX))
+        .bind(archive_path::PREFIX)
         .fetch_optional(&mut **transaction)
         .await
 }
