@@ -208,7 +208,7 @@ impl MailComposer {
         let Some(id) = &mail.details.recipient else { return Ok(None) };
         let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
         let Some((link, recipient)) = found else { return Ok(None) };
-        if matches!(link.status(now), LinkStatus::Ended | LinkStatus::Revoked) {
+        if matches!(link.status(now), LinkStatus::Ended | LinkStatus::Revoked | LinkStatus::Abandoned) {
             return Ok(None);
         }
         let owner = self.accounts.by_id(&link.owner).await.map_err(ComposeError::new)?;

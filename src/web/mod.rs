@@ -49,6 +49,7 @@ use crate::web::upkeep::Upkeep;
 use crate::web::uploads::Uploads;
 
 pub mod accounts;
+pub mod arrivals;
 pub mod audit;
 pub mod composer;
 pub mod db;
@@ -147,7 +148,6 @@ impl WebApp {
             long_polls: LongPolls::default(),
             node_watch: NodeMonitor::default(),
             public_url: settings.web.public_url.clone(),
-            policy: HeaderValue::from_str(&policy).map_err(|error| WebOpenError::Address(error.into()))?,
             script_policy: HeaderValue::from_str(&layout::with_script(&policy))
                 .map_err(|error| WebOpenError::Address(error.into()))?,
             sessions: Sessions::new(

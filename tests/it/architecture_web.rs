@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them.
-const TABLE: [(&str, &[&str]); 30] = [
+const TABLE: [(&str, &[&str]); 31] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -17,13 +17,14 @@ const TABLE: [(&str, &[&str]); 30] = [
     ("mail", &["db", "identity"]),
     ("forms", &["db"]),
     ("accounts", &["audit", "db", "identity"]),
+    ("arrivals", &["db", "identity"]),
     ("shares", &["accounts", "audit", "db", "identity"]),
     ("nodes", &["audit", "db", "tokens"]),
     ("sessions", &["accounts", "audit", "db", "identity"]),
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
-    ("uploads", &["audit", "db", "identity", "shares"]),
+    ("uploads", &["arrivals", "audit", "db", "identity", "shares"]),
     ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
-    ("links", &["audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
+    ("links", &["arrivals", "audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
     ("restored", &["audit", "db", "revocations", "tokens"]),
     ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored"]),
     ("instance", &["audit", "db", "revocations", "tokens"]),
@@ -88,10 +89,14 @@ const TABLE: [(&str, &[&str]); 30] = [
             "throttle",
         ],
     ),
-    ("http/files", &["audit", "forms", "http", "identity", "revocations", "shares", "tokens", "uploads"]),
+    (
+        "http/files",
+        &["arrivals", "audit", "forms", "http", "identity", "revocations", "shares", "tokens", "uploads"],
+    ),
     (
         "http/links",
         &[
+            "arrivals",
             "audit",
             "db",
             "deliveries",

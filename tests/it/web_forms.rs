@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 25] = [
+const FORMS: [(&str, &[(&str, &str)]); 29] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -45,6 +45,13 @@ const FORMS: [(&str, &[(&str, &str)]); 25] = [
         "/links/any",
         &[("title", "T"), ("note", ""), ("uses", "1"), ("ends", ""), ("password", ""), ("notify", "never")],
     ),
+    ("/links/uploading", &[("files", "1"), ("items", "1"), ("name", "a.txt"), ("drop", "x")]),
+    (
+        "/links/any/sheet",
+        &[("title", "T"), ("note", ""), ("uses", "1"), ("ends", ""), ("password", ""), ("notify", "never")],
+    ),
+    ("/links/any/mail", &[("recipients", "bob@example.org")]),
+    ("/links/any/settle", &[]),
     ("/links/any/pause", &[]),
     ("/links/any/send", &[("recipient", "any")]),
     ("/links/any/resume", &[]),
@@ -80,12 +87,12 @@ fn is_strangers(path: &str) -> bool {
 
 /// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
-    matches!(path, "/links" | "/links/any")
+    matches!(path, "/links" | "/links/any" | "/links/any/sheet")
 }
 
 /// More bytes than the form at this address accepts: a list of recipients may be long.
 fn too_many(path: &str) -> usize {
-    if has_a_page(path) { 5_000_000 } else { 70_000 }
+    if has_a_page(path) || path == "/links/any/mail" { 5_000_000 } else { 70_000 }
 }
 
 #[actix_web::test]

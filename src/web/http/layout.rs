@@ -4,8 +4,8 @@
 //! A page has plain values and decides only how they look. It has no access to sessions, the database or the
 //! clock; what depends on the time is computed from a `now` that is passed in.
 //!
-//! Pages need no JavaScript. They load one style sheet and the icons from the app itself and are served under
-//! [`CONTENT_SECURITY_POLICY`]; the few that have a script are served under [`with_script`].
+//! Pages need no JavaScript. They load one style sheet, the icons and scripts from the app itself, and nothing else:
+//! see [`CONTENT_SECURITY_POLICY`] and [`with_script`].
 
 use crate::id::FilePath;
 use crate::web::mail::stuck::StuckMail;
@@ -24,7 +24,7 @@ pub fn content_security_policy(form_targets: &[&str]) -> String {
     policy
 }
 
-/// Returns the policy for a page with a script: scripts come from this origin, and may send requests to it
+/// Returns the policy of all pages, each of which has a script: scripts come from this origin, and may send requests to it
 /// only.
 pub fn with_script(policy: &str) -> String {
     format!("script-src 'self'; connect-src 'self'; {policy}")
@@ -134,6 +134,14 @@ impl Chrome {
 
     pub(crate) fn drop_script_url(&self) -> &'static str {
         &assets::DROP_SCRIPT.url
+    }
+
+    pub(crate) fn waiting_script_url(&self) -> &'static str {
+        &assets::WAITING_SCRIPT.url
+    }
+
+    pub(crate) fn sheet_script_url(&self) -> &'static str {
+        &assets::SHEET_SCRIPT.url
     }
 
     pub(crate) fn upload_script_url(&self) -> &'static str {

@@ -6,7 +6,9 @@ use crate::web::http::account::{
 };
 use crate::web::http::admin::{accounts_page, audit_page, mail_page};
 use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upload_page};
-use crate::web::http::links::{my_links_page, new_link_page, one_link_page, public_link_page};
+use crate::web::http::links::{
+    my_links_page, new_link_page, one_link_page, public_link_page, uploading_page,
+};
 use crate::web::http::problem::{closed_link_page, refusal_page, signup_closed_page};
 
 /// Returns a rendered sample of every page under a name that is also a file name.
@@ -32,6 +34,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         profile_page::samples()?,
         closed_link_page::samples()?,
         public_link_page::samples()?,
+        uploading_page::samples()?,
         reset_page::samples()?,
         sessions_page::samples()?,
         signup_page::samples()?,
@@ -87,6 +90,8 @@ mod tests {
             &assets::LINKS_SCRIPT,
             &assets::LIVE_SCRIPT,
             &assets::PUBLIC_SCRIPT,
+            &assets::WAITING_SCRIPT,
+            &assets::SHEET_SCRIPT,
         ];
         own.iter().fold(html.to_owned(), |html, script| {
             html.replace(&format!("<script src=\"{}\" defer></script>", script.url), "")

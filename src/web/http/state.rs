@@ -42,8 +42,6 @@ pub struct AppState {
     /// The address at which people reach the app, without a trailing slash.
     pub public_url: String,
     /// The `Content-Security-Policy` of the pages.
-    pub policy: HeaderValue,
-    /// The policy of the few pages that have a script.
     pub script_policy: HeaderValue,
     /// Sessions.
     pub sessions: Sessions,

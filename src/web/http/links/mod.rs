@@ -1,7 +1,9 @@
 //! Creating links, opening them, and following their deliveries.
 
+pub(crate) mod afterwards;
 pub(crate) mod deliveries;
 pub mod deliveries_page;
+pub(crate) mod drop_link;
 pub mod link_state;
 pub(crate) mod live;
 pub(crate) mod mail_code;
@@ -21,3 +23,6 @@ pub(crate) mod public_link_answer;
 pub mod public_link_page;
 pub(crate) mod public_link_view;
 pub mod qr;
+pub(crate) mod share_sheet;
+pub mod share_sheet_page;
+pub mod uploading_page;

@@ -12,6 +12,7 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, EmptyForm, LARGEST_FORM, SignedIn};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
+use crate::web::http::links::afterwards::{DELETE_OWN_ONLY, are_own, remember_terms};
 use crate::web::http::links::deliveries_page::DeliveriesPart;
 use crate::web::http::links::link_state::LinkState;
 use crate::web::http::links::mailing_page::MailingPart;
@@ -68,7 +69,7 @@ pub(crate) async fn live(
 }
 
 /// Returns the terms of a link as its form shows them.
-fn typed_of(link: &Link) -> LinkForm {
+pub(crate) fn typed_of(link: &Link) -> LinkForm {
     LinkForm {
         title: link.title.clone(),
         note: link.note.clone(),
@@ -76,6 +77,7 @@ fn typed_of(link: &Link) -> LinkForm {
         ends: link.ends_at.map(moment::field).unwrap_or_default(),
         mailed_code: link.mailed_code,
         notify: link.notify.as_str().to_owned(),
+        delete_files: link.delete_files,
         ..LinkForm::default()
     }
 }
@@ -100,6 +102,7 @@ async fn page_of(
         live,
         id: link.id.to_string(),
         title: link.title,
+        are_own: are_own(who, &link.files),
         files,
         restored: link.restored,
         ends_at: link.ends_at,
@@ -112,7 +115,7 @@ async fn page_of(
     })
 }
 
-async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {
+pub(crate) async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {
     let services = &app.services;
     let recipients = services.links.recipients(link).await?;
     let now = services.clock.now();
@@ -136,7 +139,10 @@ async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive,
     };
     let deliveries = app.deliveries.of_link(&link.owner, &link.id).await?.unwrap_or_default();
     Ok(LinkLive {
+        id: link.id.to_string(),
         state,
+        arrival: link.arrival,
+        files_deleted_at: link.files_deleted_at,
         uses_per_recipient: link.uses_per_recipient,
         recipients: recipients.iter().map(row).collect(),
         deliveries: DeliveriesPart { deliveries, now },
@@ -148,9 +154,12 @@ fn state_of(app: &AppData, who: &SignedIn, link: &Link, recipients: &[Recipient]
     let readable = |file| app.rights.readable(who.account(), file).is_some();
     match link.status(app.services.clock.now()) {
         LinkStatus::Revoked => LinkState::Revoked,
+        LinkStatus::Abandoned => LinkState::Abandoned,
+        LinkStatus::Uploading if link.files.is_empty() => LinkState::Uploading,
         _ if !link.files.iter().cloned().any(readable) => LinkState::Gone,
         LinkStatus::Ended => LinkState::Ended,
         LinkStatus::Paused => LinkState::Paused,
+        LinkStatus::Uploading => LinkState::Uploading,
         LinkStatus::Open if recipients.iter().all(|one| one.left(link.uses_per_recipient) == Some(0)) => {
             LinkState::UsedUp
         }
@@ -171,6 +180,10 @@ pub(crate) struct ChangeLinkForm {
     remove_password: Option<String>,
     notify: String,
     mailed_code: Option<String>,
+    #[serde(default)]
+    expires: String,
+    delete_files: Option<String>,
+    remember: Option<String>,
 }
 
 /// `POST /links/{id}`
@@ -182,10 +195,37 @@ pub(crate) async fn change(
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let link = own_link(&app, &who, &id).await?;
+    match change_terms(&app, &who, &place, &link, fields).await? {
+        ChangeOutcome::Saved(changed) => {
+            redirect_to_link(&app, &link, changed.then_some(FlashMessage::LinkChanged))
+        }
+        ChangeOutcome::Invalid(typed, errors) => {
+            let page = page_of(&app, &who, link, typed, *errors).await?;
+            Ok(allow_script(&app, unprocessable(&page)?))
+        }
+    }
+}
+
+/// What happened to new terms.
+pub(crate) enum ChangeOutcome {
+    /// They are valid, and whether the link could still be changed.
+    Saved(bool),
+    /// Nothing was changed.
+    Invalid(LinkForm, Box<LinkFormErrors>),
+}
+
+/// Gives a link the terms in a form.
+pub(crate) async fn change_terms(
+    app: &AppData,
+    who: &SignedIn,
+    place: &ClientInfo,
+    link: &Link,
+    fields: ChangeLinkForm,
+) -> Result<ChangeOutcome, WebError> {
     let services = &app.services;
     let now = services.clock.now();
     app.throttle.link(&who.account().id, now)?;
-    let remove = fields.remove_password.is_some();
+    let (remove, remember) = (fields.remove_password.is_some(), fields.remember.is_some());
     let typed = LinkForm {
         title: fields.title,
         note: fields.note,
@@ -196,14 +236,19 @@ pub(crate) async fn change(
         mailed_code: fields.mailed_code.is_some(),
         notify: fields.notify,
         recipients: String::new(),
+        expires: fields.expires,
+        delete_files: fields.delete_files.is_some(),
     };
-    let named = services.links.recipients(&link).await?.iter().all(|one| one.email.is_some());
+    let named = services.links.recipients(link).await?.iter().all(|one| one.email.is_some());
+    let own = are_own(who, &link.files);
     let mut terms = match typed.check(Some(named), now) {
-        Ok(terms) => terms,
-        Err(errors) => {
-            let page = page_of(&app, &who, link, typed, *errors).await?;
-            return Ok(allow_script(&app, unprocessable(&page)?));
+        Ok(terms) if terms.delete_files && !own => {
+            let form = Some(DELETE_OWN_ONLY.to_owned());
+            let errors = LinkFormErrors { form, ..LinkFormErrors::default() };
+            return Ok(ChangeOutcome::Invalid(typed, Box::new(errors)));
         }
+        Ok(terms) => terms,
+        Err(errors) => return Ok(ChangeOutcome::Invalid(typed, errors)),
     };
     if terms.title.is_empty() {
         terms.title.clone_from(&link.title);
@@ -216,9 +261,12 @@ pub(crate) async fn change(
         None => LinkPasswordChange::Keep,
     };
     let actor = Actor::account(who.account(), place.address);
-    let changed = services.links.edit(&link, &terms, password, &actor, now).await?;
+    let changed = services.links.edit(link, &terms, password, &actor, now).await?;
     services.revoke_now().await;
-    redirect_to_link(&app, &link, changed.then_some(FlashMessage::LinkChanged))
+    if changed && remember {
+        remember_terms(app, who, &typed, own).await?;
+    }
+    Ok(ChangeOutcome::Saved(changed))
 }
 
 /// `POST /links/{id}/pause`

@@ -94,10 +94,12 @@ pub(crate) async fn open(app: &AppData, code: &str) -> Result<PublicLinkView, We
     }
     let closed = match link.status(services.clock.now()) {
         LinkStatus::Revoked => Some(ClosedReason::Revoked),
-        // A link never grants more than its owner may read now.
-        _ if places.is_empty() => Some(ClosedReason::Gone),
+        LinkStatus::Abandoned => Some(ClosedReason::Abandoned),
+        // A link never grants more than its owner may read now. One that waits for its only file has none yet.
+        _ if owner.is_none() || (places.is_empty() && !link.files.is_empty()) => Some(ClosedReason::Gone),
         LinkStatus::Ended => Some(ClosedReason::Ended),
         LinkStatus::Paused => Some(ClosedReason::Paused),
+        LinkStatus::Uploading => Some(ClosedReason::Uploading),
         LinkStatus::Open => None,
     };
     Ok(PublicLinkView { link, recipient, from, places, closed })
