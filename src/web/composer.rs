@@ -210,7 +210,7 @@ impl MailComposer {
         let Some(id) = &mail.details.recipient else { return Ok(None) };
         let found = self.links.by_recipient(id).await.map_err(ComposeError::new)?;
         let Some((link, recipient)) = found else { return Ok(None) };
-        if matches!(link.status(now), LinkStatus::Ended | LinkStatus::Revoked)
+        if matches!(link.status(now), LinkStatus::Ended | LinkStatus::Revoked | LinkStatus::Abandoned)
             || recipient.removed_at.is_some()
         {
             return Ok(None);

@@ -53,6 +53,7 @@ use crate::web::uploads::Uploads;
 
 pub mod accounts;
 pub mod archives;
+pub mod arrivals;
 pub mod audit;
 pub mod composer;
 pub mod db;

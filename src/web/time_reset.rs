@@ -16,7 +16,7 @@ use crate::web::restored::{RestoreDetectionError, end_sessions};
 use crate::web::services::WebOpenError;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 42] = [
+pub const PAST: [(&str, &str); 43] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -32,6 +32,7 @@ pub const PAST: [(&str, &str); 42] = [
     ("owner_notices", "next_at"),
     ("links", "created_at"),
     ("links", "withdrawn_at"),
+    ("links", "files_deleted_at"),
     ("recipients", "added_at"),
     ("recipients", "removed_at"),
     ("recipients", "looked_at"),
@@ -84,7 +85,7 @@ pub struct TimeLimits {
 }
 
 /// Columns with times at which something ends, and how far in the future these can be.
-fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 7] {
+fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 8] {
     let kept = limits.token.saturating_add(limits.lease);
     [
         ("accounts", "forget_at", limits.unactivated),
@@ -92,6 +93,7 @@ fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 7] {
         ("issued_tokens", "forget_at", kept),
         ("revocations", "forget_at", kept),
         ("uploads", "expires_at", limits.upload),
+        ("links", "arrival_until", limits.upload),
         ("trash", "forget_at", limits.trash),
         ("action_codes", "expires_at", limits.invitation),
     ]

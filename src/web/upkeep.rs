@@ -35,6 +35,9 @@ const SWEEP_EACH: u64 = 360;
 /// How often stuck mail is checked for.
 const LOOK_AT_MAIL_EVERY: Duration = Duration::from_secs(5);
 
+/// How often links are looked for whose files have all arrived, so that their recipients can be mailed.
+const LOOK_AT_ARRIVALS_EVERY: Duration = Duration::from_secs(2);
+
 /// How often views of links' pages are written to the database.
 const COUNT_VIEWS_EVERY: Duration = Duration::from_secs(1);
 
@@ -62,13 +65,31 @@ impl Upkeep {
     /// Records the time, writes views, tracks the database's standing, checks for stuck mail and deletes what
     /// has expired. Runs until the future is dropped.
     pub async fn run(&self) {
-        tokio::join!(self.keep(), self.count_views(), self.watch_standing(), self.watch_mail());
+        let arrivals = self.watch_arrivals();
+        tokio::join!(self.keep(), self.count_views(), self.watch_standing(), self.watch_mail(), arrivals);
     }
 
     async fn count_views(&self) {
         loop {
             tokio::time::sleep(COUNT_VIEWS_EVERY).await;
             self.flush_views().await;
+        }
+    }
+
+    async fn watch_arrivals(&self) {
+        loop {
+            tokio::time::sleep(LOOK_AT_ARRIVALS_EVERY).await;
+            self.mail_arrived().await;
+        }
+    }
+
+    /// Mails links to their recipients whose files have all arrived.
+    pub async fn mail_arrived(&self) {
+        let now = self.services.clock.now();
+        if let Some(queued @ 1..) =
+            warn(self.services.links.mail_arrived(now).await, "cannot mail links whose files have arrived")
+        {
+            tracing::debug!(queued, "mailed links whose files have arrived");
         }
     }
 
@@ -192,6 +213,7 @@ impl Upkeep {
             tracing::info!(gone, "deleted accounts that nobody activated");
         }
         self.prune_files(now).await;
+        Box::pin(self.delete_files_of_links(now)).await;
         self.throttle.prune(now);
         warn(self.services.actions.prune(now).await, "cannot delete old action links");
         if let Some(ended @ 1..) = warn(self.sessions.prune(now).await, "cannot delete ended sessions") {
@@ -223,6 +245,26 @@ impl Upkeep {
             Ok(finished) => tracing::info!(finished, "finished complete uploads"),
             Err(error) => {
                 tracing::warn!(cause = chain(&error), "cannot finish complete uploads");
+            }
+        }
+    }
+
+    /// Moves the files of links that are over to the trash, where their owners wanted that.
+    async fn delete_files_of_links(&self, now: Timestamp) {
+        const FAILED: &str = "cannot delete the files of links that are over";
+        let links = &self.services.links;
+        let over = warn(links.over_with_files(links.lease.lease, now).await, FAILED);
+        for link in over.unwrap_or_default() {
+            let owner = warn(self.services.accounts.by_id(&link.owner).await, FAILED).flatten();
+            let Some(owner) = owner else { continue };
+            let mut is_done = true;
+            for file in &link.files {
+                let is_free =
+                    warn(links.is_shared_elsewhere(&link.id, file, now).await, FAILED) == Some(false);
+                is_done &= is_free && warn(self.editor.trash_own(&owner, file, now).await, FAILED).is_some();
+            }
+            if is_done && warn(links.mark_files_deleted(&link.id, now).await, FAILED).is_some() {
+                tracing::info!(link = %link.id, "moved the files of a link to the trash: it is over");
             }
         }
     }

@@ -1,6 +1,8 @@
 // Uploads from a folder's page: files and whole folders, picked or dropped, several in parallel, with
 // progress and pause. They continue after a lost connection, a reload or a crash.
 //
+// On the start page, what is dropped becomes one link (`sheet.js`).
+//
 // Uses tus 1.0 (https://tus.io/protocols/resumable-upload) with /uploads. Before anything is sent again,
 // the server is asked how much it has. The page works without this file; its form then sends the files.
 "use strict";
@@ -21,6 +23,8 @@
   const STALLED_MS = 60_000;
   const SPEED_OVER_MS = 6_000;
   const KEPT_MS = 7 * 24 * 3600 * 1000;
+  // Rows that the list shows; more of them would only slow the page down.
+  const ROWS = 200;
 
   const here = decodeURIComponent(form.dataset.folder);
   const section = document.getElementById("uploads");
@@ -34,9 +38,9 @@
 
   /** Why an upload stopped. Temporary problems are retried. */
   class Trouble extends Error {
-    constructor(message, { passing = false, broken = false, gone = false, wait = 0 } = {}) {
+    constructor(message, { passing = false, broken = false, gone = false, wait = 0, type = "" } = {}) {
       super(message);
-      Object.assign(this, { passing, broken, gone, wait });
+      Object.assign(this, { passing, broken, gone, wait, type });
     }
   }
 
@@ -67,9 +71,10 @@
       }
     },
     keep(upload) {
-      const { url, folder, place, size, modified } = upload;
+      const { url, folder, place, size, modified, item } = upload;
       const until = Date.now() + KEPT_MS;
-      this.change((all) => (all[upload.fingerprint] = { url, folder, place, size, modified, until }));
+      const link = upload.drop?.link;
+      this.change((all) => (all[upload.fingerprint] = { url, folder, place, size, modified, link, item, until }));
     },
     forget(upload) {
       this.change((all) => delete all[upload.fingerprint]);
@@ -124,10 +129,10 @@
     // Data of an earlier request was still arriving.
     if (problem.type === "wrong-offset") return new Trouble("The server is still processing the last part.", { passing: true });
     const passing = [408, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
-    return new Trouble(problem.detail || `The server refused the upload (${status}).`, { passing, wait, gone: status === 404 || status === 410 });
+    return new Trouble(problem.detail || `The server refused the upload (${status}).`, { passing, wait, type: problem.type, gone: status === 404 || status === 410 });
   }
 
-  /** Fetches the folder's current page. */
+  /** Fetches this page as it is now. */
   async function look() {
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
@@ -142,8 +147,8 @@
   /** Shows what is new in the folder, unless the person is about to press something there. */
   async function showNew() {
     const old = document.getElementById("listing");
-    const fresh = (await look())?.getElementById("listing");
-    if (!fresh || !old || old.contains(document.activeElement)) return;
+    const fresh = old && (await look())?.getElementById("listing");
+    if (!fresh || old.contains(document.activeElement)) return;
     const ticked = new Set([...old.querySelectorAll("input.pick:checked")].map((box) => box.value));
     const now = document.importNode(fresh, true);
     for (const box of now.querySelectorAll("input.pick")) box.checked = ticked.has(box.value);
@@ -166,10 +171,17 @@
     const answer = body && (await fetch("/links", { method: "POST", headers, body }));
     const page = answer ? await read(answer) : blank;
     const address = page.querySelector("[data-copy]")?.dataset.copy;
-    if (address) return { address, page: answer.url };
+    if (address) return { address, page: answer.url, terms: termsOf(form) };
     if (page.querySelector("form[action='/login']")) throw new Trouble("You are logged out. Log in in another tab, then try again here.");
     const why = page.querySelector(".notice.failed") ?? page.querySelector("main p");
     throw new Trouble(why?.textContent.trim() || "The link was not created.");
+  }
+
+  /** The terms in a form, in words. */
+  function termsOf(form) {
+    const { uses, expires } = form.elements;
+    const downloads = uses.value === "1" ? "One download" : uses.value ? counted(Number(uses.value), "download") : "Unlimited downloads";
+    return `${downloads}, ${expires.value === "never" ? "never expires" : `expires ${expires.selectedOptions[0].text}`}.`;
   }
 
   const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
@@ -178,25 +190,41 @@
 
   class Upload {
     /** `place` is the path within the folder of this page; `file` is null until it is chosen again. */
-    constructor({ place, size, modified, folder = here, url = null }, file) {
-      Object.assign(this, { place, size, modified, folder, url, file });
-      this.fingerprint = [folder, place, size, modified].join("\n");
+    constructor({ place, size, modified, folder = here, url = null, drop = null, item = null }, file) {
+      Object.assign(this, { place, size, modified, folder, url, file, drop, item });
+      this.fingerprint = fingerprint(this);
       this.state = file ? "waiting" : "unfinished";
       // Bytes sent, and bytes that the server is known to have.
       this.sent = this.held = 0;
       this.note = "";
       this.samples = [];
       this.turn = null;
-      this.row = blank.content.firstElementChild.cloneNode(true);
-      for (const element of this.row.querySelectorAll(".of")) element.textContent = shown(place);
-      this.row.querySelector("progress").setAttribute("aria-label", `Upload of ${shown(place)}`);
-      this.row.addEventListener("click", (event) => {
+      drop?.uploads.push(this);
+      this.show();
+    }
+
+    /** Its row in the list; made when it is first shown. */
+    get row() {
+      if (this.made) return this.made;
+      const row = (this.made = blank.content.firstElementChild.cloneNode(true));
+      for (const element of row.querySelectorAll(".of")) element.textContent = shown(this.place);
+      row.querySelector("progress").setAttribute("aria-label", `Upload of ${shown(this.place)}`);
+      row.addEventListener("click", (event) => {
         const act = event.target.closest("[data-act]")?.dataset.act;
         if (act) this[act]();
       });
+      return row;
+    }
+
+    /** Puts its row into the list, if there is room for it or somebody has to see it. */
+    enlist() {
+      if (this.isGone || this.made?.isConnected) return;
+      if (list.childElementCount >= ROWS) {
+        if (this.state !== "running" && this.state !== "failed") return;
+        list.querySelector("[data-state=done]")?.remove();
+      }
       // Uploads that wait for the person are listed below the running ones.
-      list.insertBefore(this.row, file && list.querySelector("[data-state=unfinished]"));
-      this.show();
+      list.insertBefore(this.row, this.file && list.querySelector("[data-state=unfinished]"));
     }
 
     get moving() {
@@ -215,6 +243,8 @@
           return;
         } catch (trouble) {
           if (this.turn !== turn) return;
+          // The folder of the link may have been moved.
+          if (["link-not-waiting", "not-found"].includes(trouble.type) && (await this.drop?.moved())) continue;
           fruitless = this.held > best ? 1 : fruitless + 1;
           best = this.held;
           this.sent = this.held;
@@ -246,13 +276,17 @@
       }
       this.sent = this.held = 0;
       // The server creates the folders in a path.
-      const said = { folder: this.folder, filename: this.place.split("/").at(-1), relativePath: this.place };
+      const { drop, place } = this;
+      const said = { folder: drop?.folder ?? this.folder, filename: place.split("/").at(-1), relativePath: drop?.within(place) ?? place };
+      if (drop) Object.assign(said, { link: drop.link, item: String(this.item) });
       const metadata = Object.entries(said).map(([key, text]) => `${key} ${base64(text)}`).join();
       const headers = { "Upload-Length": String(this.size), "Upload-Metadata": metadata };
       const answer = await this.ask(turn, "POST", "/uploads", { headers });
       if (answer.status !== 201) throw await refused(answer);
       this.url = new URL(answer.getResponseHeader("Location"), location.href).pathname;
       this.arrived(answer);
+      // A link's file may have been begun before: by an earlier page, or by a request whose answer was lost.
+      this.sent = this.held = Number(answer.getResponseHeader("Upload-Offset")) || 0;
       memory.keep(this);
     }
 
@@ -345,8 +379,9 @@
       if (button.disabled) return;
       button.disabled = true;
       try {
-        this.shared ??= await makeLink(this.at);
+        this.shared ??= this.drop?.shared ?? (await makeLink(this.at));
         const made = this.row.querySelector(".made");
+        made.querySelector("span").textContent = this.shared.terms;
         made.querySelector("code").textContent = this.shared.address;
         made.querySelector("a").href = this.shared.page;
         made.hidden = false;
@@ -396,9 +431,19 @@
 
     cancel() {
       this.halt();
-      memory.forget(this);
+      // A link for several files does without this one; one for a single file ends.
+      if (this.drop) this.drop.leaveOut(this);
       // If this request doesn't arrive, the upload on the server expires.
-      if (this.url && this.state !== "done") send("DELETE", this.url).catch(() => {});
+      else if (this.url && this.state !== "done") send("DELETE", this.url).catch(() => {});
+      this.discard();
+    }
+
+    /** Removes it from the page. */
+    discard() {
+      if (this.isGone) return;
+      this.isGone = true;
+      this.halt();
+      memory.forget(this);
       uploads.splice(uploads.indexOf(this), 1);
       const next = this.row.nextElementSibling ?? this.row.previousElementSibling;
       const focused = this.row.contains(document.activeElement);
@@ -412,16 +457,22 @@
       this.state = state;
       this.note = note;
       this.show();
+      this.drop?.changed();
       queue();
     }
 
     show() {
       const { state, size, sent } = this;
+      this.enlist();
+      if (!this.made) return;
       const [toggle, link, cancel] = this.row.querySelectorAll("button");
       toggle.firstElementChild.textContent = this.moving ? "Pause" : state === "failed" ? "Try again" : "Continue";
       toggle.hidden = state === "done" || state === "unfinished";
       cancel.hidden = state === "done";
+      cancel.firstChild.data = this.drop?.count > 1 ? "Leave out" : "Cancel";
       link.hidden = state !== "done" || !this.at;
+      // The link for all of them comes first.
+      link.classList.toggle("primary", !this.drop);
       this.row.dataset.state = state;
       const bar = this.row.querySelector("progress");
       bar.value = state === "done" ? 1 : size ? sent / size : 0;
@@ -448,12 +499,16 @@
     }
   }
 
+  // On a page that makes links of what is dropped.
+  const drops = globalThis.dropLinks?.({ here, send, say, shown, counted, Trouble, token: () => token, queue: () => queue() }) ?? null;
+
   // The queue.
 
   /** Starts waiting uploads, and shows the total progress. */
   function queue() {
     const running = uploads.filter((upload) => upload.state === "running").length;
-    const next = uploads.find((upload) => upload.state === "waiting");
+    // Those of a drop wait for its link.
+    const next = uploads.find((upload) => upload.state === "waiting" && (!upload.drop || upload.drop.link));
     // Starting an upload calls this again.
     if (next && running < AT_ONCE) next.run();
     else summarise();
@@ -496,23 +551,30 @@
     }
   });
 
+  function fingerprint({ folder = here, place, size, modified }) {
+    return [folder, place, size, modified].join("\n");
+  }
+
   /** Adds files; `found` contains them with their paths. */
   function take(found) {
-    let fresh = 0;
-    for (const { file, place } of found) {
-      const upload = new Upload({ place, size: file.size, modified: file.lastModified }, file);
-      const same = uploads.find((other) => other.fingerprint === upload.fingerprint && other.state !== "done");
-      if (same) {
-        // Chosen again: it continues where it stopped.
-        upload.row.remove();
-        same.file = file;
-        if (!same.moving) same.continue();
-      } else {
-        uploads.push(upload);
-      }
-      fresh += 1;
+    const known = new Map(uploads.filter((other) => other.state !== "done").map((other) => [other.fingerprint, other]));
+    let fresh = found.map(({ file, place }) => ({ file, place, size: file.size, modified: file.lastModified }));
+    fresh = fresh.map((one) => ({ ...one, fingerprint: fingerprint(one) }));
+    fresh = fresh.filter((one) => {
+      const same = known.get(one.fingerprint);
+      if (!same) return true;
+      // Chosen again: it continues where it stopped.
+      same.file = one.file;
+      if (!same.moving) same.continue();
+      return false;
+    });
+    if (drops && fresh.length > 0) fresh = drops.sort(fresh);
+    for (const one of fresh) {
+      const upload = new Upload(one, one.file);
+      uploads.push(upload);
+      if (one.refused) upload.become("failed", one.refused);
     }
-    if (fresh) say(`Uploading ${counted(fresh, "file")}.`);
+    if (found.length) say(`Uploading ${counted(found.length, "file")}.`);
     queue();
   }
 
@@ -559,6 +621,7 @@
         say(`${shown(entry.name)} can't be read.`);
       }
     }
+    if (found.length === 0) say("There are no files in it.");
     take(found);
   });
 
@@ -568,6 +631,7 @@
     if (entry.isFile) {
       const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
       found.push({ file, place });
+      if (found.length % 1000 === 0) say(`${counted(found.length, "file")} found so far.`);
       return;
     }
     const reader = entry.createReader();
@@ -578,6 +642,13 @@
       for (const child of some) await gather(child, `${place}/`, found);
     }
   }
+
+  document.addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length === 0) return;
+    event.preventDefault();
+    take(files.map((file) => ({ file, place: file.name })));
+  });
 
   window.addEventListener("beforeunload", (event) => {
     if (uploads.some((upload) => upload.moving)) event.preventDefault();
@@ -615,15 +686,16 @@
   (async () => {
     for (const kept of Object.values(memory.all())) {
       if (kept.folder !== here) continue;
-      const upload = new Upload(kept, null);
-      upload.row.remove();
-      const sent = await upload.offset({}).catch(() => null);
+      const answer = await send("HEAD", kept.url).catch(() => null);
+      const sent = answer?.status === 200 ? Number(answer.getResponseHeader("Upload-Offset")) : null;
       // Unknown to the server, or of another person who uses this browser.
       if (sent === null || sent >= kept.size) continue;
-      if (uploads.some((other) => other.fingerprint === upload.fingerprint)) continue;
+      if (uploads.some((other) => other.fingerprint === fingerprint(kept))) continue;
+      const drop = kept.link ? (drops?.of(kept.link) ?? null) : null;
+      if (kept.link && !drop) continue;
+      const upload = new Upload({ ...kept, drop }, null);
       upload.sent = upload.held = sent;
       uploads.push(upload);
-      list.append(upload.row);
       upload.show();
       summarise();
       say("Unfinished uploads are listed. Choose or drop the same files again to continue.");

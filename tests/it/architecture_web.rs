@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them.
-const TABLE: [(&str, &[&str]); 31] = [
+const TABLE: [(&str, &[&str]); 32] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -17,14 +17,15 @@ const TABLE: [(&str, &[&str]); 31] = [
     ("mail", &["db", "identity"]),
     ("forms", &["db"]),
     ("accounts", &["audit", "db", "identity"]),
+    ("arrivals", &["db", "identity"]),
     ("shares", &["accounts", "audit", "db", "identity"]),
     ("archives", &["db", "shares"]),
     ("nodes", &["audit", "db", "tokens"]),
     ("sessions", &["accounts", "audit", "db", "identity"]),
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
-    ("uploads", &["audit", "db", "identity", "shares"]),
+    ("uploads", &["arrivals", "audit", "db", "identity", "shares"]),
     ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
-    ("links", &["archives", "audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
+    ("links", &["archives", "arrivals", "audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
     ("restored", &["audit", "db", "revocations", "tokens"]),
     ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored", "shares"]),
     ("instance", &["audit", "db", "revocations", "tokens"]),
@@ -92,12 +93,13 @@ const TABLE: [(&str, &[&str]); 31] = [
     ),
     (
         "http/files",
-        &["archives", "audit", "forms", "http", "identity", "revocations", "shares", "tokens", "uploads"],
+        &["archives", "arrivals", "audit", "forms", "http", "identity", "revocations", "shares", "tokens", "uploads"],
     ),
     (
         "http/links",
         &[
             "archives",
+            "arrivals",
             "audit",
             "db",
             "deliveries",

@@ -2,23 +2,14 @@
 
 use std::fs;
 
-use oncelink::config::ShareSettings;
-
 use crate::support::browser::Browser;
+use crate::support::tus::personal;
 use crate::support::web::{PASSWORD, TestWeb};
 
 #[actix_web::test]
 async fn a_file_chosen_on_the_start_page_becomes_a_link_with_one_more_click() {
     let Some(browser) = Browser::start().await else { return };
-    let web = TestWeb::spawn_with(|settings| {
-        let path = settings.shares[0].path.with_file_name("home");
-        fs::create_dir(&path).unwrap();
-        let read = vec!["everyone".to_owned()];
-        let share =
-            ShareSettings { name: "home".to_owned(), path, personal: true, read, ..Default::default() };
-        settings.shares.push(share);
-    })
-    .await;
+    let web = TestWeb::spawn_with(personal).await;
     let id = web.account("ada@example.org", &[]).await.id;
     browser.goto(&format!("{}/login", web.base)).await;
     for (css, text) in [("#email", "ada@example.org"), ("#password", PASSWORD)] {
@@ -34,7 +25,7 @@ async fn a_file_chosen_on_the_start_page_becomes_a_link_with_one_more_click() {
     browser.find("#uploads li[data-state=done] button[data-act=link]").await.click().await.unwrap();
     let address = browser.find("#uploads .made:not([hidden]) code").await.text().await.unwrap();
     assert!(address.starts_with(&format!("{}/l/", web.base)), "{address}");
-    browser.says("One download, expires in 7 days.").await;
+    browser.says("1 download, expires ").await;
     browser.inspect("start-link-copied").await;
     assert_eq!(fs::read(web.share("home").join(id.as_str()).join("yearly report.pdf")).unwrap(), b"pages");
     // Pressing the button again copies the same link.

@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 30] = [
+const FORMS: [(&str, &[(&str, &str)]); 34] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -46,6 +46,13 @@ const FORMS: [(&str, &[(&str, &str)]); 30] = [
         "/links/any",
         &[("title", "T"), ("note", ""), ("uses", "1"), ("ends", ""), ("password", ""), ("notify", "never")],
     ),
+    ("/links/uploading", &[("files", "1"), ("items", "1"), ("name", "a.txt"), ("drop", "x")]),
+    (
+        "/links/any/sheet",
+        &[("title", "T"), ("note", ""), ("uses", "1"), ("ends", ""), ("password", ""), ("notify", "never")],
+    ),
+    ("/links/any/mail", &[("recipients", "bob@example.org")]),
+    ("/links/any/settle", &[]),
     ("/links/any/pause", &[]),
     ("/links/any/send", &[("recipient", "any")]),
     ("/links/any/resume", &[]),
@@ -85,13 +92,14 @@ fn is_strangers(path: &str) -> bool {
 
 /// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
-    let own = ["/links", "/links/any", "/links/any/duplicate", "/zip"];
+    let own = ["/links", "/links/any", "/links/any/duplicate", "/links/any/sheet", "/zip"];
     own.contains(&path) || path.starts_with("/links/any/recipients")
 }
 
 /// More bytes than the form at this address accepts: a list of recipients may be long.
 fn too_many(path: &str) -> usize {
-    if ["/links", "/links/any", "/links/any/recipients"].contains(&path) { 5_000_000 } else { 70_000 }
+    let long = ["/links", "/links/any", "/links/any/mail", "/links/any/recipients", "/links/any/sheet"];
+    if long.contains(&path) { 5_000_000 } else { 70_000 }
 }
 
 #[actix_web::test]

@@ -110,7 +110,7 @@ async fn a_folder_shows_its_tools_and_its_script_only_to_people_who_may_use_them
     }
     let mut ada = web.logged_in("ada@example.org").await;
     let page = ada.get("/files/open").await;
-    let script = page.body.split("<script src=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let script = page.body.split("<script src=\"").nth(2).unwrap().split('"').next().unwrap().to_owned();
     let script = ada.get(&script).await;
     assert_eq!((script.status, script.header("content-type")), (200, "text/javascript; charset=utf-8"));
     web.stop().await;

@@ -4,31 +4,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::ShareFolders;
 use oncelink::web::shares::disk::WritableShares;
 use oncelink::web::shares::rights::Rights;
 
 use crate::support::links::make;
 use crate::support::process::{PROGRAM, Process};
-use crate::support::tus::{Uploader, metadata, writable};
+use crate::support::tus::{Uploader, metadata, personal};
 use crate::support::unused_address;
 use crate::support::web::{Answer, Browser, PASSWORD, TestWeb};
-
-/// Adds the personal share `home`, with a folder for everyone, and lets everyone manage the share `open`.
-fn personal(settings: &mut Settings) {
-    writable(settings);
-    let path = settings.shares[0].path.with_file_name("home");
-    fs::create_dir(&path).unwrap();
-    let read = vec!["everyone".to_owned()];
-    settings.shares.push(ShareSettings {
-        name: "home".to_owned(),
-        path,
-        personal: true,
-        read,
-        ..ShareSettings::default()
-    });
-}
 
 struct Person {
     browser: Browser,

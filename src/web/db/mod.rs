@@ -41,6 +41,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (15, "mail pages", include_str!("../../../migrations/0015_mail_pages.sql")),
     (16, "counts", include_str!("../../../migrations/0016_counts.sql")),
     (17, "my files", include_str!("../../../migrations/0017_my_files.sql")),
+    (18, "arrivals", include_str!("../../../migrations/0018_arrivals.sql")),
     (19, "archives", include_str!("../../../migrations/0019_archives.sql")),
     (21, "recipients", include_str!("../../../migrations/0021_recipients.sql")),
 ];

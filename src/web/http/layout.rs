@@ -4,9 +4,9 @@
 //! A page has plain values and decides only how they look. It has no access to sessions, the database or the
 //! clock; what depends on the time is computed from a `now` that is passed in.
 //!
-//! Pages need no JavaScript. They load one style sheet, the icons and a script that shows times in the viewer's
-//! time zone from the app itself, and are served under [`CONTENT_SECURITY_POLICY`]; the few with scripts that
-//! send requests are served under [`with_script`].
+//! Pages need no JavaScript. They load one style sheet, the icons and two small scripts from the app itself, one that
+//! shows times in the viewer's time zone and one that keeps a dropped file from replacing the page, and are served
+//! under [`CONTENT_SECURITY_POLICY`]; the few with scripts that send requests are served under [`with_script`].
 
 use std::sync::Arc;
 
@@ -152,6 +152,14 @@ impl Chrome {
 
     pub(crate) fn drop_script_url(&self) -> &'static str {
         &assets::DROP_SCRIPT.url
+    }
+
+    pub(crate) fn waiting_script_url(&self) -> &'static str {
+        &assets::WAITING_SCRIPT.url
+    }
+
+    pub(crate) fn sheet_script_url(&self) -> &'static str {
+        &assets::SHEET_SCRIPT.url
     }
 
     pub(crate) fn upload_script_url(&self) -> &'static str {

@@ -10,8 +10,8 @@ use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
 use crate::web::http::files::{browse, download, edit, trash, tus, upload_form, zip};
 use crate::web::http::links::{
-    add_recipients, deliveries, duplicate, extend, live, mail_code, mailing, manifests, my_links, new_link, one_link,
-    press, public_link, remove_recipient,
+    add_recipients, deliveries, drop_link, duplicate, extend, live, mail_code, mailing, manifests, my_links, new_link,
+    one_link, press, public_link, remove_recipient, share_sheet,
 };
 use crate::web::http::respond::get_or_head;
 
@@ -170,11 +170,19 @@ fn link_routes(cfg: &mut ServiceConfig) {
         web::resource("/links").route(get_or_head().to(my_links::list)).route(web::post().to(new_link::make)),
     )
     .service(web::resource("/links/new").route(get_or_head().to(new_link::page)))
+    .service(web::resource("/links/uploading").route(web::post().to(drop_link::make)))
     .service(
         web::resource("/links/{id}")
             .route(get_or_head().to(one_link::page))
             .route(web::post().to(one_link::change)),
     )
+    .service(
+        web::resource("/links/{id}/sheet")
+            .route(get_or_head().to(share_sheet::show))
+            .route(web::post().to(share_sheet::change)),
+    )
+    .service(web::resource("/links/{id}/mail").route(web::post().to(share_sheet::mail)))
+    .service(web::resource("/links/{id}/settle").route(web::post().to(drop_link::settle)))
     .service(web::resource("/links/{id}/pause").route(web::post().to(one_link::pause)))
     .service(web::resource("/links/{id}/resume").route(web::post().to(one_link::resume)))
     .service(web::resource("/links/{id}/revoke").route(web::post().to(one_link::revoke)))

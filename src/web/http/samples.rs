@@ -9,7 +9,7 @@ use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upl
 use crate::web::http::landing;
 use crate::web::http::links::{
     add_recipients_page, duplicate_page, my_links_page, new_link_page, one_link_page, public_link_page,
-    remove_recipient_page,
+    remove_recipient_page, uploading_page,
 };
 use crate::web::http::problem::{closed_link_page, refusal_page, signup_closed_page};
 
@@ -40,6 +40,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         profile_page::samples()?,
         closed_link_page::samples()?,
         public_link_page::samples()?,
+        uploading_page::samples()?,
         reset_page::samples()?,
         sessions_page::samples()?,
         signup_page::samples()?,
@@ -112,6 +113,8 @@ mod tests {
             &assets::LINKS_SCRIPT,
             &assets::LIVE_SCRIPT,
             &assets::PUBLIC_SCRIPT,
+            &assets::WAITING_SCRIPT,
+            &assets::SHEET_SCRIPT,
         ];
         own.iter().fold(html.to_owned(), |html, script| {
             html.replace(&format!("<script src=\"{}\" defer></script>", script.url), "")

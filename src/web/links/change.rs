@@ -54,7 +54,8 @@ impl Links {
             // Keeps the password that is stored now, which may differ from the one in `link`.
             "UPDATE links SET title = $1, note = $2, uses = $3, ends_at = $4, \
              password = CASE WHEN CAST($5 AS BIGINT) = 1 THEN password ELSE $6 END, \
-             mailed_code = $7, notify = $8, hidden_files = $9 WHERE id = $10 AND withdrawn_at IS NULL",
+             mailed_code = $7, notify = $8, delete_files = $9, hidden_files = $10 \
+             WHERE id = $11 AND withdrawn_at IS NULL",
         )
         .bind(&terms.title)
         .bind(&terms.note)
@@ -64,6 +65,7 @@ impl Links {
         .bind(password.map(StoredPassword::as_str))
         .bind(i64::from(terms.mailed_code))
         .bind(terms.notify.as_str())
+        .bind(i64::from(terms.delete_files))
         .bind(i64::from(terms.hidden_files))
         .bind(link.id.as_str())
         .execute(&mut *transaction)

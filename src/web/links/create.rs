@@ -8,6 +8,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use crate::clock::Timestamp;
 use crate::id::{FilePath, LinkId, RecipientId};
 use crate::web::archives::queue_files;
+use crate::web::arrivals;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
 use crate::web::forms::idempotency;
@@ -35,6 +36,16 @@ pub enum CreateOutcome {
     NotAllowed,
 }
 
+/// The files that are uploaded for a new link. Until all have arrived, it gives nothing, and its recipients get
+/// no mail.
+#[derive(Clone, Copy, Debug)]
+pub struct AwaitedFiles {
+    /// How many there are.
+    pub count: u32,
+    /// The link ends at this time, unless uploads for it have begun.
+    pub until: Timestamp,
+}
+
 /// The parameters of a link to create.
 #[derive(Clone, Copy, Debug)]
 pub struct NewLink<'a> {
@@ -42,6 +53,8 @@ pub struct NewLink<'a> {
     pub owner: &'a Account,
     /// Its files and folders; the caller has checked that the owner may read them.
     pub files: &'a [FilePath],
+    /// How many files are still to be uploaded for it, if any.
+    pub awaits: Option<AwaitedFiles>,
     /// Its terms.
     pub terms: &'a LinkTerms,
     /// The password from the terms, hashed.
@@ -63,7 +76,7 @@ impl Links {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<CreateOutcome, LinkError> {
-        let NewLink { owner, files, terms, password, mail, form } = *new;
+        let NewLink { owner, files, awaits, terms, password, mail, form } = *new;
         let id = LinkId::random()?;
         let mut transaction = self.db.begin().await?;
         if !self.db.lock_account(&mut transaction, owner.id.as_str()).await? {
@@ -80,7 +93,8 @@ impl Links {
         }
         sqlx::query(
             "INSERT INTO links (id, account, title, note, uses, ends_at, password, mailed_code, notify, \
-             paused, created_at, hidden_files) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11)",
+             paused, created_at, mails_wait, delete_files, hidden_files) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13)",
         )
         .bind(id.as_str())
         .bind(owner.id.as_str())
@@ -92,9 +106,14 @@ impl Links {
         .bind(i64::from(terms.mailed_code))
         .bind(terms.notify.as_str())
         .bind(to_column(now))
+        .bind(i64::from(mail && awaits.is_some()))
+        .bind(i64::from(terms.delete_files))
         .bind(i64::from(terms.hidden_files))
         .execute(&mut *transaction)
         .await?;
+        if let Some(AwaitedFiles { count, until }) = awaits {
+            arrivals::expect(&mut transaction, &id, count, until).await?;
+        }
         for (position, file) in (0_i64..).zip(files) {
             sqlx::query("INSERT INTO link_files (link, position, path) VALUES ($1, $2, $3)")
                 .bind(id.as_str())
@@ -110,7 +129,7 @@ impl Links {
         }
         for (position, email) in (0_i64..).zip(&terms.recipients) {
             let recipient = self.add_recipient(&mut transaction, &id, Some(email), position, None).await?;
-            if mail {
+            if mail && awaits.is_none() {
                 self.queue_mail(&mut transaction, &recipient, email, now).await?;
             }
         }

@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use crate::clock::Timestamp;
 use crate::id::{FilePath, LinkId, RecipientId};
 use crate::secret::Secret;
+use crate::web::arrivals;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::identity::passwords::StoredPassword;
@@ -77,7 +78,7 @@ impl Links {
         Ok(self.by_id(id).await?.filter(|link| link.owner == *owner))
     }
 
-    async fn by_id(&self, id: &LinkId) -> Result<Option<Link>, QueryError> {
+    pub(super) async fn by_id(&self, id: &LinkId) -> Result<Option<Link>, QueryError> {
         let row = sqlx::query("SELECT * FROM links WHERE id = $1")
             .bind(without_nul(id.as_str()))
             .fetch_optional(self.db.reader())
@@ -152,7 +153,8 @@ impl Links {
         let row = sqlx::query(
             "SELECT paused, (SELECT COUNT(*) FROM recipients WHERE link = links.id AND removed_at IS NULL) \
              AS recipients, COALESCE(withdrawn_at, 0) AS revoked, COALESCE(uses, -1) AS uses, \
-             COALESCE(ends_at, 0) AS ends, \
+             COALESCE(ends_at, 0) AS ends, COALESCE(files_deleted_at, 0) AS deleted, files_arrived AS arrived, \
+             CASE arrival WHEN 'uploading' THEN files_expected WHEN 'abandoned' THEN -1 ELSE 0 END AS expected, \
              (SELECT CAST(COALESCE(SUM(taken), 0) AS BIGINT) FROM recipients WHERE link = links.id) AS taken, \
              (SELECT CAST(COALESCE(SUM(looks), 0) AS BIGINT) FROM recipients WHERE link = links.id) AS looks, \
              (SELECT CAST(COALESCE(SUM(reserved), 0) AS BIGINT) FROM recipients WHERE link = links.id) \
@@ -175,6 +177,9 @@ impl Links {
             "revoked",
             "uses",
             "ends",
+            "deleted",
+            "arrived",
+            "expected",
             "taken",
             "looks",
             "reserved",
@@ -254,6 +259,9 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
         revoked_at: row.try_get::<Option<i64>, _>("withdrawn_at")?.map(from_column),
         terms_version: row.try_get("terms")?,
         created_at: from_column(row.try_get("created_at")?),
+        arrival: arrivals::read(row)?,
+        delete_files: row.try_get::<i64, _>("delete_files")? != 0,
+        files_deleted_at: row.try_get::<Option<i64>, _>("files_deleted_at")?.map(from_column),
         files: Vec::new(),
     })
 }

@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::id::{FilePath, LinkId, RecipientId};
 use crate::secret::{RandomError, Secret};
+use crate::web::arrivals::{Arrival, ArrivalState};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{AccountId, Email};
@@ -67,7 +68,13 @@ pub struct Link {
     pub terms_version: i64,
     /// When it was created.
     pub created_at: Timestamp,
-    /// The files and folders that it gives access to.
+    /// The files that it waits for; `None` if they were there first.
+    pub arrival: Option<Arrival>,
+    /// Whether its files go to the trash when it is over.
+    pub delete_files: bool,
+    /// When they went there.
+    pub files_deleted_at: Option<Timestamp>,
+    /// The files and folders that it gives access to; none yet while it waits for a single file.
     pub files: Vec<FilePath>,
 }
 
@@ -118,6 +125,10 @@ words! {
 pub enum LinkStatus {
     /// It can be used.
     Open,
+    /// Its files are still being uploaded.
+    Uploading,
+    /// Its files were not uploaded completely, and never will be.
+    Abandoned,
     /// Its owner has paused it.
     Paused,
     /// It has expired.
@@ -129,12 +140,17 @@ pub enum LinkStatus {
 impl Link {
     /// Returns the link's state at `now`.
     pub fn status(&self, now: Timestamp) -> LinkStatus {
+        let arrival = self.arrival.map(|arrival| arrival.state);
         if self.revoked_at.is_some() {
             LinkStatus::Revoked
+        } else if arrival == Some(ArrivalState::Abandoned) {
+            LinkStatus::Abandoned
         } else if self.ends_at.is_some_and(|end| now >= end) {
             LinkStatus::Ended
         } else if self.paused {
             LinkStatus::Paused
+        } else if arrival == Some(ArrivalState::Uploading) {
+            LinkStatus::Uploading
         } else {
             LinkStatus::Open
         }
@@ -202,11 +218,20 @@ mod tests {
             revoked_at: None,
             terms_version: 0,
             created_at: now,
+            arrival: None,
+            delete_files: false,
+            files_deleted_at: None,
             files: Vec::new(),
         };
         assert_eq!(link.status(Timestamp::from_secs(now.secs() - 1)), LinkStatus::Paused);
         assert_eq!(link.status(now), LinkStatus::Ended);
         assert_eq!(Link { revoked_at: Some(now), ..link.clone() }.status(now), LinkStatus::Revoked);
-        assert_eq!(Link { ends_at: None, paused: false, ..link }.status(now), LinkStatus::Open);
+        let open = Link { ends_at: None, paused: false, ..link };
+        assert_eq!(open.status(now), LinkStatus::Open);
+        let waiting =
+            |state| Link { arrival: Some(Arrival { state, arrived: 1, expected: 2 }), ..open.clone() };
+        assert_eq!(waiting(ArrivalState::Uploading).status(now), LinkStatus::Uploading);
+        assert_eq!(waiting(ArrivalState::Complete).status(now), LinkStatus::Open);
+        assert_eq!(waiting(ArrivalState::Abandoned).status(now), LinkStatus::Abandoned);
     }
 }

@@ -4,11 +4,16 @@
 //! recipient has their own address, `/l/{code}`, and their own counter. The code is derived from the
 //! recipient's id with a key that is not in the database, and is looked up by its digest.
 
+pub mod arriving;
 pub mod change;
 pub mod contents;
 pub mod create;
+pub mod defaults;
 pub mod extend;
 pub mod find;
+pub mod invite;
+pub mod leftovers;
+pub mod lifetime;
 mod link;
 pub mod listing;
 pub mod long_poll;

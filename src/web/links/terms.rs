@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::web::identity::Email;
 use crate::web::identity::passwords::{Password, WeakPassword};
+use crate::web::links::lifetime::Lifetime;
 use crate::web::links::link::Notify;
 use crate::web::links::{moment, recipients};
 
@@ -43,6 +44,10 @@ pub struct LinkForm {
     pub notify: String,
     /// The recipients' addresses, as [`recipients::parse`] reads them; empty for anyone who has the link.
     pub recipients: String,
+    /// When it expires, counted from now; empty or `date` for the time in `ends`.
+    pub expires: String,
+    /// Whether its files go to the trash when it is over.
+    pub delete_files: bool,
 }
 
 /// Valid terms.
@@ -66,6 +71,8 @@ pub struct LinkTerms {
     pub notify: Notify,
     /// The recipients; empty for anyone who has the link.
     pub recipients: Vec<Email>,
+    /// Whether its files go to the trash when it is over.
+    pub delete_files: bool,
 }
 
 /// The errors in a form, by field.
@@ -97,6 +104,19 @@ impl LinkFormErrors {
 }
 
 impl LinkForm {
+    /// Returns the choice among the usual lifetimes. A link without an end never expires.
+    pub fn lifetime(&self) -> Option<Lifetime> {
+        match self.expires.trim() {
+            "" if self.ends.trim().is_empty() => Some(Lifetime::Never),
+            expires => expires.parse().ok(),
+        }
+    }
+
+    /// Whether the expiry is the date in `ends`.
+    pub fn is_date(&self) -> bool {
+        self.lifetime().is_none()
+    }
+
     /// Returns the terms if they are valid at `now`. `named` says whether an existing link has named
     /// recipients, which editing does not change; `None` for a new link.
     ///
@@ -131,23 +151,7 @@ impl LinkForm {
                 }
             },
         };
-        let ends_at = match self.ends.trim() {
-            "" => None,
-            ends => match moment::parse(ends, &self.ends_zone) {
-                Some(end) if end > now => Some(end),
-                Some(_) => {
-                    errors.ends = Some("Choose a time in the future.".to_owned());
-                    None
-                }
-                None => {
-                    errors.ends = Some(
-                        "Enter a date and time like 2026-12-24T18:00, or leave this empty for no expiry."
-                            .to_owned(),
-                    );
-                    None
-                }
-            },
-        };
+        let ends_at = self.checked_end(&mut errors, now);
         let password = self.checked_password(&mut errors);
         let recipients = match recipients::parse(&self.recipients) {
             Ok(recipients) => recipients,
@@ -178,7 +182,32 @@ impl LinkForm {
             hidden_files: self.hidden_files,
             notify,
             recipients,
+            delete_files: self.delete_files,
         })
+    }
+
+    fn checked_end(&self, errors: &mut LinkFormErrors, now: Timestamp) -> Option<Timestamp> {
+        let expires = self.expires.trim();
+        if !matches!(expires, "" | "date") {
+            let Ok(lifetime) = expires.parse::<Lifetime>() else {
+                errors.ends = Some("Choose when the link expires.".to_owned());
+                return None;
+            };
+            return lifetime.end(now);
+        }
+        let typed = match self.ends.trim() {
+            "" if expires.is_empty() => return None,
+            ends => moment::parse(ends, &self.ends_zone),
+        };
+        errors.ends = match typed {
+            Some(end) if end > now => return Some(end),
+            Some(_) => Some("Choose a time in the future.".to_owned()),
+            None if expires.is_empty() => Some(
+                "Enter a date and time like 2026-12-24T18:00, or leave this empty for no expiry.".to_owned(),
+            ),
+            None => Some("Enter a date and time like 2026-12-24T18:00.".to_owned()),
+        };
+        None
     }
 
     fn checked_password(&self, errors: &mut LinkFormErrors) -> Option<Password> {

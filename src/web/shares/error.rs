@@ -89,6 +89,9 @@ pub enum StorageError {
     /// The sender is no longer logged in.
     #[error("the session has ended")]
     SessionEnded,
+    /// The link that the file was to be uploaded for has ended, or has all its files.
+    #[error("the link does not wait for this file")]
+    NotExpected,
     /// Some parts of a concatenated upload are missing or incomplete.
     #[error("parts of the upload are missing")]
     Parts,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::id::FilePath;
+use crate::web::arrivals;
 use crate::web::audit::{self, AuditEvent};
 use crate::web::shares::checksums::{self, FileChecksum};
 use crate::web::shares::digests;
@@ -71,8 +72,11 @@ impl Uploads {
         .await?;
         self.hashing_of(&upload.id, hashing.clone());
         let ((sha256, crc32), version) = (hashing.finish(), version.to_string());
+        // The folder of a link may have been moved since the upload began.
+        let current = rows::find(&self.db, &upload.id).await?;
+        let destination = current.map_or_else(|| upload.folder.clone(), |row| row.folder);
         for _ in 0..TRIES {
-            let (shares, folder, name) = (self.shares.clone(), upload.folder.clone(), name.clone());
+            let (shares, folder, name) = (self.shares.clone(), destination.clone(), name.clone());
             let path = on_disk(move || {
                 let folder = shares.make_folders(&folder)?;
                 let name = shares.free_name(&folder, &name)?;
@@ -187,6 +191,9 @@ impl Uploads {
         }
         if let Some(checksum) = checksum {
             checksums::put(&mut transaction, path, checksum, now).await?;
+        }
+        if let Some(file) = &upload.expected {
+            arrivals::arrived(&mut transaction, file, path, now.plus(self.keep)).await?;
         }
         let (sender, what) = (&upload.sender, path.as_str());
         audit::append(&mut transaction, sender, AuditEvent::FileUploaded, what, now).await?;

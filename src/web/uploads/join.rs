@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
+use crate::web::arrivals::LinkFate;
 use crate::web::audit::Actor;
 use crate::web::identity::AccountId;
 use crate::web::shares::digests::RunningDigest;
@@ -76,6 +77,7 @@ impl Uploads {
             stage: UploadStage::Running,
             path: None,
             expires_at: now.plus(self.keep),
+            expected: new.expected,
             unchecked_from: None,
             version: None,
             sha256: None,
@@ -89,6 +91,7 @@ impl Uploads {
         }
         let wanted = SpaceRequest { account, share: &upload.share, size };
         self.quotas.admit(&mut transaction, &wanted, disk).await?;
+        self.admit_expected(&mut transaction, &upload).await?;
         rows::insert(&mut transaction, &upload, now).await?;
         for part in &found {
             rows::insert(&mut transaction, part, now).await?;
@@ -99,7 +102,7 @@ impl Uploads {
             Ok(upload) => {
                 drop(turns);
                 for part in &found {
-                    self.abandon(part).await?;
+                    self.abandon(part, LinkFate::Waits).await?;
                 }
                 Ok(upload)
             }

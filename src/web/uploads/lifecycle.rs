@@ -7,6 +7,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 
 use crate::clock::{Clock, Timestamp};
+use crate::web::arrivals::LinkFate;
 use crate::web::audit::Actor;
 use crate::web::db::Database;
 use crate::web::identity::AccountId;
@@ -56,6 +57,11 @@ impl Uploads {
         self.quotas.file_max
     }
 
+    /// Returns how long an upload that receives no bytes is kept.
+    pub const fn retention(&self) -> Duration {
+        self.keep
+    }
+
     /// Begins an upload for the sender's account, if there is space for it. An upload of zero bytes is
     /// complete immediately.
     ///
@@ -68,6 +74,9 @@ impl Uploads {
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
         let account = &AccountId::from_store(&sender.id);
+        if let Some(before) = self.begun_before(account, &new, now).await? {
+            return Ok(before);
+        }
         let (place, below, name, joining) = match new.purpose {
             UploadPurpose::File { folder, below, name } => (folder, below, Some(name), Joining::Whole),
             UploadPurpose::Part { at } => (at, Vec::new(), None, Joining::Part),
@@ -102,6 +111,7 @@ impl Uploads {
             stage: UploadStage::Running,
             path: None,
             expires_at: now.plus(self.keep),
+            expected: new.expected,
             unchecked_from: None,
             version: None,
             sha256: None,
@@ -112,6 +122,7 @@ impl Uploads {
         let mut transaction = self.db.begin().await?;
         self.quotas.admit_one_more(&mut transaction, account).await?;
         self.quotas.admit(&mut transaction, &wanted, disk).await?;
+        self.admit_expected(&mut transaction, &upload).await?;
         rows::insert(&mut transaction, &upload, now).await?;
         self.db.commit(transaction).await?;
         if let Err(error) = self.stage(&upload).await {
@@ -243,11 +254,12 @@ impl Uploads {
         Ok(Upload { size: Some(size), ..upload.clone() })
     }
 
-    /// Ends an upload and removes the bytes received so far. A finished file stays where it is.
+    /// Ends an upload and removes the bytes received so far. A finished file stays where it is, and so does the
+    /// link that it belongs to; otherwise `fate` says what happens to a link that waits for it.
     ///
     /// # Errors
     /// See [`StorageError`].
-    pub async fn abandon(&self, upload: &Upload) -> Result<(), StorageError> {
+    pub async fn abandon(&self, upload: &Upload, fate: LinkFate) -> Result<(), StorageError> {
         let turn = self.turns.take(&upload.id).await?;
         if upload.stage != UploadStage::Done {
             let (shares, share, id) = (self.shares.clone(), upload.share.clone(), upload.id.clone());
@@ -261,7 +273,7 @@ impl Uploads {
             })
             .await?;
         }
-        rows::delete(&self.db, &upload.id).await?;
+        self.forget(upload, fate).await?;
         self.hashing.remove(&upload.id);
         drop(turn);
         Ok(())

@@ -7,6 +7,7 @@
 //! before the file.
 
 pub mod checksum;
+mod expected;
 pub mod finish;
 mod gone_files;
 pub mod id;

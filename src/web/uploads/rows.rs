@@ -4,6 +4,8 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
+use crate::id::LinkId;
+use crate::web::arrivals::ExpectedFile;
 use crate::web::audit::Actor;
 use crate::web::db::columns::{bytes_from_column, bytes_to_column, from_column, to_column};
 use crate::web::db::{Database, QueryError};
@@ -13,7 +15,7 @@ use crate::web::uploads::id::UploadId;
 use crate::web::uploads::upload::{Upload, UploadStage};
 
 const COLUMNS: &str = "id, account, share, folder, name, size, metadata, concat, state, unchecked_from, path, \
-                       version, sha256, expires_at, who, address";
+                       version, sha256, expires_at, who, address, link, item";
 
 pub(crate) async fn insert(
     transaction: &mut Transaction<'static, Any>,
@@ -22,7 +24,8 @@ pub(crate) async fn insert(
 ) -> Result<(), QueryError> {
     sqlx::query(
         "INSERT INTO uploads (id, account, share, folder, name, size, metadata, concat, state, created_at, \
-         expires_at, who, address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', $9, $10, $11, $12)",
+         expires_at, who, address, link, item) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', $9, $10, $11, $12, $13, $14)",
     )
     .bind(upload.id.as_str())
     .bind(&upload.sender.id)
@@ -36,6 +39,8 @@ pub(crate) async fn insert(
     .bind(to_column(upload.expires_at))
     .bind(&upload.sender.who)
     .bind(upload.sender.address.map(|address| address.to_string()).unwrap_or_default())
+    .bind(upload.expected.as_ref().map(|file| file.link.as_str()))
+    .bind(upload.expected.as_ref().map(|file| i64::from(file.item)))
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -44,6 +49,17 @@ pub(crate) async fn insert(
 pub(crate) async fn find(db: &Database, id: &UploadId) -> Result<Option<Upload>, QueryError> {
     let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM uploads WHERE id = $1")))
         .bind(id.as_str())
+        .fetch_optional(db.reader())
+        .await?;
+    Ok(row.as_ref().map(read).transpose()?.flatten())
+}
+
+/// Returns the upload of a file that a link waits for.
+pub(crate) async fn of_expected(db: &Database, file: &ExpectedFile) -> Result<Option<Upload>, QueryError> {
+    let query = format!("SELECT {COLUMNS} FROM uploads WHERE link = $1 AND item = $2");
+    let row = sqlx::query(sqlx::AssertSqlSafe(query))
+        .bind(file.link.as_str())
+        .bind(i64::from(file.item))
         .fetch_optional(db.reader())
         .await?;
     Ok(row.as_ref().map(read).transpose()?.flatten())
@@ -198,8 +214,15 @@ fn read(row: &AnyRow) -> Result<Option<Upload>, sqlx::Error> {
         stage: text("state")?.parse().unwrap_or(UploadStage::Running),
         path: maybe("path")?.and_then(|path| path.parse().ok()),
         expires_at: from_column(row.try_get("expires_at")?),
+        expected: expected(row)?,
         unchecked_from: bytes("unchecked_from")?,
         version: maybe("version")?,
         sha256: maybe("sha256")?,
     }))
+}
+
+fn expected(row: &AnyRow) -> Result<Option<ExpectedFile>, sqlx::Error> {
+    let link = row.try_get::<Option<String>, _>("link")?;
+    let item = row.try_get::<Option<i64>, _>("item")?.and_then(|item| u32::try_from(item).ok());
+    Ok(link.zip(item).map(|(link, item)| ExpectedFile { link: LinkId::from_store(&link), item }))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
+use crate::web::arrivals::{self, LinkFate};
 use crate::web::shares::disk::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
@@ -21,7 +22,7 @@ impl Uploads {
     pub async fn forget_expired(&self, now: Timestamp) -> Result<usize, StorageError> {
         let mut unfinished = 0;
         for upload in rows::over(&self.db, now, AT_ONCE).await? {
-            match self.abandon(&upload).await {
+            match self.abandon(&upload, LinkFate::Ends).await {
                 Ok(()) if upload.stage == UploadStage::Done => {}
                 Ok(()) => unfinished += 1,
                 // Bytes are arriving right now, so it hasn't been abandoned.
@@ -31,7 +32,7 @@ impl Uploads {
                 // The share is unavailable; its uploads are tried again when it is back.
                 Err(StorageError::ShareGone) => {}
                 // The share is no longer served, and its uploads are gone with it.
-                Err(StorageError::Missing) => rows::delete(&self.db, &upload.id).await?,
+                Err(StorageError::Missing) => self.forget(&upload, LinkFate::Ends).await?,
                 Err(StorageError::Query(error)) => return Err(error.into()),
                 Err(error) => {
                     tracing::warn!(
@@ -42,6 +43,10 @@ impl Uploads {
                     );
                 }
             }
+        }
+        let ended = arrivals::end_stale(&self.db, now).await?;
+        if ended > 0 {
+            tracing::info!(ended, "links ended: their files were not uploaded");
         }
         Ok(unfinished)
     }

@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::FilePath;
+use crate::web::arrivals::ExpectedFile;
 use crate::web::audit::Actor;
 use crate::web::identity::AccountId;
 use crate::web::shares::name::FileName;
@@ -37,6 +38,8 @@ pub struct NewUpload {
     pub size: Option<u64>,
     /// The client's metadata, which is returned to it unchanged.
     pub metadata: String,
+    /// The file of a link that it becomes, if a link waits for it.
+    pub expected: Option<ExpectedFile>,
 }
 
 words! {
@@ -80,6 +83,8 @@ pub struct Upload {
     pub path: Option<FilePath>,
     /// When it will be removed unless more bytes arrive.
     pub expires_at: Timestamp,
+    /// The file of a link that it becomes, if a link waits for it.
+    pub expected: Option<ExpectedFile>,
     pub(super) unchecked_from: Option<u64>,
     pub(super) version: Option<String>,
     pub(super) sha256: Option<String>,

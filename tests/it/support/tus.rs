@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
-use oncelink::config::Settings;
+use oncelink::config::{Settings, ShareSettings};
 
 use super::client::Client;
 use super::web::{Browser, TestWeb};
@@ -16,6 +16,16 @@ pub fn writable(settings: &mut Settings) {
         share.write.clone_from(&share.read);
         share.manage.clone_from(&share.read);
     }
+}
+
+/// Adds the personal share `home`, with a folder for everyone, and lets everyone manage the share `open`.
+pub fn personal(settings: &mut Settings) {
+    writable(settings);
+    let path = settings.shares[0].path.with_file_name("home");
+    std::fs::create_dir(&path).unwrap();
+    let read = vec!["everyone".to_owned()];
+    let share = ShareSettings { name: "home".to_owned(), path, personal: true, read, ..Default::default() };
+    settings.shares.push(share);
 }
 
 /// An account that is logged in and uploads.

@@ -49,7 +49,7 @@ impl SharesPage {
     fn tools(&self) -> Option<Tools> {
         let (home, _) =
             self.roots.iter().find(|(root, available)| *available && self.chrome.home() == Some(root))?;
-        Some(Tools { encoded: encoded_path(home), new_folder: None, trash: None })
+        Some(Tools { encoded: encoded_path(home), makes_link: true, new_folder: None, trash: None })
     }
 
     fn home_address(&self) -> String {
@@ -132,6 +132,7 @@ impl FolderPage {
     fn tools(&self) -> Tools {
         Tools {
             encoded: encoded_path(&self.folder),
+            makes_link: false,
             new_folder: Some(new_folder_address(&self.folder)),
             trash: self.may_manage().then(|| trash_address(&self.folder, self.chrome.home())),
         }
@@ -195,6 +196,8 @@ impl FolderPage {
 struct Tools {
     /// The folder, as forms carry it.
     encoded: String,
+    /// Whether what is uploaded becomes a link.
+    makes_link: bool,
     new_folder: Option<String>,
     trash: Option<String>,
 }

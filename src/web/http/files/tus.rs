@@ -9,6 +9,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::clock::Timestamp;
+use crate::web::arrivals::LinkFate;
 use crate::web::audit::Actor;
 use crate::web::http::body::content_type;
 use crate::web::http::client::client_address;
@@ -70,10 +71,19 @@ async fn serve(app: &AppData, request: &HttpRequest, body: Payload) -> Result<Ht
         }
         ("DELETE", Some(id)) => {
             let upload = find(app, &who, id, now).await?;
-            app.uploads.abandon(&upload).await?;
+            app.uploads.abandon(&upload, fate(request)).await?;
             Ok(HttpResponse::NoContent().finish())
         }
         _ => Err(TusError::Method),
+    }
+}
+
+/// Returns what happens to the link that waits for an upload when the upload is canceled: it ends, unless the
+/// address says `?leave-out`.
+fn fate(request: &HttpRequest) -> LinkFate {
+    match request.query_string() {
+        "leave-out" => LinkFate::GoesWithout,
+        _ => LinkFate::Ends,
     }
 }
 
@@ -113,13 +123,14 @@ async fn create(
     let new = order.new_upload(&app.rights, account, size)?;
     let upload = app.uploads.begin(&sender, new, now).await?;
     if !has_body || upload.stage == UploadStage::Done {
-        return Ok(created(&upload, has_body));
+        // One that was begun before may have bytes.
+        return Ok(created(&upload, has_body || upload.offset > 0));
     }
     match append(app, request, upload.clone(), 0, checksum, body, now).await {
         Ok(upload) => Ok(created(&upload, true)),
         // The client could not continue, because it never got the address.
         Err(error @ (StorageError::Checksum | StorageError::Beyond | StorageError::TooLarge { .. })) => {
-            app.uploads.abandon(&upload).await?;
+            app.uploads.abandon(&upload, LinkFate::Waits).await?;
             Err(error.into())
         }
         // The offset tells the client that bytes are missing, and it learns why when it continues.

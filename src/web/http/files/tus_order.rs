@@ -1,13 +1,15 @@
 //! What a client says about an upload that it begins: `Upload-Metadata`, `Upload-Length` and `Upload-Concat`.
 //!
 //! We use the metadata `filename` (or `name`), `folder` (the file path of the destination) and `relativePath`
-//! (for a file in a folder that is uploaded whole). Other metadata is kept and repeated to the client.
+//! (for a file in a folder that is uploaded whole), and `link` with `item` (for a file that a link waits for: the
+//! link's id, and the number of the file). Other metadata is kept and repeated to the client.
 
 use actix_web::http::header::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::id::FilePath;
+use crate::id::{FilePath, LinkId};
+use crate::web::arrivals::{ExpectedFile, FILES_MAX};
 use crate::web::http::files::tus_header::{number, text};
 use crate::web::identity::Account;
 use crate::web::shares::error::StorageError;
@@ -26,6 +28,7 @@ pub(crate) struct Order {
     filename: Option<String>,
     folder: Option<String>,
     relative: Option<String>,
+    expected: Option<ExpectedFile>,
     /// Its size (`None` if it will be given later), or what is wrong with the header.
     pub(crate) size: Result<Option<u64>, &'static str>,
     pub(crate) concat: Concat,
@@ -53,6 +56,7 @@ impl Order {
             filename: None,
             folder: None,
             relative: None,
+            expected: None,
             size: size(headers),
             concat: concat(headers)?,
         };
@@ -60,7 +64,7 @@ impl Order {
             return Err("Upload-Metadata is too long");
         }
         let mut seen = Vec::new();
-        let mut name = None;
+        let (mut name, mut link, mut item) = (None, None, None);
         for pair in metadata.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let (key, encoded) = pair.split_once(' ').unwrap_or((pair, ""));
             if seen.contains(&key) {
@@ -72,12 +76,19 @@ impl Order {
                 "name" => &mut name,
                 "folder" => &mut order.folder,
                 "relativePath" => &mut order.relative,
+                "link" => &mut link,
+                "item" => &mut item,
                 _ => continue,
             };
             let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "Upload-Metadata is not base64")?;
             *slot = Some(String::from_utf8(bytes).map_err(|_| "a name in Upload-Metadata is not UTF-8")?);
         }
         order.filename = order.filename.or(name);
+        order.expected = match (link, item) {
+            (None, None) => None,
+            (Some(link), Some(item)) => Some(expected(&link, &item)?),
+            _ => return Err("Upload-Metadata has only one of link and item"),
+        };
         Ok(order)
     }
 
@@ -93,6 +104,7 @@ impl Order {
                 purpose: UploadPurpose::Part { at: self.place(rights, account)? },
                 size,
                 metadata: self.metadata,
+                expected: None,
             }),
             _ => Ok(NewUpload { size, ..self.file(rights, account)? }),
         }
@@ -108,7 +120,8 @@ impl Order {
         let below = below.into_iter().map(FileName::uploaded).collect::<Result<Vec<_>, _>>()?;
         let name = self.filename.as_deref().unwrap_or(if below.is_empty() { "" } else { last });
         let purpose = UploadPurpose::File { folder, below, name: FileName::uploaded(name)? };
-        Ok(NewUpload { purpose, size: None, metadata: self.metadata.clone() })
+        let (metadata, expected) = (self.metadata.clone(), self.expected.clone());
+        Ok(NewUpload { purpose, size: None, metadata, expected })
     }
 
     /// Returns the destination. If none is named, that is the account's own folder, or else the only share
@@ -127,6 +140,16 @@ impl Order {
         };
         let path: FilePath = named.ok_or(StorageError::Missing)?;
         rights.writable(account, path).ok_or(StorageError::Missing)
+    }
+}
+
+/// Reads which file of which link an upload becomes.
+fn expected(link: &str, item: &str) -> Result<ExpectedFile, &'static str> {
+    let is_id = !link.is_empty() && link.len() <= 64;
+    let is_id = is_id && link.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    match item.parse() {
+        Ok(item) if is_id && item < FILES_MAX => Ok(ExpectedFile { link: LinkId::from_store(link), item }),
+        _ => Err("link or item in Upload-Metadata is not valid"),
     }
 }
 

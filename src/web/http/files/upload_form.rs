@@ -1,5 +1,6 @@
 //! The plain form for uploads, for browsers without scripts: `POST /files-upload`, `multipart/form-data` with
-//! the fields `csrf` and `folder` (percent-encoded) and then any number of `file`. Each file becomes an
+//! the fields `csrf` and `folder` (percent-encoded), perhaps `then` (`link`: the form for a link to the files comes
+//! next), and then any number of `file`. Each file becomes an
 //! ordinary upload, but one that breaks off can't be continued and leaves nothing. The page says which files
 //! arrived, however the form ended.
 
@@ -10,8 +11,10 @@ use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use futures_util::StreamExt;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::id::FilePath;
+use crate::web::arrivals::LinkFate;
 use crate::web::audit::Actor;
 use crate::web::forms::idempotency::IdempotencyKey;
 use crate::web::http::accept::prefers_json;
@@ -25,8 +28,8 @@ use crate::web::http::files::row::ShownFolder;
 use crate::web::http::files::upload_page::{ArrivedFile, RefusedFile, UploadPage};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
-use crate::web::http::paths::{decoded_path, folder_address};
-use crate::web::http::respond::{AppData, redirect_with_flash, rerender};
+use crate::web::http::paths::{decoded_path, encoded_path, folder_address};
+use crate::web::http::respond::{AppData, redirect_with_flash, rerender, see_other};
 use crate::web::shares::error::StorageError;
 use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
@@ -42,6 +45,12 @@ const TEXT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of files in one form.
 const FILES_MAX: usize = 1_000;
 
+/// Maximum number of files that a link can name one by one.
+const NAMED_MAX: usize = 100;
+
+/// Maximum length of an address that names them.
+const ADDRESS_MAX: usize = 6 * 1024;
+
 /// The maximum time for the rest of a refused file to arrive, before the files after it are given up.
 const REST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -54,6 +63,8 @@ struct UploadOutcome {
     status: Option<StatusCode>,
     /// Whether the form broke off.
     broke_off: bool,
+    /// Whether the files are to become a link.
+    makes_link: bool,
 }
 
 /// `POST /files-upload`: 303 to the folder when all files are there under their own names; otherwise a
@@ -74,6 +85,10 @@ pub(crate) async fn upload(
     let outcome = take(&app, &request, &who, form).await?;
     let as_named = !reads_pages || outcome.arrived.iter().all(|file| file.renamed.is_none());
     let is_whole = outcome.refused.is_empty() && outcome.status.is_none();
+    let link = outcome.makes_link.then(|| link_address(&outcome)).flatten();
+    if let Some(link) = link.as_deref().filter(|_| is_whole && as_named) {
+        return Ok(see_other(link));
+    }
     if is_whole && !outcome.arrived.is_empty() && as_named {
         return redirect_with_flash(&app, &folder_address(&outcome.folder), FlashMessage::Uploaded);
     }
@@ -83,9 +98,25 @@ pub(crate) async fn upload(
         arrived: outcome.arrived,
         refused: outcome.refused,
         broke_off: outcome.broke_off,
+        link,
     };
     let nothing = if page.arrived.is_empty() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     rerender(outcome.status.unwrap_or(nothing), &page)
+}
+
+/// Returns the address of the form for a link to what arrived; `None` if that is too much for an address. The
+/// folder would be no substitute, because there may be more in it.
+fn link_address(outcome: &UploadOutcome) -> Option<String> {
+    if outcome.arrived.is_empty() || outcome.arrived.len() > NAMED_MAX {
+        return None;
+    }
+    let name = |file: &ArrivedFile| file.renamed.clone().unwrap_or_else(|| file.name.clone());
+    let field = |file: &ArrivedFile| {
+        let path = encoded_path(&outcome.folder.join(&name(file)).ok()?);
+        Some(format!("file_encoded={}", utf8_percent_encode(&path, NON_ALPHANUMERIC)))
+    };
+    let fields = outcome.arrived.iter().map(field).collect::<Option<Vec<_>>>()?.join("&");
+    (fields.len() <= ADDRESS_MAX).then(|| format!("/links/new?{fields}"))
 }
 
 async fn take(
@@ -104,6 +135,7 @@ async fn take(
     let folder = app.rights.writable(who.account(), decoded_path(&folder).ok_or(StorageError::Missing)?);
     let folder = folder.ok_or(StorageError::Missing)?;
     let (mut arrived, mut refused, mut status, mut broke_off) = (Vec::new(), Vec::new(), None, false);
+    let mut makes_link = false;
     loop {
         let patience = if refused.is_empty() { TEXT_TIMEOUT } else { REST_TIMEOUT };
         let field = match next(&mut form, patience).await {
@@ -117,6 +149,10 @@ async fn take(
             }
             Err(error) => return Err(error),
         };
+        if field.name() == Some("then") && arrived.is_empty() && refused.is_empty() && !makes_link {
+            makes_link = text_of(field).await? == "link";
+            continue;
+        }
         if field.name() != Some("file") {
             let error = WebError::Invalid("the form has an unexpected field");
             if arrived.is_empty() {
@@ -159,7 +195,7 @@ async fn take(
             }
         }
     }
-    Ok(UploadOutcome { folder: folder.path().clone(), arrived, refused, status, broke_off })
+    Ok(UploadOutcome { folder: folder.path().clone(), arrived, refused, status, broke_off, makes_link })
 }
 
 /// Returns why a file did not arrive. Unlike with tus, nothing of it is kept.
@@ -196,7 +232,7 @@ async fn store(
 ) -> Result<String, StorageError> {
     let purpose =
         UploadPurpose::File { folder: folder.clone(), below: Vec::new(), name: FileName::uploaded(name)? };
-    let new = NewUpload { purpose, size: None, metadata: String::new() };
+    let new = NewUpload { purpose, size: None, metadata: String::new(), expected: None };
     let now = app.services.clock.now();
     app.throttle.act(&who.account().id, now).map_err(|_| StorageError::TooMany)?;
     let sender = Actor::account(who.account(), client_address(app, request));
@@ -211,7 +247,7 @@ async fn store(
         let once = app.sent_forms.begin(sent).await?;
         if let Some(before) = once.before() {
             let stored = before.location.rsplit('/').next().unwrap_or(name).to_owned();
-            app.uploads.abandon(&upload).await?;
+            app.uploads.abandon(&upload, LinkFate::Waits).await?;
             return Ok(stored);
         }
         let upload = app.uploads.set_size(&upload, upload.offset).await?;
@@ -224,7 +260,7 @@ async fn store(
     match finishing.await {
         Ok(stored) => Ok(stored),
         Err(error) => {
-            app.uploads.abandon(&begun).await?;
+            app.uploads.abandon(&begun, LinkFate::Waits).await?;
             Err(error)
         }
     }
@@ -232,15 +268,19 @@ async fn store(
 
 /// The text of the next field, which must have this name; `None` where it has another.
 async fn expect(form: &mut Multipart, name: &str) -> Result<Option<String>, WebError> {
-    let Some(mut field) = next(form, TEXT_TIMEOUT).await? else { return Ok(None) };
+    let Some(field) = next(form, TEXT_TIMEOUT).await? else { return Ok(None) };
     if field.name() != Some(name) {
         return Ok(None);
     }
+    text_of(field).await.map(Some)
+}
+
+async fn text_of(mut field: Field) -> Result<String, WebError> {
     let reading = tokio::time::timeout(TEXT_TIMEOUT, field.bytes(MAX_TEXT));
     let bytes = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MAX_TEXT))?;
     let bytes = bytes.map_err(|_| WebError::Invalid("the request body ended early"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
-    Ok(Some(text.to_owned()))
+    Ok(text.to_owned())
 }
 
 async fn next(form: &mut Multipart, patience: Duration) -> Result<Option<Field>, WebError> {

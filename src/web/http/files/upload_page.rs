@@ -42,6 +42,8 @@ pub struct UploadPage {
     pub refused: Vec<RefusedFile>,
     /// Whether the form broke off, so that there may have been more files.
     pub broke_off: bool,
+    /// The address of the form for a link to what arrived, if that was wanted.
+    pub link: Option<String>,
 }
 
 impl UploadPage {
@@ -76,6 +78,7 @@ impl UploadPage {
                 why: "The file is too large: at most 1.0 GB are allowed.".to_owned(),
             }],
             broke_off: false,
+            link: Some("/links/new?file_encoded=%2Fbooks%2Fa".to_owned()),
         })
     }
 }

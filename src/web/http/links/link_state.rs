@@ -1,12 +1,17 @@
 //! The state of a link in words, as its owner sees it.
 
 use crate::human;
+use crate::web::arrivals::Arrival;
 
 /// What can be done with a link now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
     /// It can be used to download.
     Open,
+    /// Its files are still being uploaded.
+    Uploading,
+    /// Its files were not uploaded completely, so it has ended.
+    Abandoned,
     /// Its owner has paused it.
     Paused,
     /// All uses are taken.
@@ -23,6 +28,8 @@ impl LinkState {
     pub(crate) const fn word(self) -> &'static str {
         match self {
             LinkState::Open => "open",
+            LinkState::Uploading => "uploading",
+            LinkState::Abandoned => "upload not finished",
             LinkState::Paused => "paused",
             LinkState::UsedUp => "used up",
             LinkState::Ended => "expired",
@@ -39,4 +46,10 @@ pub(crate) fn viewed(count: u32) -> String {
         1 => "viewed once".to_owned(),
         count => format!("viewed {} times", human::grouped(u64::from(count))),
     }
+}
+
+/// Returns how many files of a link have arrived, in words.
+pub(crate) fn arrived_words(arrival: &Arrival) -> String {
+    let expected = human::counted(u64::from(arrival.expected), "file");
+    format!("{} of {expected}", human::grouped(u64::from(arrival.arrived)))
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::web::http::client::own_address;
 use crate::web::http::conditional::{tag_of, tagged, unchanged};
 use crate::web::http::error::WebError;
+use crate::web::http::links::link_state::arrived_words;
 use crate::web::http::links::public_link_page::PublicLinkPage;
 use crate::web::http::links::public_link_view::{open, visitor_of};
 use crate::web::http::problem::closed_link_page::ClosedReason;
@@ -21,6 +22,8 @@ use crate::web::links::offers::Offer;
 struct VisitorState {
     /// Why nothing can be downloaded, if so.
     closed: Option<&'static str>,
+    /// How many files have arrived, while they are still being uploaded.
+    uploading: Option<Uploading>,
     /// Whether this browser keeps our cookie.
     keeps_cookie: bool,
     /// How many downloads are left, in words.
@@ -31,6 +34,13 @@ struct VisitorState {
     others: FileState,
     /// The state of all files as one archive.
     zip: FileState,
+}
+
+/// How far the files of a link have come.
+#[derive(Serialize)]
+struct Uploading {
+    arrived: u32,
+    words: String,
 }
 
 /// The state of a file for this visitor.
@@ -75,6 +85,11 @@ pub(crate) async fn state(
         files.iter().any(|file| file.button.is_some()) || (!is_one_file && others.button().is_some());
     let state = VisitorState {
         closed: closed.map(ClosedReason::headline),
+        uploading: opened
+            .link
+            .arrival
+            .filter(|_| closed == Some(ClosedReason::Uploading))
+            .map(|arrival| Uploading { arrived: arrival.arrived, words: arrived_words(&arrival) }),
         keeps_cookie: secret.is_some(),
         left: PublicLinkPage::left_words(opened.recipient.left(opened.link.uses_per_recipient), has_own),
         files,

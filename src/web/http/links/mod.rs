@@ -2,8 +2,10 @@
 
 pub(crate) mod add_recipients;
 pub mod add_recipients_page;
+pub(crate) mod afterwards;
 pub(crate) mod deliveries;
 pub mod deliveries_page;
+pub(crate) mod drop_link;
 pub(crate) mod duplicate;
 pub mod duplicate_page;
 pub(crate) mod extend;
@@ -30,3 +32,6 @@ pub(crate) mod public_link_view;
 pub mod qr;
 pub(crate) mod remove_recipient;
 pub mod remove_recipient_page;
+pub(crate) mod share_sheet;
+pub mod share_sheet_page;
+pub mod uploading_page;

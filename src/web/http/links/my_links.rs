@@ -46,6 +46,8 @@ pub(crate) async fn list(
         let state = match listed.link.status(now) {
             LinkStatus::Open if uses.is_some_and(|uses| u64::from(listed.taken) >= uses) => LinkState::UsedUp,
             LinkStatus::Open => LinkState::Open,
+            LinkStatus::Uploading => LinkState::Uploading,
+            LinkStatus::Abandoned => LinkState::Abandoned,
             LinkStatus::Paused => LinkState::Paused,
             LinkStatus::Ended => LinkState::Ended,
             LinkStatus::Revoked => LinkState::Revoked,

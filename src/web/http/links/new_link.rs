@@ -10,6 +10,7 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
+use crate::web::http::links::afterwards::{DELETE_OWN_ONLY, are_own, remember_terms};
 use crate::web::http::links::new_link_page::NewLinkPage;
 use crate::web::http::paths::{encoded_path, shown_path};
 use crate::web::http::respond::{
@@ -20,7 +21,6 @@ use crate::web::identity::Email;
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::Asker;
 use crate::web::links::create::{CreateOutcome, NewLink};
-use crate::web::links::moment;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 use crate::web::mail::MailKind;
 use crate::web::shares::error::StorageError;
@@ -42,13 +42,9 @@ pub(crate) async fn page(
     }
     let files = readable(&app, &who, files).await?.ok_or(WebError::NotFound)?;
     let now = app.services.clock.now();
-    let typed = LinkForm {
-        title: selection::title_of(&files, who.home.as_ref()),
-        uses_per_recipient: "1".to_owned(),
-        ends: moment::field(moment::in_a_week(now)),
-        notify: "never".to_owned(),
-        ..LinkForm::default()
-    };
+    let defaults = app.services.links.defaults(&who.account().id).await?;
+    let title = selection::title_of(&files, who.home.as_ref());
+    let typed = LinkForm { title, ..defaults.form(are_own(&who, &files), now) };
     html_with_script(&app, &page_of(&app, &who, &files, typed, true, LinkFormErrors::default()).await?)
 }
 
@@ -97,6 +93,7 @@ async fn page_of(
         files_field: files.iter().map(encoded_path).collect::<Vec<_>>().join(" "),
         has_folders,
         empty_folder,
+        are_own: are_own(who, files),
         typed,
         mail,
         notices_off: app.services.notices.are_off(&who.account().id, MailKind::Taken).await?,
@@ -131,6 +128,10 @@ pub(crate) struct NewLinkForm {
     mailed_code: Option<String>,
     hidden_files: Option<String>,
     mail: Option<String>,
+    #[serde(default)]
+    expires: String,
+    delete_files: Option<String>,
+    remember: Option<String>,
 }
 
 /// `POST /links`
@@ -145,7 +146,8 @@ pub(crate) async fn make(
         return redirect_again(&app, before);
     }
     let files = selection::files_of(&fields.files).ok_or(WebError::Invalid("these are not file paths"))?;
-    let (mail, typed) = (fields.mail.is_some(), LinkForm::from(fields));
+    let (mail, remember) = (fields.mail.is_some(), fields.remember.is_some());
+    let typed = LinkForm::from(fields);
     let now = app.services.clock.now();
     let rerender_form = async |typed: LinkForm, errors: LinkFormErrors| {
         let page = page_of(&app, &who, &files, typed, mail, errors).await?;
@@ -157,6 +159,10 @@ pub(crate) async fn make(
         Ok(terms) => terms,
         Err(errors) => return rerender_form(typed, *errors).await,
     };
+    let are_own = are_own(&who, &files);
+    if terms.delete_files && !are_own {
+        return rerender_form(typed, whole(DELETE_OWN_ONLY)).await;
+    }
     if readable(&app, &who, files.clone()).await?.is_none() {
         return rerender_form(
             typed,
@@ -186,6 +192,7 @@ pub(crate) async fn make(
     let new = NewLink {
         owner: who.account(),
         files: &files,
+        awaits: None,
         terms: &terms,
         password: password.as_ref(),
         mail,
@@ -195,6 +202,9 @@ pub(crate) async fn make(
         CreateOutcome::Link(id) => {
             tracing::info!(account = %who.account().id, link = %id, "link made");
             app.archives.wake();
+            if remember {
+                remember_terms(&app, &who, &typed, are_own).await?;
+            }
             redirect_with_flash(&app, &format!("/links/{id}"), FlashMessage::LinkMade)
         }
         CreateOutcome::TooMany => rerender_form(
@@ -243,6 +253,8 @@ impl From<NewLinkForm> for LinkForm {
             hidden_files: fields.hidden_files.is_some(),
             notify: fields.notify,
             recipients: fields.recipients,
+            expires: fields.expires,
+            delete_files: fields.delete_files.is_some(),
         }
     }
 }

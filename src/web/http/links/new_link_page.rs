@@ -19,6 +19,8 @@ pub struct NewLinkPage {
     pub has_folders: bool,
     /// Whether the only item is an empty folder.
     pub empty_folder: bool,
+    /// Whether all of them are in the person's own folder.
+    pub are_own: bool,
     /// What was typed.
     pub typed: LinkForm,
     /// Whether to mail the link to its recipients.
@@ -39,6 +41,7 @@ impl NewLinkPage {
             files_field: "/books/%3Cscript%3E /books/more".to_owned(),
             has_folders: true,
             empty_folder: true,
+            are_own: true,
             typed: LinkForm {
                 title: "\"><script>alert(1)</script>".to_owned(),
                 note: "</textarea><script>alert(1)</script>".to_owned(),
@@ -50,6 +53,8 @@ impl NewLinkPage {
                 hidden_files: true,
                 notify: "first".to_owned(),
                 recipients: "ada@example.org\n</textarea><b>nobody".to_owned(),
+                expires: "30d".to_owned(),
+                delete_files: true,
             },
             mail: true,
             notices_off: true,

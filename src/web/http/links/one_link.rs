@@ -12,6 +12,7 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, EmptyForm, LARGEST_FORM, SignedIn};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
+use crate::web::http::links::afterwards::{DELETE_OWN_ONLY, are_own, remember_terms};
 use crate::web::http::links::deliveries_page::DeliveriesPart;
 use crate::web::http::links::link_state::LinkState;
 use crate::web::http::links::mailing_page::MailingPart;
@@ -68,7 +69,7 @@ pub(crate) async fn live(
 }
 
 /// Returns the terms of a link as its form shows them.
-fn typed_of(link: &Link) -> LinkForm {
+pub(crate) fn typed_of(link: &Link) -> LinkForm {
     LinkForm {
         title: link.title.clone(),
         note: link.note.clone(),
@@ -77,6 +78,7 @@ fn typed_of(link: &Link) -> LinkForm {
         mailed_code: link.mailed_code,
         hidden_files: link.hidden_files,
         notify: link.notify.as_str().to_owned(),
+        delete_files: link.delete_files,
         ..LinkForm::default()
     }
 }
@@ -101,6 +103,7 @@ async fn page_of(
         live,
         id: link.id.to_string(),
         title: link.title,
+        are_own: are_own(who, &link.files),
         files,
         restored: link.restored,
         ends_at: link.ends_at,
@@ -113,7 +116,7 @@ async fn page_of(
     })
 }
 
-async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {
+pub(crate) async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {
     let services = &app.services;
     let recipients = services.links.recipients(link).await?;
     let now = services.clock.now();
@@ -140,7 +143,10 @@ async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive,
     };
     let deliveries = app.deliveries.of_link(&link.owner, &link.id).await?.unwrap_or_default();
     Ok(LinkLive {
+        id: link.id.to_string(),
         state,
+        arrival: link.arrival,
+        files_deleted_at: link.files_deleted_at,
         uses_per_recipient: link.uses_per_recipient,
         recipients: recipients.iter().map(row).collect(),
         deliveries: DeliveriesPart { deliveries, now },
@@ -154,9 +160,12 @@ fn state_of(app: &AppData, who: &SignedIn, link: &Link, recipients: &[Recipient]
         |one: &Recipient| one.removed_at.is_some() || one.left(link.uses_per_recipient) == Some(0);
     match link.status(app.services.clock.now()) {
         LinkStatus::Revoked => LinkState::Revoked,
+        LinkStatus::Abandoned => LinkState::Abandoned,
+        LinkStatus::Uploading if link.files.is_empty() => LinkState::Uploading,
         _ if !link.files.iter().cloned().any(readable) => LinkState::Gone,
         LinkStatus::Ended => LinkState::Ended,
         LinkStatus::Paused => LinkState::Paused,
+        LinkStatus::Uploading => LinkState::Uploading,
         LinkStatus::Open if recipients.iter().all(is_used_up) => LinkState::UsedUp,
         LinkStatus::Open => LinkState::Open,
     }
@@ -176,6 +185,10 @@ pub(crate) struct ChangeLinkForm {
     notify: String,
     mailed_code: Option<String>,
     hidden_files: Option<String>,
+    #[serde(default)]
+    expires: String,
+    delete_files: Option<String>,
+    remember: Option<String>,
 }
 
 /// `POST /links/{id}`
@@ -187,10 +200,37 @@ pub(crate) async fn change(
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let link = own_link(&app, &who, &id).await?;
+    match change_terms(&app, &who, &place, &link, fields).await? {
+        ChangeOutcome::Saved(changed) => {
+            redirect_to_link(&app, &link, changed.then_some(FlashMessage::LinkChanged))
+        }
+        ChangeOutcome::Invalid(typed, errors) => {
+            let page = page_of(&app, &who, link, typed, *errors).await?;
+            Ok(allow_script(&app, unprocessable(&page)?))
+        }
+    }
+}
+
+/// What happened to new terms.
+pub(crate) enum ChangeOutcome {
+    /// They are valid, and whether the link could still be changed.
+    Saved(bool),
+    /// Nothing was changed.
+    Invalid(LinkForm, Box<LinkFormErrors>),
+}
+
+/// Gives a link the terms in a form.
+pub(crate) async fn change_terms(
+    app: &AppData,
+    who: &SignedIn,
+    place: &ClientInfo,
+    link: &Link,
+    fields: ChangeLinkForm,
+) -> Result<ChangeOutcome, WebError> {
     let services = &app.services;
     let now = services.clock.now();
     app.throttle.link(&who.account().id, now)?;
-    let remove = fields.remove_password.is_some();
+    let (remove, remember) = (fields.remove_password.is_some(), fields.remember.is_some());
     let typed = LinkForm {
         title: fields.title,
         note: fields.note,
@@ -202,15 +242,20 @@ pub(crate) async fn change(
         hidden_files: fields.hidden_files.is_some(),
         notify: fields.notify,
         recipients: String::new(),
+        expires: fields.expires,
+        delete_files: fields.delete_files.is_some(),
     };
-    let recipients = services.links.recipients(&link).await?;
+    let recipients = services.links.recipients(link).await?;
     let named = recipients.iter().filter(|one| one.removed_at.is_none()).all(|one| one.email.is_some());
+    let own = are_own(who, &link.files);
     let mut terms = match typed.check(Some(named), now) {
-        Ok(terms) => terms,
-        Err(errors) => {
-            let page = page_of(&app, &who, link, typed, *errors).await?;
-            return Ok(allow_script(&app, unprocessable(&page)?));
+        Ok(terms) if terms.delete_files && !own => {
+            let form = Some(DELETE_OWN_ONLY.to_owned());
+            let errors = LinkFormErrors { form, ..LinkFormErrors::default() };
+            return Ok(ChangeOutcome::Invalid(typed, Box::new(errors)));
         }
+        Ok(terms) => terms,
+        Err(errors) => return Ok(ChangeOutcome::Invalid(typed, errors)),
     };
     if terms.title.is_empty() {
         terms.title.clone_from(&link.title);
@@ -223,9 +268,12 @@ pub(crate) async fn change(
         None => LinkPasswordChange::Keep,
     };
     let actor = Actor::account(who.account(), place.address);
-    let changed = services.links.edit(&link, &terms, password, &actor, now).await?;
+    let changed = services.links.edit(link, &terms, password, &actor, now).await?;
     services.revoke_now().await;
-    redirect_to_link(&app, &link, changed.then_some(FlashMessage::LinkChanged))
+    if changed && remember {
+        remember_terms(app, who, &typed, own).await?;
+    }
+    Ok(ChangeOutcome::Saved(changed))
 }
 
 /// `POST /links/{id}/pause`

@@ -4,9 +4,10 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
+use crate::web::arrivals::{Arrival, ArrivalState};
 use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::links::deliveries_page::DeliveriesPart;
-use crate::web::http::links::link_state::{LinkState, viewed};
+use crate::web::http::links::link_state::{LinkState, arrived_words, viewed};
 use crate::web::http::links::mailing_page::MailingPart;
 use crate::web::http::links::new_link_page::NewLinkPage;
 use crate::web::http::links::qr::Qr;
@@ -52,8 +53,14 @@ impl RecipientRow {
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/live.html")]
 pub struct LinkLive {
+    /// The link's id.
+    pub id: String,
     /// Its state.
     pub state: LinkState,
+    /// The files that it waits for, if any.
+    pub arrival: Option<Arrival>,
+    /// When its files were moved to the trash, because it was over.
+    pub files_deleted_at: Option<Timestamp>,
     /// The uses of each recipient; `None` for any number.
     pub uses_per_recipient: Option<u32>,
     /// Its recipients.
@@ -77,6 +84,16 @@ impl LinkLive {
             0 => count,
             reserved => format!("{count}, {reserved} not started yet"),
         }
+    }
+
+    /// Returns how many files have arrived, in words.
+    fn arrived(&self) -> Option<String> {
+        self.arrival.as_ref().map(arrived_words)
+    }
+
+    /// Returns whether something has arrived and something is missing, so that the link can do without it.
+    fn can_settle(&self) -> bool {
+        self.state == LinkState::Uploading && self.arrival.is_some_and(|arrival| arrival.arrived > 0)
     }
 
     /// Returns the number of recipients whom no mail has reached.
@@ -105,6 +122,8 @@ pub struct OneLinkPage {
     pub title: String,
     /// Its files and folders as shown, and whether each is missing.
     pub files: Vec<(String, bool)>,
+    /// Whether all of them are in the person's own folder.
+    pub are_own: bool,
     /// Whether it is paused because the database was restored from a backup.
     pub restored: bool,
     /// The part that changes while its owner watches.
@@ -127,7 +146,7 @@ pub struct OneLinkPage {
 
 impl OneLinkPage {
     fn can_change(&self) -> bool {
-        self.live.state != LinkState::Revoked
+        !matches!(self.live.state, LinkState::Revoked | LinkState::Abandoned)
     }
 
     fn lacks_files(&self) -> bool {
@@ -194,9 +213,13 @@ impl OneLinkPage {
             id: "0123456789abcdefghijkl".to_owned(),
             title: "Report <script>alert(1)</script>".to_owned(),
             restored: false,
+            are_own: !named,
             files: form.files.into_iter().map(|file| (file, named)).collect(),
             live: LinkLive {
+                id: "0123456789abcdefghijkl".to_owned(),
                 state: LinkState::Open,
+                arrival: None,
+                files_deleted_at: None,
                 uses_per_recipient: Some(3),
                 recipients,
                 deliveries: if named { DeliveriesPart::sample() } else { DeliveriesPart::default() },
@@ -228,6 +251,31 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let live = LinkLive { state: LinkState::Paused, uses_per_recipient: None, ..right.live.clone() };
     let paused = OneLinkPage { live, ends_at: None, ..right.clone() };
     let restored = OneLinkPage { restored: true, ..paused.clone() };
+    let arrival = |state| Some(Arrival { state, arrived: 3, expected: 7 });
+    let uploading = OneLinkPage {
+        live: LinkLive {
+            state: LinkState::Uploading,
+            arrival: arrival(ArrivalState::Uploading),
+            ..right.live.clone()
+        },
+        ..right.clone()
+    };
+    let abandoned = OneLinkPage {
+        live: LinkLive {
+            state: LinkState::Abandoned,
+            arrival: arrival(ArrivalState::Abandoned),
+            ..right.live.clone()
+        },
+        ..right.clone()
+    };
+    let deleted = OneLinkPage {
+        live: LinkLive {
+            state: LinkState::UsedUp,
+            files_deleted_at: Some(right.created_at),
+            ..right.live.clone()
+        },
+        ..right.clone()
+    };
     let live = LinkLive { state: LinkState::Revoked, ..right.live.clone() };
     let revoked = OneLinkPage { live, ..right.clone() };
     Ok(vec![
@@ -238,5 +286,8 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("link-paused", paused.render()?),
         ("link-restored", restored.render()?),
         ("link-revoked", revoked.render()?),
+        ("link-uploading", uploading.render()?),
+        ("link-abandoned", abandoned.render()?),
+        ("link-files-deleted", deleted.render()?),
     ])
 }

@@ -16,9 +16,10 @@ use crate::web::http::error::{PREPARING, WebError};
 use crate::web::http::layout::Chrome;
 use crate::web::http::links::public_link_page::{ProofField, PublicLinkPage};
 use crate::web::http::links::public_link_view::{PublicLinkView, visitor_of};
+use crate::web::http::links::uploading_page::UploadingPage;
 use crate::web::http::press_error::{PressError, PressField};
 use crate::web::http::problem::closed_link_page::ClosedReason;
-use crate::web::http::respond::{AppData, allow_script, with_form};
+use crate::web::http::respond::{AppData, allow_script, html_with_script, with_form};
 use crate::web::http::zip_words;
 use crate::web::links::Recipient;
 use crate::web::links::contents::{ContentsQuery, LinkContents, LinkFile, PER_READABLE_PAGE};
@@ -88,6 +89,18 @@ pub(crate) async fn show(
         Some(why) => Some(why),
         None => opened.used_up(&offers),
     };
+    if let (Some(ClosedReason::Uploading), Some(arrival), false) = (closed, opened.link.arrival, json) {
+        let page = UploadingPage {
+            chrome: Chrome::public(opened.link.title.clone()),
+            action: format!("/l/{code}"),
+            title: opened.link.title,
+            from: opened.from,
+            note: opened.link.note,
+            arrival,
+            own: options.own,
+        };
+        return html_with_script(app, &page);
+    }
     if let Some(why) = closed {
         return Err(WebError::LinkClosed(why));
     }

@@ -106,11 +106,13 @@ pub(crate) async fn open(app: &AppData, code: &str) -> Result<PublicLinkView, We
     }
     let closed = match link.status(services.clock.now()) {
         LinkStatus::Revoked => Some(ClosedReason::Revoked),
+        LinkStatus::Abandoned => Some(ClosedReason::Abandoned),
         _ if recipient.removed_at.is_some() => Some(ClosedReason::Revoked),
-        // A link never grants more than its owner may read now.
-        _ if places.is_empty() => Some(ClosedReason::Gone),
+        // A link never grants more than its owner may read now. One that waits for its only file has none yet.
+        _ if places.is_empty() && !link.files.is_empty() => Some(ClosedReason::Gone),
         LinkStatus::Ended => Some(ClosedReason::Ended),
         LinkStatus::Paused => Some(ClosedReason::Paused),
+        LinkStatus::Uploading => Some(ClosedReason::Uploading),
         LinkStatus::Open => None,
     };
     Ok(PublicLinkView { link, recipient, from, places, closed })

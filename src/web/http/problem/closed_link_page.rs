@@ -28,11 +28,15 @@ pub enum ClosedReason {
     Missing,
     /// The download service that began the download is not ready to continue it.
     Away,
+    /// Its files are still being uploaded.
+    Uploading,
+    /// Its files were not uploaded completely.
+    Abandoned,
 }
 
 impl ClosedReason {
     /// All reasons.
-    pub const ALL: [ClosedReason; 10] = [
+    pub const ALL: [ClosedReason; 12] = [
         ClosedReason::Paused,
         ClosedReason::Ended,
         ClosedReason::Revoked,
@@ -43,13 +47,15 @@ impl ClosedReason {
         ClosedReason::Gone,
         ClosedReason::Missing,
         ClosedReason::Away,
+        ClosedReason::Uploading,
+        ClosedReason::Abandoned,
     ];
 
     /// Returns the stable name that is the `type` of the problem document.
     pub const fn slug(self) -> &'static str {
         match self {
             ClosedReason::Paused => "link-paused",
-            ClosedReason::Ended => "link-ended",
+            ClosedReason::Ended | ClosedReason::Abandoned => "link-ended",
             ClosedReason::Revoked => "link-revoked",
             ClosedReason::UsedUpForNow
             | ClosedReason::UsedUp
@@ -58,6 +64,7 @@ impl ClosedReason {
             ClosedReason::Gone => "link-gone",
             ClosedReason::Missing => "file-not-found",
             ClosedReason::Away => "unavailable",
+            ClosedReason::Uploading => "still-uploading",
         }
     }
 
@@ -68,6 +75,7 @@ impl ClosedReason {
             ClosedReason::Paused => StatusCode::FORBIDDEN,
             ClosedReason::Missing => StatusCode::NOT_FOUND,
             ClosedReason::Away => StatusCode::SERVICE_UNAVAILABLE,
+            ClosedReason::Uploading => StatusCode::CONFLICT,
             _ => StatusCode::GONE,
         }
     }
@@ -76,6 +84,7 @@ impl ClosedReason {
     pub const fn wait(self) -> Option<u64> {
         match self {
             ClosedReason::Away => Some(5),
+            ClosedReason::Uploading => Some(10),
             _ => None,
         }
     }
@@ -85,12 +94,15 @@ impl ClosedReason {
         match self {
             ClosedReason::Paused => "This link is paused",
             ClosedReason::Ended => "This link has expired",
-            ClosedReason::Revoked | ClosedReason::Gone => "This link is no longer available",
+            ClosedReason::Revoked | ClosedReason::Gone | ClosedReason::Abandoned => {
+                "This link is no longer available"
+            }
             ClosedReason::UsedUpForNow | ClosedReason::UsedUp => "The download limit has been reached",
             ClosedReason::Downloaded => "You have downloaded this file",
             ClosedReason::Elsewhere => "This file was downloaded in another browser",
             ClosedReason::Missing => "The file is not available right now",
             ClosedReason::Away => "The download can’t be continued right now",
+            ClosedReason::Uploading => "The files are still being uploaded",
         }
     }
 
@@ -115,11 +127,16 @@ impl ClosedReason {
             ClosedReason::Gone => "The sender can’t share these files any more.",
             ClosedReason::Missing => "No download was counted. Try again later.",
             ClosedReason::Away => "Nothing is lost and no download was counted. Try again in a moment.",
+            ClosedReason::Uploading => {
+                "No download was counted. Open the link again in a moment: it works as soon as everything has \
+                 been uploaded."
+            }
+            ClosedReason::Abandoned => "The sender didn’t finish uploading the files.",
         }
     }
 
     const fn is_for_the_sender(self) -> bool {
-        !matches!(self, ClosedReason::Away)
+        !matches!(self, ClosedReason::Away | ClosedReason::Uploading)
     }
 }
 
@@ -153,6 +170,8 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
             ClosedReason::Gone => "closed-link-gone",
             ClosedReason::Missing => "closed-link-missing",
             ClosedReason::Away => "closed-link-away",
+            ClosedReason::Uploading => "closed-link-uploading",
+            ClosedReason::Abandoned => "closed-link-abandoned",
         };
         Ok((name, ClosedLinkPage::new(why).render()?))
     };

@@ -63,6 +63,9 @@ impl StorageError {
             StorageError::Checksum => "The bytes were damaged on the way. Send them again.",
             StorageError::BrokeOff => "The connection broke off. What has arrived is kept.",
             StorageError::SessionEnded => "You are not logged in any more. What has arrived is kept.",
+            StorageError::NotExpected => {
+                "The link for these files no longer waits for them. Drop the files again to create a new link."
+            }
             StorageError::Parts => "Not all parts of the file have arrived.",
             StorageError::Failed(_)
             | StorageError::Query(_)
@@ -80,6 +83,7 @@ impl StorageError {
             | StorageError::OtherDisk
             | StorageError::IntoItself
             | StorageError::Parts
+            | StorageError::NotExpected
             | StorageError::Offset { .. } => StatusCode::CONFLICT,
             StorageError::Name(_) | StorageError::TooLong | StorageError::Unlinkable => {
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -143,6 +147,7 @@ impl StorageError {
             StorageError::BrokeOff => "broke-off",
             StorageError::SessionEnded => "not-signed-in",
             StorageError::Parts => "parts-missing",
+            StorageError::NotExpected => "link-not-waiting",
             StorageError::Failed(_)
             | StorageError::Query(_)
             | StorageError::Random(_)

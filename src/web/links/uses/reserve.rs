@@ -203,7 +203,8 @@ async fn lock_and_check(
     let query = format!(
         "SELECT links.id, links.terms, links.ends_at, links.uses FROM recipients \
          JOIN links ON links.id = recipients.link WHERE recipients.id = $1 AND links.account = $2 \
-         AND links.paused = 0 AND links.withdrawn_at IS NULL AND recipients.removed_at IS NULL{}",
+         AND links.paused = 0 AND links.withdrawn_at IS NULL AND recipients.removed_at IS NULL \
+         AND (links.arrival IS NULL OR links.arrival = 'complete'){}",
         db.row_lock("recipients")
     );
     let found: Option<(String, i64, Option<i64>, Option<i64>)> = sqlx::query_as(AssertSqlSafe(query))

@@ -45,6 +45,31 @@ impl ShareEditor {
         Ok(path)
     }
 
+    /// Creates a folder in `folder` with this name, or the first numbered variant of it that is free, and returns
+    /// its path.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn new_folder_like(
+        &self,
+        folder: &Writable,
+        name: &FileName,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<FilePath, StorageError> {
+        self.make_home(folder).await?;
+        let mut taken = StorageError::Busy;
+        for _ in 0..TRIES {
+            let (shares, place, wanted) = (self.shares.clone(), folder.path().clone(), name.clone());
+            let free = on_disk(move || shares.free_name(&place, &wanted)).await?;
+            match self.new_folder(folder, &free, actor, now).await {
+                Err(error @ StorageError::Taken { .. }) => taken = error,
+                made => return made,
+            }
+        }
+        Err(taken)
+    }
+
     /// Renames a file or folder, and returns its new path.
     ///
     /// # Errors

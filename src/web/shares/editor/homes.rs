@@ -8,7 +8,7 @@ use crate::id::FilePath;
 use crate::telemetry::chain;
 use crate::web::audit::Actor;
 use crate::web::db::QueryError;
-use crate::web::identity::AccountId;
+use crate::web::identity::{Account, AccountId};
 use crate::web::shares::editor::manage::ShareEditor;
 use crate::web::shares::error::{StorageError, on_disk};
 
@@ -58,6 +58,29 @@ impl ShareEditor {
             self.forget_departed(&account).await?;
         }
         Ok(moved)
+    }
+
+    /// Moves a file or folder in an account's own folder to the trash, because its owner once said so. It isn't an
+    /// error if it is already gone.
+    ///
+    /// # Errors
+    /// [`StorageError::Missing`] if it isn't in the account's own folder.
+    pub async fn trash_own(
+        &self,
+        owner: &Account,
+        path: &FilePath,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let home = self.rights.home(owner).ok_or(StorageError::Missing)?;
+        if *path == home || !path.is_within(&home) {
+            return Err(StorageError::Missing);
+        }
+        let (shares, looked_at) = (self.shares.clone(), path.clone());
+        if on_disk(move || shares.inode(&looked_at)).await?.is_none() {
+            return Ok(());
+        }
+        self.move_to_trash(path, owner.id.as_str(), &Actor::system(), now).await?;
+        Ok(())
     }
 
     /// Returns whether the account had a folder.

@@ -52,6 +52,10 @@ pub(super) async fn follow(
              AND use_id IN (SELECT link_uses.id FROM link_uses \
              JOIN recipients ON recipients.id = link_uses.recipient \
              JOIN links ON links.id = recipients.link WHERE links.account = $6)",
+            // What is still being uploaded for a link arrives where the link leads now.
+            "UPDATE uploads SET folder = $1 || SUBSTR(folder, CAST($2 AS INTEGER)) \
+             WHERE (folder = $3 OR SUBSTR(folder, 1, CAST($4 AS INTEGER)) = $5) \
+             AND state = 'running' AND link IN (SELECT id FROM links WHERE account = $6)",
         ] {
             sqlx::query(update)
                 .bind(to.as_str())
