@@ -16,7 +16,7 @@ use crate::web::restored::{RestoreDetectionError, end_sessions};
 use crate::web::services::WebOpenError;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 43] = [
+pub const PAST: [(&str, &str); 46] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),

@@ -71,7 +71,7 @@ impl Links {
         let recipients: Vec<(String, String)> = sqlx::query_as(
             "SELECT recipients.id, recipients.email FROM recipients JOIN links ON links.id = recipients.link \
              WHERE links.id = $1 AND links.arrival = 'complete' AND recipients.email IS NOT NULL \
-             AND recipients.mail IS NULL ORDER BY recipients.position",
+             AND recipients.removed_at IS NULL AND recipients.mail IS NULL ORDER BY recipients.position",
         )
         .bind(link.as_str())
         .fetch_all(&mut *transaction)

@@ -11,7 +11,6 @@ pub mod create;
 pub mod defaults;
 pub mod extend;
 pub mod find;
-pub mod invite;
 pub mod leftovers;
 pub mod lifetime;
 mod link;

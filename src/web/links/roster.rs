@@ -58,7 +58,7 @@ pub struct NewRecipients<'a> {
 
 impl Links {
     /// Adds recipients to a link, each with an address and a counter of their own. Those who already have the link
-    /// keep theirs.
+    /// keep theirs. If its files are still being uploaded, the mails wait until all of them have arrived.
     ///
     /// # Errors
     /// See [`LinkError`]; nobody is added then.
@@ -98,9 +98,17 @@ impl Links {
         if !named_within_a_day(&mut transaction, &link.owner, emails.len(), now).await? {
             return Ok(AddRecipientsOutcome::TooManyToday);
         }
+        // Whether it still waits for files is decided here, because the last one may have arrived since `link` was
+        // read. Then its mails are queued in the next round.
+        if new.mail {
+            sqlx::query("UPDATE links SET mails_wait = 1 WHERE id = $1 AND arrival IS NOT NULL")
+                .bind(link.id.as_str())
+                .execute(&mut *transaction)
+                .await?;
+        }
         for (position, email) in (roster.next_position..).zip(emails.iter().copied()) {
             let id = self.add_recipient(&mut transaction, &link.id, Some(email), position, Some(now)).await?;
-            if new.mail {
+            if new.mail && link.arrival.is_none() {
                 self.queue_mail(&mut transaction, &id, email, now).await?;
             }
         }

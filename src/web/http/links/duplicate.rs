@@ -130,7 +130,8 @@ pub(crate) async fn duplicate(
         mailed_code: link.mailed_code,
         hidden_files: link.hidden_files,
         notify: link.notify.as_str().to_owned(),
-        recipients: String::new(),
+        delete_files: link.delete_files,
+        ..LinkForm::default()
     };
     let checked = typed.check(Some(!original.recipients.is_empty()), now);
     let rerender = |original: Original, errors: LinkFormErrors| {
@@ -164,6 +165,7 @@ pub(crate) async fn duplicate(
     let new = NewLink {
         owner: who.account(),
         files: &original.files,
+        awaits: None,
         terms: &terms,
         password: password.as_ref(),
         mail,

@@ -20,7 +20,7 @@ use crate::web::http::links::share_sheet_page::ShareSheet;
 use crate::web::http::paths::encoded_path;
 use crate::web::http::respond::{AppData, html, see_other, unprocessable};
 use crate::web::identity::client_info::ClientInfo;
-use crate::web::links::invite::InviteOutcome;
+use crate::web::links::roster::{AddRecipientsOutcome, NewRecipients};
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 use crate::web::links::{Link, recipients};
 use crate::web::mail::MailKind;
@@ -83,19 +83,22 @@ pub(crate) async fn mail(
                 Ok(()) => {
                     let actor = Actor::account(who.account(), place.address);
                     let record = once.record(FlashMessage::MailQueued.as_str());
-                    Ok(services.links.invite(&link, &emails, record, &actor, now).await?)
+                    let new = NewRecipients { emails: &emails, mail: true, form: record };
+                    Ok(services.links.add_recipients(&link, &new, &actor, now).await?)
                 }
             }
         }
     };
     let sentence = match outcome {
-        Ok(InviteOutcome::Added(_) | InviteOutcome::Before) => return Ok(see_other(&address)),
-        Ok(InviteOutcome::NotAllowed) => return Err(WebError::NotSignedIn),
-        Ok(InviteOutcome::TooMany) => vec!["A link can have at most 1,000 recipients.".to_owned()],
-        Ok(InviteOutcome::TooManyToday) => {
+        Ok(AddRecipientsOutcome::Added(_) | AddRecipientsOutcome::NobodyNew | AddRecipientsOutcome::Before) => {
+            return Ok(see_other(&address));
+        }
+        Ok(AddRecipientsOutcome::NotAllowed) => return Err(WebError::NotSignedIn),
+        Ok(AddRecipientsOutcome::TooManyOnLink) => vec!["A link can have at most 1,000 recipients.".to_owned()],
+        Ok(AddRecipientsOutcome::TooManyToday) => {
             vec!["You can name at most 2,000 recipients within a day. Try again tomorrow.".to_owned()]
         }
-        Ok(InviteOutcome::Over) => vec!["This link is no longer available.".to_owned()],
+        Ok(AddRecipientsOutcome::Revoked) => vec!["This link is no longer available.".to_owned()],
         Err(errors) => errors,
     };
     let typed = LinkForm { recipients: fields.recipients, ..typed_of(&link) };
