@@ -239,7 +239,8 @@ pub(crate) async fn change_terms(
         expires: fields.expires,
         delete_files: fields.delete_files.is_some(),
     };
-    let named = services.links.recipients(link).await?.iter().all(|one| one.email.is_some());
+    // A code can be mailed to anyone who is named; the link for anyone then ends.
+    let named = services.links.recipients(link).await?.iter().any(|one| one.email.is_some());
     let own = are_own(who, &link.files);
     let mut terms = match typed.check(Some(named), now) {
         Ok(terms) if terms.delete_files && !own => {
