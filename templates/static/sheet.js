@@ -99,8 +99,12 @@ globalThis.dropLinks = (page) => {
     async create() {
       this.element.replaceChildren(this.note("Creating the link …"));
       try {
+        // The person may have logged in again in another tab. After a lost connection, the very same form is sent
+        // again, and makes no second link.
+        if (this.wasRefused) await page.look();
         this.adopt(await sheetOf("/links/uploading", { method: "POST", body: form(this.order) }));
       } catch (trouble) {
+        this.wasRefused = !trouble.passing;
         const again = document.createElement("button");
         Object.assign(again, { type: "button", className: "button small", textContent: "Try again" });
         again.dataset.act = "create";
@@ -279,6 +283,9 @@ globalThis.dropLinks = (page) => {
         say(isSaved ? (target.action.endsWith("/mail") ? "The link will be emailed." : "The settings were saved.") : "Nothing was changed.");
       } catch (trouble) {
         if (button) button.disabled = false;
+        // The person may have logged in again in another tab; the form then works with the new token.
+        await page.look();
+        target.elements.csrf.value = page.token();
         const note = this.note(trouble.message);
         note.classList.add("failed");
         note.setAttribute("role", "alert");

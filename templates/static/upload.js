@@ -500,7 +500,7 @@
   }
 
   // On a page that makes links of what is dropped.
-  const drops = globalThis.dropLinks?.({ here, send, say, shown, counted, Trouble, token: () => token, queue: () => queue() }) ?? null;
+  const drops = globalThis.dropLinks?.({ here, send, say, shown, counted, Trouble, token: () => token, look, queue: () => queue() }) ?? null;
 
   // The queue.
 

@@ -53,7 +53,6 @@ async fn a_drop_is_a_link_with_two_clicks_and_its_options_change_it() {
     browser.inspect("start-sheet").await;
 
     browser.look(1280, "light").await;
-    browser.named("Options").await;
     browser.find(".sheet details:not(.mail-to) summary").await.click().await.unwrap();
     let uses = browser.find("#uses").await;
     uses.clear().await.unwrap();
@@ -197,6 +196,28 @@ async fn a_visitor_who_waits_gets_the_download_by_itself_and_a_canceled_upload_s
     browser.named("Cancel upload").await.click().await.unwrap();
     browser.says("upload not finished").await;
     browser.inspect("start-canceled").await;
+    browser.quit().await;
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn a_session_that_ends_loses_nothing_that_was_dropped() {
+    let Some(browser) = Browser::start().await else { return };
+    let web = TestWeb::spawn_with(personal).await;
+    web.account("ada@example.org", &[]).await;
+    start(&browser, &web).await;
+    browser.driver.delete_all_cookies().await.unwrap();
+    browser.run(&drop("all.items.add(new File(['x'], 'kept.txt'))", "main")).await;
+    browser.says("You are logged out.").await;
+    browser.inspect("start-logged-out").await;
+    browser.look(1280, "light").await;
+    let page = browser.driver.window().await.unwrap();
+    let other = browser.driver.new_tab().await.unwrap();
+    browser.driver.switch_to_window(other).await.unwrap();
+    start(&browser, &web).await;
+    browser.driver.switch_to_window(page).await.unwrap();
+    browser.find("#sheets [data-act=create]").await.click().await.unwrap();
+    browser.says("Ready to download").await;
     browser.quit().await;
     web.stop().await;
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::pattern;
-use crate::support::tus::{Answer, Uploader, writable};
+use crate::support::tus::{Answer, Uploader, personal, writable};
 use crate::support::web::TestWeb;
 
 const BOUNDARY: &str = "----boundary";
@@ -58,6 +58,41 @@ async fn several_files_arrive_and_the_folder_is_shown() {
     assert_eq!(fs::read(folder.join("empty")).unwrap(), b"");
     assert_eq!(fs::read(folder.join("empty (2)")).unwrap(), b"\r\n--x\r\n");
     assert_eq!(fs::read_dir(web.share("open").join(".oncelink/uploads")).unwrap().count(), 0);
+    web.stop().await;
+}
+
+#[actix_web::test]
+async fn on_the_start_page_the_form_for_a_link_comes_next() {
+    let web = TestWeb::spawn_with(personal).await;
+    let id = web.account("ada@example.org", &[]).await.id;
+    let mut browser = web.logged_in("ada@example.org").await;
+    let start = browser.get("/files/").await.body;
+    let form = start.split("id=\"upload-form\"").nth(1).unwrap().split("</form>").next().unwrap();
+    assert!(
+        form.contains("name=\"then\" value=\"link\"") && form.contains("Upload and create a link"),
+        "{form}"
+    );
+    let ada = Uploader::of(browser.clone()).await;
+    let folder = format!("/home/{id}");
+    let parts: [Part<'_>; 5] = [
+        ("csrf", None, ada.csrf.as_bytes()),
+        ("folder", None, folder.as_bytes()),
+        ("then", None, b"link"),
+        ("file", Some("a & b.txt"), b"ab"),
+        ("file", Some("c.txt"), b"c"),
+    ];
+    let answer = post(&ada, body(&parts)).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let page = browser.get(answer.header("location").unwrap()).await;
+    assert!(page.status == 200 && page.body.contains("a &#38; b.txt and 1 more"), "{}", page.body);
+    // A name that was taken is said first, and the link is one press away.
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    let headers = [("content-type", kind.as_str()), ("accept", "text/html")];
+    let answer = ada.bare("POST", "/files-upload", &headers, body(&parts)).await;
+    assert!(answer.status == 200 && answer.body.contains("c (2).txt"), "{answer:?}");
+    let link = answer.body.split("href=\"/links/new?").nth(1).unwrap().split('"').next().unwrap();
+    let page = browser.get(&format!("/links/new?{}", link.replace("&#38;", "&"))).await;
+    assert!(page.status == 200 && page.body.contains("My files/c (2).txt"), "{}", page.body);
     web.stop().await;
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 
 use hyper::Method;
 use oncelink::config::Settings;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::support::links;
@@ -61,7 +62,7 @@ impl Ada {
         let address = value("data-copy");
         Drop {
             id: value("data-link"),
-            folder: value("data-folder").replace("%20", " "),
+            folder: percent_decode_str(&value("data-folder")).decode_utf8().unwrap().into_owned(),
             public: address[address.find("/l/").unwrap()..].to_owned(),
         }
     }
@@ -379,6 +380,15 @@ async fn people_are_mailed_when_everything_is_there() {
         assert_eq!(sent.status, 303, "{}", sent.body);
         web.app.upkeep().mail_arrived().await;
         assert_eq!(web.mails().await.len(), 3);
+
+        // A code can be asked for now; the link for anyone then ends.
+        let terms = [("title", "A"), ("note", ""), ("uses", "1"), ("ends", ""), ("password", "")];
+        let terms = [&terms[..], &[("notify", "never"), ("mailed_code", "yes")]].concat();
+        assert_eq!(ada.browser.fill(&sheet, &sheet, &terms).await.status, 303);
+        assert_eq!(web.browser().get(&drop.public).await.status, 410);
+        let address = mails[0].text.split("/l/").nth(1).unwrap().split_whitespace().next().unwrap();
+        let page = web.browser().get(&format!("/l/{address}")).await.body;
+        assert!(page.contains("Email me the code"), "{page}");
 
         // An upload that is given up mails nobody.
         let drop = ada.drop("1", "1", "never.pdf", false).await;

@@ -55,7 +55,6 @@ async fn page_of(app: &AppState, who: &SignedIn, share: FilePath) -> Result<Tras
         entries: app.editor.list_trash(&share).await?,
         share: ShownFolder::new(share, who.home.as_ref()),
         error: None,
-        now: app.services.clock.now(),
     })
 }
 

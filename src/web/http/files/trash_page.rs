@@ -25,8 +25,6 @@ pub struct TrashPage {
     pub entries: Vec<TrashEntry>,
     /// The id of an entry that could not be restored or deleted, and why.
     pub error: Option<(String, String)>,
-    /// The present moment.
-    pub now: Timestamp,
 }
 
 impl TrashPage {
@@ -34,7 +32,6 @@ impl TrashPage {
         self.entries.iter().map(|entry| TrashRow {
             entry,
             home: self.chrome.home(),
-            now: self.now,
             error: self.error_of(entry),
         })
     }
@@ -64,7 +61,6 @@ impl TrashPage {
                 entry("three", "/books/\u{202e}gnp.exe", false)?,
             ],
             error: Some(("two".to_owned(), "There is something else of this name now.".to_owned())),
-            now,
         })
     }
 }
@@ -73,7 +69,6 @@ impl TrashPage {
 struct TrashRow<'p> {
     entry: &'p TrashEntry,
     home: Option<&'p FilePath>,
-    now: Timestamp,
     error: Option<&'p str>,
 }
 

@@ -246,7 +246,8 @@ pub(crate) async fn change_terms(
         delete_files: fields.delete_files.is_some(),
     };
     let recipients = services.links.recipients(link).await?;
-    let named = recipients.iter().filter(|one| one.removed_at.is_none()).all(|one| one.email.is_some());
+    // A code can be mailed to anyone who is named; the link for anyone then ends.
+    let named = recipients.iter().any(|one| one.removed_at.is_none() && one.email.is_some());
     let own = are_own(who, &link.files);
     let mut terms = match typed.check(Some(named), now) {
         Ok(terms) if terms.delete_files && !own => {

@@ -108,6 +108,8 @@ pub(crate) async fn open(app: &AppData, code: &str) -> Result<PublicLinkView, We
         LinkStatus::Revoked => Some(ClosedReason::Revoked),
         LinkStatus::Abandoned => Some(ClosedReason::Abandoned),
         _ if recipient.removed_at.is_some() => Some(ClosedReason::Revoked),
+        // A code can't be mailed to just anyone: only named recipients are left.
+        _ if link.mailed_code && recipient.email.is_none() => Some(ClosedReason::Revoked),
         // A link never grants more than its owner may read now. One that waits for its only file has none yet.
         _ if places.is_empty() && !link.files.is_empty() => Some(ClosedReason::Gone),
         LinkStatus::Ended => Some(ClosedReason::Ended),
