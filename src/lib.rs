@@ -25,5 +25,6 @@ mod tasks;
 pub mod telemetry;
 pub mod token;
 pub mod used_tokens;
+pub mod viewable;
 pub mod web;
 pub mod words;
