@@ -3,7 +3,7 @@
 //!
 //! `handlers` parses a request, `redeem` applies the rule, `same_file` compares the file with what was
 //! redeemed, the `ledger` and the `reservation` in the store limit what is sent, and `body` sends it.
-//! `problem` is the edge where refusals become HTTP.
+//! `view` sends what is shown in a browser, which uses nothing up. `problem` is the edge where refusals become HTTP.
 
 mod body;
 mod browser;
@@ -26,6 +26,7 @@ mod same_file;
 mod shared_store;
 mod state;
 mod verified;
+mod view;
 mod write_tracker;
 
 pub use handlers::handle;

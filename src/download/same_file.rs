@@ -6,6 +6,7 @@ use crate::download::problem::DownloadRefusal;
 use crate::download::state::DownloadState;
 use crate::files::identity::{ClaimedVersion, FileFingerprint, FileMatch, likeness};
 use crate::files::{EdgeDigest, FileError, OpenFile};
+use crate::id::FilePath;
 use crate::token::Grant;
 
 /// Opens the grant's file and compares it with the grant's claims. For a continuation, [`same`] compares it
@@ -14,17 +15,24 @@ use crate::token::Grant;
 /// # Errors
 /// If the file doesn't exist now, or is not the one that is meant.
 pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFile, DownloadRefusal> {
-    let file = match state.shares.file_if_cached(&grant.file) {
-        Some(opened) => opened?,
-        None => {
-            let (shares, path) = (state.shares.clone(), grant.file.clone());
-            blocking(move || shares.file(&path)).await??
-        }
-    };
-    if grant.again {
-        return Ok(file);
+    match grant.again {
+        true => open_any(state, &grant.file).await,
+        false => open_claimed(state, &grant.file, grant.version.as_deref(), grant.size).await,
     }
-    let file = match grant.version.as_deref().map(str::parse::<ClaimedVersion>) {
+}
+
+/// Opens a file and compares it with these claims of a token.
+///
+/// # Errors
+/// If the file doesn't exist now, or is not the one that is meant.
+pub(crate) async fn open_claimed(
+    state: &DownloadState,
+    path: &FilePath,
+    version: Option<&str>,
+    size: Option<u64>,
+) -> Result<OpenFile, DownloadRefusal> {
+    let file = open_any(state, path).await?;
+    let file = match version.map(str::parse::<ClaimedVersion>) {
         None => file,
         Some(Err(_)) => return Err(DownloadRefusal::FileChanged),
         Some(Ok(claimed)) => match claimed.likeness(&file) {
@@ -35,9 +43,19 @@ pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<OpenFil
             FileMatch::IfEdges(_) | FileMatch::Other => return Err(DownloadRefusal::FileChanged),
         },
     };
-    match grant.size {
+    match size {
         Some(size) if size != file.version().len => Err(DownloadRefusal::FileChanged),
         _ => Ok(file),
+    }
+}
+
+async fn open_any(state: &DownloadState, path: &FilePath) -> Result<OpenFile, DownloadRefusal> {
+    match state.shares.file_if_cached(path) {
+        Some(opened) => Ok(opened?),
+        None => {
+            let (shares, path) = (state.shares.clone(), path.clone());
+            Ok(blocking(move || shares.file(&path)).await??)
+        }
     }
 }
 

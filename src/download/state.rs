@@ -18,6 +18,8 @@ use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
 use crate::download::problem::DownloadRefusal;
 use crate::download::receipts::Receipts;
+use crate::download::view::edge::ViewEdge;
+use crate::download::view::registry::Views;
 use crate::files::Shares;
 use crate::health::Health;
 use crate::id::Jti;
@@ -55,6 +57,10 @@ pub struct DownloadState {
     pub(crate) store: Arc<dyn UsedTokens>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) receipts: Arc<Receipts>,
+    /// The views that are or were recently sent.
+    pub(crate) views: Views,
+    /// Who may show views in their pages.
+    pub(crate) view_edge: ViewEdge,
     pub(crate) clock: Clock,
     pub(crate) resume: Resume,
     pub(crate) lease: Duration,
@@ -93,6 +99,8 @@ impl DownloadState {
         Ok(DownloadState {
             keys,
             max_lifetime: settings.rules.max_lifetime,
+            views: Views::default(),
+            view_edge: ViewEdge::new(&settings.rules.issuer, &settings.rules.audience),
             rules: settings.rules,
             shares,
             store,
@@ -158,6 +166,7 @@ impl DownloadState {
         for jti in jtis {
             self.store.revoke(*jti, now, self.revocation_end(now)).await?;
             self.ledger.revoke(*jti);
+            self.views.revoke(*jti);
             self.receipts.revoked(*jti);
             tracing::info!(%jti, "revoked");
         }
@@ -167,6 +176,7 @@ impl DownloadState {
     /// Stops the transfers of a jti that the store says is revoked.
     pub(crate) fn revoked_elsewhere(&self, jti: Jti) {
         self.ledger.revoke(jti);
+        self.views.revoke(jti);
         self.receipts.revoked(jti);
         tracing::info!(%jti, "revoked elsewhere");
     }

@@ -13,7 +13,7 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// are built on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 25] = [
+const TABLE: [(&str, &[&str]); 26] = [
     ("words", &[]),
     ("bearer", &[]),
     ("clock", &[]),
@@ -31,6 +31,7 @@ const TABLE: [(&str, &[&str]); 25] = [
     ("used_tokens", &["clock", "files", "health", "id", "secret", "standing", "tasks"]),
     ("receipt", &["clock", "id", "standing", "words"]),
     ("human", &["clock"]),
+    ("viewable", &[]),
     ("assets", &[]),
     ("telemetry", &["config"]),
     (
@@ -53,6 +54,7 @@ const TABLE: [(&str, &[&str]); 25] = [
             "telemetry",
             "token",
             "used_tokens",
+            "viewable",
         ],
     ),
     (

@@ -147,6 +147,7 @@ const DOWNLOADS: &[(&str, &str)] = &[
     ("POST", "TICKET"),
     ("GET", "/d/x"),
     ("GET", "/d"),
+    ("GET", "/v/x"),
     ("POST", "/revocations"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),

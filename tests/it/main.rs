@@ -110,6 +110,7 @@ mod used_tokens;
 mod used_tokens_faults;
 mod used_tokens_upgrade;
 mod very_file;
+mod views;
 mod web_account;
 mod web_activate;
 mod web_admin;
