@@ -78,6 +78,7 @@ const TABLE: [(&str, &[&str]); 26] = [
             "telemetry",
             "token",
             "used_tokens",
+            "viewable",
             "words",
         ],
     ),

@@ -59,6 +59,8 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/confirm-address/{token}", "POST", "/confirm-address/x", &[("password", PASSWORD)]),
     ("/{folder:activate|reset|confirm-address}/{token}/renew", "POST", "/activate/x/renew", &[]),
     ("/download", "POST", "/download", &[("file", "/open/file.txt")]),
+    ("/view", "GET", "/view", &[]),
+    ("/view", "POST", "/view", &[("file", "/open/file.txt")]),
     ("/receipts", "POST", "/receipts", &[]),
     ("/links", "GET", "/links", &[]),
     (
@@ -99,6 +101,8 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/l/{code}", "GET", "/l/any", &[]),
     ("/l/{code}", "POST", "/l/any", &[]),
     ("/l/{code}/code", "POST", "/l/any/code", &[]),
+    ("/l/{code}/view", "GET", "/l/any/view", &[]),
+    ("/l/{code}/view", "POST", "/l/any/view", &[]),
     ("/manage/new-folder", "GET", "/manage/new-folder?folder=/open", &[]),
     ("/manage/make-folder", "POST", "/manage/make-folder", &[("folder", "/open"), ("name", "new")]),
     ("/manage/entry", "GET", "/manage/entry?path=/open/file.txt", &[]),

@@ -41,6 +41,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (15, "mail pages", include_str!("../../../migrations/0015_mail_pages.sql")),
     (16, "counts", include_str!("../../../migrations/0016_counts.sql")),
     (17, "my files", include_str!("../../../migrations/0017_my_files.sql")),
+    (22, "views", include_str!("../../../migrations/0022_views.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that is writing.

@@ -8,6 +8,7 @@
 //! [`CONTENT_SECURITY_POLICY`]; the few that have a script are served under [`with_script`].
 
 use crate::id::FilePath;
+use crate::viewable::ViewKind;
 use crate::web::mail::stuck::StuckMail;
 use crate::{assets, human};
 
@@ -28,6 +29,15 @@ pub fn content_security_policy(form_targets: &[&str]) -> String {
 /// only.
 pub fn with_script(policy: &str) -> String {
     format!("script-src 'self'; connect-src 'self'; {policy}")
+}
+
+/// Returns the policy for a page that shows one view of this kind from `origin`.
+pub fn with_view(policy: &str, kind: ViewKind, origin: &str) -> String {
+    match kind {
+        ViewKind::Picture => policy.replace("img-src 'self'", &format!("img-src 'self' {origin}")),
+        ViewKind::Audio | ViewKind::Video => format!("media-src {origin}; {policy}"),
+        ViewKind::Pdf | ViewKind::Text => format!("frame-src {origin}; {policy}"),
+    }
 }
 
 /// The policy without other form targets; `form-action` is last.

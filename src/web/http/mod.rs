@@ -8,9 +8,9 @@ use crate::web::http::account::{
 };
 use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
-use crate::web::http::files::{browse, download, edit, trash, tus, upload_form};
+use crate::web::http::files::{browse, download, edit, trash, tus, upload_form, view};
 use crate::web::http::links::{
-    deliveries, live, mail_code, mailing, my_links, new_link, one_link, press, public_link,
+    deliveries, live, mail_code, mailing, my_links, new_link, one_link, press, public_link, view as link_view,
 };
 use crate::web::http::respond::get_or_head;
 
@@ -43,6 +43,8 @@ pub(crate) mod service;
 pub mod session_row;
 pub mod state;
 pub mod tus_error;
+pub mod view_page;
+pub(crate) mod viewing;
 
 /// All addresses.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -100,6 +102,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .configure(link_routes)
         .service(web::resource("/unsent/{id}").route(get_or_head().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))
+        .service(web::resource("/view").route(get_or_head().to(view::away)).route(web::post().to(view::view)))
         .service(web::resource("/receipts").route(web::post().to(deliveries::take)))
         .service(web::resource("/links/{link}/deliveries").route(get_or_head().to(deliveries::deliveries)))
         .service(web::resource("/manage/new-folder").route(get_or_head().to(edit::new_folder_page)))
@@ -176,6 +179,11 @@ fn link_routes(cfg: &mut ServiceConfig) {
         web::resource("/l/{code}")
             .route(get_or_head().to(public_link::page))
             .route(web::post().to(press::take)),
+    )
+    .service(
+        web::resource("/l/{code}/view")
+            .route(get_or_head().to(link_view::away))
+            .route(web::post().to(link_view::view)),
     )
     .service(web::resource("/l/{code}/state").route(get_or_head().to(live::state)))
     .service(web::resource("/l/{code}/code").route(web::post().to(mail_code::mail_code)));

@@ -45,7 +45,7 @@ impl Links {
             LinkPasswordChange::Set(password) => (0, Some(password)),
         };
         let mut transaction = self.begin(link).await?;
-        let before = sqlx::query("SELECT uses, ends_at, mailed_code FROM links WHERE id = $1")
+        let before = sqlx::query("SELECT uses, ends_at, mailed_code, viewable FROM links WHERE id = $1")
             .bind(link.id.as_str())
             .fetch_optional(&mut *transaction)
             .await?;
@@ -54,7 +54,7 @@ impl Links {
             // Keeps the password that is stored now, which may differ from the one in `link`.
             "UPDATE links SET title = $1, note = $2, uses = $3, ends_at = $4, \
              password = CASE WHEN CAST($5 AS BIGINT) = 1 THEN password ELSE $6 END, \
-             mailed_code = $7, notify = $8 WHERE id = $9 AND withdrawn_at IS NULL",
+             mailed_code = $7, notify = $8, viewable = $10 WHERE id = $9 AND withdrawn_at IS NULL",
         )
         .bind(&terms.title)
         .bind(&terms.note)
@@ -65,6 +65,7 @@ impl Links {
         .bind(i64::from(terms.mailed_code))
         .bind(terms.notify.as_str())
         .bind(link.id.as_str())
+        .bind(i64::from(terms.viewable))
         .execute(&mut *transaction)
         .await?;
         if sets_password || is_stricter(&before, terms) {
@@ -146,6 +147,7 @@ struct Limits {
     uses_per_recipient: Option<i64>,
     ends_at: Option<i64>,
     mailed_code: bool,
+    viewable: bool,
 }
 
 impl Limits {
@@ -154,6 +156,7 @@ impl Limits {
             uses_per_recipient: row.try_get("uses")?,
             ends_at: row.try_get("ends_at")?,
             mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
+            viewable: row.try_get::<i64, _>("viewable")? != 0,
         })
     }
 }
@@ -169,4 +172,6 @@ fn is_stricter(before: &Limits, terms: &LinkTerms) -> bool {
     less(before.uses_per_recipient, terms.uses_per_recipient.map(i64::from))
         || less(before.ends_at, terms.ends_at.map(to_column))
         || (terms.mailed_code && !before.mailed_code)
+        // Without a limit, views are always allowed; a limit where there was none is stricter anyway.
+        || (before.viewable && !terms.viewable && terms.uses_per_recipient.is_some())
 }

@@ -90,7 +90,7 @@ impl Links {
         }
         sqlx::query(
             "INSERT INTO links (id, account, title, note, uses, ends_at, password, mailed_code, notify, \
-             paused, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10)",
+             paused, created_at, viewable) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11)",
         )
         .bind(id.as_str())
         .bind(owner.id.as_str())
@@ -102,6 +102,7 @@ impl Links {
         .bind(i64::from(terms.mailed_code))
         .bind(terms.notify.as_str())
         .bind(to_column(now))
+        .bind(i64::from(terms.viewable))
         .execute(&mut *transaction)
         .await?;
         for (position, file) in (0_i64..).zip(files) {

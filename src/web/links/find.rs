@@ -33,7 +33,7 @@ pub struct ListedLink {
 pub const PER_PAGE: u32 = 100;
 
 const RECIPIENT: &str = "recipients.id, recipients.link, recipients.email, recipients.taken, recipients.looks, \
-    recipients.looked_at, recipients.reserved";
+    recipients.looked_at, recipients.reserved, recipients.file_views, recipients.file_viewed_at";
 
 impl Links {
     /// Returns the link and the recipient that a code belongs to. The code may be any text.
@@ -155,6 +155,8 @@ impl Links {
              (SELECT CAST(COALESCE(SUM(looks), 0) AS BIGINT) FROM recipients WHERE link = links.id) AS looks, \
              (SELECT CAST(COALESCE(SUM(reserved), 0) AS BIGINT) FROM recipients WHERE link = links.id) \
              AS reserved, \
+             (SELECT CAST(COALESCE(SUM(file_views), 0) AS BIGINT) FROM recipients WHERE link = links.id) \
+             AS file_views, \
              COALESCE((SELECT change_number FROM receipts WHERE receipts.link = links.id \
              ORDER BY change_number DESC LIMIT 1), 0) AS receipts, \
              (SELECT CAST(COALESCE(SUM(COALESCE(mails.ended_at, 0) + mails.attempts * 4 \
@@ -167,8 +169,18 @@ impl Links {
         .fetch_optional(self.db.reader())
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let columns =
-            ["paused", "revoked", "uses", "ends", "taken", "looks", "reserved", "receipts", "mails"];
+        let columns = [
+            "paused",
+            "revoked",
+            "uses",
+            "ends",
+            "taken",
+            "looks",
+            "reserved",
+            "file_views",
+            "receipts",
+            "mails",
+        ];
         let numbers = columns.iter().map(|column| Ok(row.try_get::<i64, _>(*column)?.to_string()));
         Ok(Some(numbers.collect::<Result<Vec<String>, sqlx::Error>>()?.join("-")))
     }
@@ -235,6 +247,7 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
         ends_at: row.try_get::<Option<i64>, _>("ends_at")?.map(from_column),
         password: row.try_get::<Option<String>, _>("password")?.map(StoredPassword::from_store),
         mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
+        viewable: row.try_get::<i64, _>("viewable")? != 0,
         notify: notify.parse().unwrap_or_default(),
         paused: row.try_get::<i64, _>("paused")? != 0,
         restored: row.try_get::<Option<String>, _>("paused_why")?.as_deref() == Some("restored"),
@@ -254,6 +267,8 @@ fn recipient_of(row: &AnyRow) -> Result<Recipient, sqlx::Error> {
         reserved: count(row, "reserved")?,
         views: count(row, "looks")?,
         viewed_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
+        file_views: count(row, "file_views")?,
+        file_viewed_at: row.try_get::<Option<i64>, _>("file_viewed_at")?.map(from_column),
     })
 }
 

@@ -22,6 +22,7 @@ pub mod recipients;
 pub mod terms;
 pub mod use_state;
 pub mod uses;
+mod viewing;
 pub mod views;
 
 pub use link::{Link, LinkError, LinkStatus, Links, Notify, Recipient};

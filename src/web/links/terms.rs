@@ -37,6 +37,8 @@ pub struct LinkForm {
     pub password: String,
     /// Whether recipients must enter a code that is emailed to them.
     pub mailed_code: bool,
+    /// Whether files may be viewed in the browser even if the number of downloads is limited.
+    pub viewable: bool,
     /// When the owner gets an email about downloads.
     pub notify: String,
     /// The recipients' addresses, as [`recipients::parse`] reads them; empty for anyone who has the link.
@@ -58,6 +60,8 @@ pub struct LinkTerms {
     pub password: Option<Password>,
     /// Whether recipients must enter a code that is emailed to them.
     pub mailed_code: bool,
+    /// Whether files may be viewed in the browser even if the number of downloads is limited.
+    pub viewable: bool,
     /// When the owner gets an email about downloads.
     pub notify: Notify,
     /// The recipients; empty for anyone who has the link.
@@ -171,6 +175,7 @@ impl LinkForm {
             ends_at,
             password,
             mailed_code: self.mailed_code,
+            viewable: self.viewable,
             notify,
             recipients,
         })

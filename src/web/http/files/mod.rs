@@ -19,3 +19,4 @@ pub(crate) mod tus_header;
 pub(crate) mod tus_order;
 pub(crate) mod upload_form;
 pub mod upload_page;
+pub(crate) mod view;

@@ -173,6 +173,7 @@ pub(crate) struct NewLinkForm {
     notify: String,
     recipients: String,
     mailed_code: Option<String>,
+    viewable: Option<String>,
     mail: Option<String>,
 }
 
@@ -282,6 +283,7 @@ impl From<NewLinkForm> for LinkForm {
             ends_zone: fields.ends_zone,
             password: fields.password,
             mailed_code: fields.mailed_code.is_some(),
+            viewable: fields.viewable.is_some(),
             notify: fields.notify,
             recipients: fields.recipients,
         }

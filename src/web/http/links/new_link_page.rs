@@ -47,6 +47,7 @@ impl NewLinkPage {
                 ends_zone: "60".to_owned(),
                 password: "never shown".to_owned(),
                 mailed_code: true,
+                viewable: true,
                 notify: "first".to_owned(),
                 recipients: "ada@example.org\n</textarea><b>nobody".to_owned(),
             },

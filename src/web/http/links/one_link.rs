@@ -75,6 +75,7 @@ fn typed_of(link: &Link) -> LinkForm {
         uses_per_recipient: link.uses_per_recipient.map(|uses| uses.to_string()).unwrap_or_default(),
         ends: link.ends_at.map(moment::field).unwrap_or_default(),
         mailed_code: link.mailed_code,
+        viewable: link.viewable,
         notify: link.notify.as_str().to_owned(),
         ..LinkForm::default()
     }
@@ -132,6 +133,8 @@ async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive,
         reserved: recipient.reserved,
         views: recipient.views,
         viewed_at: recipient.viewed_at,
+        file_views: recipient.file_views,
+        file_viewed_at: recipient.file_viewed_at,
         mailing: mailing(recipient),
     };
     let deliveries = app.deliveries.of_link(&link.owner, &link.id).await?.unwrap_or_default();
@@ -171,6 +174,7 @@ pub(crate) struct ChangeLinkForm {
     remove_password: Option<String>,
     notify: String,
     mailed_code: Option<String>,
+    viewable: Option<String>,
 }
 
 /// `POST /links/{id}`
@@ -194,6 +198,7 @@ pub(crate) async fn change(
         ends_zone: fields.ends_zone,
         password: fields.password,
         mailed_code: fields.mailed_code.is_some(),
+        viewable: fields.viewable.is_some(),
         notify: fields.notify,
         recipients: String::new(),
     };

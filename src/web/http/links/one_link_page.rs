@@ -29,11 +29,19 @@ pub struct RecipientRow {
     pub views: u32,
     /// When it was opened last.
     pub viewed_at: Option<Timestamp>,
+    /// How often they viewed a file.
+    pub file_views: u32,
+    /// When they viewed one last.
+    pub file_viewed_at: Option<Timestamp>,
     /// The mail with their link, if there is one.
     pub mailing: Option<MailingPart>,
 }
 
 impl RecipientRow {
+    fn files_viewed(&self) -> String {
+        format!("files {}", viewed(self.file_views))
+    }
+
     fn viewed(&self) -> String {
         match (self.views, self.taken) {
             (0, _) => viewed(0),
@@ -159,6 +167,8 @@ impl OneLinkPage {
             reserved: taken / 2,
             views,
             viewed_at: (views > 0).then_some(now),
+            file_views: taken,
+            file_viewed_at: (taken > 0).then_some(now),
             mailing: None,
         };
         let recipients = if named {

@@ -134,6 +134,13 @@ fn page_about(request: &HttpRequest, status: StatusCode, known: Option<&WebError
             ..RefusalPage::saying(status.as_u16(), other_address(public_url))
         },
         Some(WebError::NoCookies) => RefusalPage::without_cookies(),
+        Some(WebError::NotViewable) => RefusalPage::not_viewable(
+            status.as_u16(),
+            "Only pictures, PDF, plain text, audio and video are shown in the browser.",
+        ),
+        Some(WebError::ViewNotAllowed) => {
+            RefusalPage::not_viewable(status.as_u16(), "The files of this link can only be downloaded.")
+        }
         _ => RefusalPage::of(status.as_u16()),
     }
 }
