@@ -28,5 +28,6 @@ mod tasks;
 pub mod telemetry;
 pub mod token;
 pub mod used_tokens;
+pub mod viewable;
 pub mod web;
 pub mod words;

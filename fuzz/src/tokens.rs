@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation};
 use oncelink::clock::Timestamp;
 use oncelink::token::{
     GrantContent, HmacSecret, KeyRing, MAX_KEYS, TokenRules, inspect, verify_action, verify_command,
-    verify_download,
+    verify_download, verify_view,
 };
 
 /// The keys of `tests/vectors/tokens.json`.
@@ -43,6 +43,7 @@ pub fn token(data: &[u8]) {
     assert!(verify_download(text, &PUBLISHED, &rules, now, Timestamp::EPOCH).is_err());
     assert!(verify_action(text, &PUBLISHED, &rules, now, Timestamp::EPOCH).is_err());
     assert!(verify_command(text, &PUBLISHED, &rules, now).is_err());
+    assert!(verify_view(text, &PUBLISHED, &rules, now, Timestamp::EPOCH).is_err());
     if let Ok(unverified) = inspect(text) {
         let shown = unverified.to_string();
         assert!(shown.starts_with("NOT VERIFIED"));

@@ -286,7 +286,7 @@ impl Drop for FileBody {
 
 /// A buffer of at most [`PORTION`] bytes. Large buffers are reused on the thread that drops them, because new
 /// pages for each portion would cost as much as the copying.
-struct Portion {
+pub(super) struct Portion {
     buffer: Vec<u8>,
     len: usize,
 }
@@ -301,7 +301,8 @@ thread_local! {
 }
 
 impl Portion {
-    fn of(len: usize) -> Portion {
+    /// Returns a buffer of `len` bytes.
+    pub(super) fn of(len: usize) -> Portion {
         if len <= SMALL {
             return Portion { buffer: vec![0; len], len };
         }

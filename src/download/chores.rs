@@ -37,6 +37,7 @@ impl DownloadState {
                 }
                 _ = purge_ledger.tick() => {
                     self.ledger.purge(self.lease, self.clock.now());
+                    self.views.purge(self.clock.now().minus(self.rules.leeway));
                     if let Some(limiter) = &self.invalid {
                         limiter.retain_recent();
                     }

@@ -1,6 +1,7 @@
-//! `Content-Disposition: attachment` (RFC 6266) with the name in two forms: `filename*` (RFC 8187), which
-//! browsers and wget read, and `filename` for programs that support only that. The latter contains raw UTF-8:
-//! curl saves those bytes unchanged, and every client that would misread them supports `filename*`.
+//! `Content-Disposition` (RFC 6266), `attachment` for downloads and `inline` for views, with the name in two
+//! forms: `filename*` (RFC 8187), which browsers and wget read, and `filename` for programs that support only
+//! that. The latter contains raw UTF-8: curl saves those bytes unchanged, and every client that would misread
+//! them supports `filename*`.
 
 use std::fmt::Write;
 
@@ -12,9 +13,19 @@ use actix_web::http::header::HeaderValue;
 /// `ascii_only` is for clients that ignore the whole header if `filename` contains unexpected bytes (aria2
 /// with its defaults, which then names the file after the token and fails).
 pub(crate) fn attachment(name: &str, ascii_only: bool) -> HeaderValue {
+    disposition("attachment", name, ascii_only).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+/// Returns the header value for a file that is shown in place, and saved as `name` if someone saves it.
+pub(crate) fn inline(name: &str) -> HeaderValue {
+    disposition("inline", name, false).unwrap_or(HeaderValue::from_static("inline"))
+}
+
+fn disposition(kind: &str, name: &str, ascii_only: bool) -> Option<HeaderValue> {
     let name = safe(name);
     let mut field = String::with_capacity(40 + name.len() * 2);
-    field.push_str("attachment; filename=\"");
+    field.push_str(kind);
+    field.push_str("; filename=\"");
     // Percent signs are replaced, too, because some clients decode them inside the quotes.
     let unfit = |c: char| matches!(c, '"' | '\\' | '%') || (ascii_only && !c.is_ascii());
     field.extend(name.chars().map(|c| if unfit(c) { '_' } else { c }));
@@ -32,7 +43,7 @@ pub(crate) fn attachment(name: &str, ascii_only: bool) -> HeaderValue {
         }
     }
     // No control characters are left, and those are all that a header value can't contain.
-    HeaderValue::from_bytes(field.as_bytes()).unwrap_or(HeaderValue::from_static("attachment"))
+    HeaderValue::from_bytes(field.as_bytes()).ok()
 }
 
 /// Returns the name without characters that are dangerous on a file system or a screen: path separators,
@@ -84,6 +95,7 @@ mod tests {
         assert_eq!(field("../../etc/passwd"), r#"attachment; filename="_.._.._etc_passwd""#);
         assert_eq!(field("\u{202e}fdp.exe"), r#"attachment; filename="_fdp.exe""#);
         assert_eq!(field("   "), r#"attachment; filename="download""#);
+        assert_eq!(inline("a;b.txt"), r#"inline; filename="a;b.txt""#);
     }
 
     proptest! {

@@ -1,14 +1,12 @@
-//! The routes of the download service. One function handles every request: there are only six routes, and
+//! The routes of the download service. One function handles every request: there are only seven routes, and
 //! comparing prefixes is much cheaper than matching a token against a pattern.
 
-use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
-use percent_encoding::percent_decode_str;
 
 use crate::bearer::bearer;
 use crate::client_address::{ClientAddresses, RequestClient};
@@ -22,7 +20,8 @@ use crate::download::redeem::{self, HeadOutcome, RedeemOutcome, Request};
 use crate::download::response;
 use crate::download::same_file;
 use crate::download::state::DownloadState;
-use crate::download::verified::{verify, with_keys};
+use crate::download::verified::{token_in, verify, with_keys};
+use crate::download::view::serve as view;
 use crate::download::write_tracker::WriteTracker;
 use crate::token::{Grant, verify_command};
 use crate::used_tokens::Mark;
@@ -44,7 +43,12 @@ pub async fn handle(request: HttpRequest, state: web::Data<DownloadState>) -> Ht
                 return refusal.keep_silent(&state.request_id());
             }
             let pages = PageFrame { brand: state.brand.clone(), web_url: &state.web_url };
-            refusal.respond(prefers_html(request.headers()), &pages, &state.request_id())
+            let html = prefers_html(request.headers());
+            let mut response = refusal.respond(html, &pages, &state.request_id());
+            if request.path().starts_with(view::PREFIX) {
+                state.view_edge.allow_frame(&mut response);
+            }
+            response
         }
     }
 }
@@ -52,11 +56,10 @@ pub async fn handle(request: HttpRequest, state: web::Data<DownloadState>) -> Ht
 async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<HttpResponse, DownloadRefusal> {
     let path = request.path();
     if let Some(rest) = path.strip_prefix("/d/") {
-        let unverified = rest.split_once('/').map_or(rest, |(token, _)| token);
-        // Gateways may rewrite paths; unnecessary encoding doesn't change the meaning (RFC 3986 section
-        // 6.2.2.2).
-        let unverified = percent_decode_str(unverified).decode_utf8().unwrap_or(Cow::Borrowed(unverified));
-        return download(request, state, &unverified).await;
+        return download(request, state, &token_in(rest)).await;
+    }
+    if let Some(rest) = path.strip_prefix(view::PREFIX) {
+        return view::answer(request, state, &token_in(rest)).await;
     }
     match path {
         "/d" => {

@@ -2,8 +2,9 @@
 //! streams the file. It knows no accounts, sessions or private keys.
 //!
 //! `handlers` parses a request, `redeem` applies the rule, `same_file` compares the file with what was
-//! redeemed, `archives` does it for the files of an archive, the `ledger` and the `reservation` in the store limit what is sent, and `body` sends it.
-//! `problem` is the edge where refusals become HTTP.
+//! redeemed, `archives` does it for the files of an archive, the `ledger` and the `reservation` in the store limit what
+//! is sent, and `body` sends it. `view` sends what is shown in a browser, which uses nothing up. `problem` is the edge
+//! where refusals become HTTP.
 
 pub mod archives;
 mod body;
@@ -28,6 +29,7 @@ mod same_file;
 mod shared_store;
 mod state;
 mod verified;
+mod view;
 mod write_tracker;
 
 pub use handlers::handle;

@@ -96,6 +96,8 @@ pub enum RefusalReason {
     FileUnavailable,
     /// `file-changed`
     FileChanged,
+    /// `not-viewable`: not a kind of file that is shown in a browser.
+    NotViewable,
     /// `range-not-satisfiable`
     RangeNotSatisfiable,
     /// `store-unavailable`
@@ -116,7 +118,7 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// All reasons.
-    pub const ALL: [RefusalReason; 15] = [
+    pub const ALL: [RefusalReason; 16] = [
         RefusalReason::InvalidToken,
         RefusalReason::ExpiredToken,
         RefusalReason::UsedToken,
@@ -124,6 +126,7 @@ impl RefusalReason {
         RefusalReason::FileNotFound,
         RefusalReason::FileUnavailable,
         RefusalReason::FileChanged,
+        RefusalReason::NotViewable,
         RefusalReason::RangeNotSatisfiable,
         RefusalReason::StoreUnavailable,
         RefusalReason::TooManyRequests,
@@ -145,6 +148,7 @@ impl RefusalReason {
             RefusalReason::FileNotFound => "file-not-found",
             RefusalReason::FileUnavailable => "file-unavailable",
             RefusalReason::FileChanged => "file-changed",
+            RefusalReason::NotViewable => "not-viewable",
             RefusalReason::RangeNotSatisfiable => "range-not-satisfiable",
             RefusalReason::StoreUnavailable => "store-unavailable",
             RefusalReason::TooManyRequests => "too-many-requests",
@@ -204,6 +208,11 @@ impl RefusalReason {
                 "The file has changed",
                 "This link is for an earlier version of the file. It wasn't used up, but it can't download the new version.",
                 "Get a new link for the current version.",
+            ),
+            RefusalReason::NotViewable => (
+                "This file can't be viewed here",
+                "Only pictures, PDF, plain text, audio and video are shown in the browser.",
+                "Download the file instead.",
             ),
             RefusalReason::RangeNotSatisfiable => (
                 "That part of the file does not exist",
@@ -305,8 +314,9 @@ impl RefusedPage {
 /// If a template fails to render.
 pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     let mut pages = vec![("confirm".to_owned(), ConfirmPage::sample().render()?)];
-    for (reason, status) in
-        RefusalReason::ALL.into_iter().zip([403, 410, 410, 410, 404, 503, 409, 416, 503, 429, 404, 405, 500])
+    for (reason, status) in RefusalReason::ALL
+        .into_iter()
+        .zip([403, 410, 410, 410, 404, 503, 409, 415, 416, 503, 429, 404, 405, 503, 412, 500])
     {
         let retry_after = (status == 503).then_some(5);
         let page = RefusedPage { status, reason, retry_after, ..RefusedPage::sample() };

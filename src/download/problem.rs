@@ -37,6 +37,8 @@ pub(crate) enum DownloadRefusal {
     Manifest(#[from] ManifestError),
     #[error("the file changed since the link was made")]
     FileChanged,
+    #[error("a file of this kind isn't shown in a browser")]
+    NotViewable,
     #[error("a precondition of the request failed")]
     Precondition,
     #[error("the requested range is not in the file of {len} bytes")]
@@ -75,6 +77,7 @@ impl DownloadRefusal {
             }
             DownloadRefusal::Random(_) => (StatusCode::INTERNAL_SERVER_ERROR, RefusalReason::Fault),
             DownloadRefusal::FileChanged => (StatusCode::CONFLICT, RefusalReason::FileChanged),
+            DownloadRefusal::NotViewable => (StatusCode::UNSUPPORTED_MEDIA_TYPE, RefusalReason::NotViewable),
             DownloadRefusal::Precondition => {
                 (StatusCode::PRECONDITION_FAILED, RefusalReason::PreconditionFailed)
             }

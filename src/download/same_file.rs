@@ -22,7 +22,10 @@ use crate::token::{Grant, GrantContent};
 /// If the file doesn't exist now, or is not the one that is meant.
 pub(crate) async fn open(state: &DownloadState, grant: &Grant) -> Result<Content, DownloadRefusal> {
     match &grant.content {
-        GrantContent::File(path) => open_file(state, grant, path).await.map(Content::File),
+        GrantContent::File(path) if grant.again => open_any(state, path).await.map(Content::File),
+        GrantContent::File(path) => {
+            open_claimed(state, path, grant.version.as_deref(), grant.size).await.map(Content::File)
+        }
         GrantContent::Archive(digest) => open_archive(state, grant, digest).await.map(Content::Archive),
     }
 }
@@ -40,22 +43,18 @@ async fn open_archive(
     }
 }
 
-async fn open_file(
+/// Opens a file and compares it with these claims of a token.
+///
+/// # Errors
+/// If the file doesn't exist now, or is not the one that is meant.
+pub(crate) async fn open_claimed(
     state: &DownloadState,
-    grant: &Grant,
     path: &FilePath,
+    version: Option<&str>,
+    size: Option<u64>,
 ) -> Result<OpenFile, DownloadRefusal> {
-    let file = match state.shares.file_if_cached(path) {
-        Some(opened) => opened?,
-        None => {
-            let (shares, path) = (state.shares.clone(), path.clone());
-            blocking(move || shares.file(&path)).await??
-        }
-    };
-    if grant.again {
-        return Ok(file);
-    }
-    let file = match grant.version.as_deref().map(str::parse::<ClaimedVersion>) {
+    let file = open_any(state, path).await?;
+    let file = match version.map(str::parse::<ClaimedVersion>) {
         None => file,
         Some(Err(_)) => return Err(DownloadRefusal::FileChanged),
         Some(Ok(claimed)) => match claimed.likeness(&file) {
@@ -66,9 +65,19 @@ async fn open_file(
             FileMatch::IfEdges(_) | FileMatch::Other => return Err(DownloadRefusal::FileChanged),
         },
     };
-    match grant.size {
+    match size {
         Some(size) if size != file.version().len => Err(DownloadRefusal::FileChanged),
         _ => Ok(file),
+    }
+}
+
+async fn open_any(state: &DownloadState, path: &FilePath) -> Result<OpenFile, DownloadRefusal> {
+    match state.shares.file_if_cached(path) {
+        Some(opened) => Ok(opened?),
+        None => {
+            let (shares, path) = (state.shares.clone(), path.clone());
+            Ok(blocking(move || shares.file(&path)).await??)
+        }
     }
 }
 

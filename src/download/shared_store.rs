@@ -30,7 +30,8 @@ pub(crate) async fn watch(state: &DownloadState) {
     loop {
         ticks.tick().await;
         let sending = state.ledger.sending();
-        match timeout(PATIENCE, ask(state, &sending)).await {
+        let watched = [sending.as_slice(), &state.views.sending()].concat();
+        match timeout(PATIENCE, ask(state, &watched)).await {
             Ok(Ok(())) => {
                 (heard, silent) = (Instant::now(), false);
                 state.ledger.suspend(false);

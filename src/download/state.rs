@@ -20,6 +20,8 @@ use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
 use crate::download::problem::DownloadRefusal;
 use crate::download::receipts::Receipts;
+use crate::download::view::edge::ViewEdge;
+use crate::download::view::registry::Views;
 use crate::files::Shares;
 use crate::health::Health;
 use crate::id::Jti;
@@ -59,6 +61,10 @@ pub struct DownloadState {
     pub(crate) store: Arc<dyn UsedTokens>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) receipts: Arc<Receipts>,
+    /// The views that are or were recently sent.
+    pub(crate) views: Views,
+    /// Who may show views in their pages.
+    pub(crate) view_edge: ViewEdge,
     pub(crate) clock: Clock,
     pub(crate) resume: Resume,
     pub(crate) lease: Duration,
@@ -99,6 +105,8 @@ impl DownloadState {
         Ok(DownloadState {
             keys,
             max_lifetime: settings.rules.max_lifetime,
+            views: Views::default(),
+            view_edge: ViewEdge::new(&settings.rules.issuer, &settings.rules.audience),
             rules: settings.rules,
             shares,
             archives,
@@ -172,6 +180,7 @@ impl DownloadState {
         for jti in jtis {
             self.store.revoke(*jti, now, self.revocation_end(now)).await?;
             self.ledger.revoke(*jti);
+            self.views.revoke(*jti);
             self.receipts.revoked(*jti);
             tracing::info!(%jti, "revoked");
         }
@@ -181,6 +190,7 @@ impl DownloadState {
     /// Stops the transfers of a jti that the store says is revoked.
     pub(crate) fn revoked_elsewhere(&self, jti: Jti) {
         self.ledger.revoke(jti);
+        self.views.revoke(jti);
         self.receipts.revoked(jti);
         tracing::info!(%jti, "revoked elsewhere");
     }

@@ -1,5 +1,9 @@
 //! The token in a request, verified with the keys that this node has.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 use crate::download::problem::DownloadRefusal;
 use crate::download::state::DownloadState;
 use crate::token::{Grant, KeyRing, TokenError, verify_download, verify_redeemed};
@@ -19,6 +23,13 @@ pub(super) async fn verify(
         Err(e) => Err(e),
     };
     with_keys(state, verdict).await
+}
+
+/// Returns the token at the beginning of this part of a path; a file name may follow it.
+pub(super) fn token_in(path: &str) -> Cow<'_, str> {
+    let unverified = path.split_once('/').map_or(path, |(token, _)| token);
+    // Gateways may rewrite paths; unnecessary encoding doesn't change the meaning (RFC 3986 section 6.2.2.2).
+    percent_decode_str(unverified).decode_utf8().unwrap_or(Cow::Borrowed(unverified))
 }
 
 /// Verifies with the current keys, and again if the token's key turns out to be new.

@@ -173,6 +173,12 @@ impl WriteTracker {
         self.0.unacknowledged.borrow_mut().push_back(UnacknowledgedStream { stream, end: None });
     }
 
+    /// Records that a body ended, or was dropped before its end, and that nobody needs to know whether it
+    /// arrives.
+    pub(crate) fn end(&self) {
+        self.0.sending.set(false);
+    }
+
     /// Records that a body was dropped before its end. Removes from `stream` what the peer certainly doesn't
     /// have.
     pub(crate) fn abandon(&self, stream: &mut Stream) {

@@ -68,6 +68,24 @@ pub struct DownloadClaims<'a> {
     pub digest: Option<&'a str>,
 }
 
+/// The claims of a view token.
+#[derive(Clone, Debug, Serialize)]
+pub struct ViewClaims<'a> {
+    /// The common claims.
+    #[serde(flatten)]
+    pub common: CommonClaims<'a>,
+    /// The opaque id of the account whose right it depends on.
+    pub sub: &'a str,
+    /// What may be viewed.
+    pub file: &'a FilePath,
+    /// The file's size at the click, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The file's version at the click.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<&'a str>,
+}
+
 /// The claims of an action token.
 #[derive(Clone, Debug, Serialize)]
 pub struct ActionClaims<'a> {
@@ -194,7 +212,7 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ParsedClaims<'de>, A::Error> {
-        use TokenKind::{Action, Command, Download};
+        use TokenKind::{Action, Command, Download, View};
         let mut found = ParsedClaims::default();
         let mut skipped = Vec::new();
         while let Some(JsonString(name)) = map.next_key()? {
@@ -206,14 +224,14 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
                 (_, "iat") => self.read("iat", &mut found.iat, &mut map)?,
                 (_, "exp") => self.read("exp", &mut found.exp, &mut map)?,
                 (_, "nbf") => self.read("nbf", &mut found.nbf, &mut map)?,
-                (Download, "file") => self.read("file", &mut found.file, &mut map)?,
+                (Download | View, "file") => self.read("file", &mut found.file, &mut map)?,
                 (Download, "zip") => self.read("zip", &mut found.zip, &mut map)?,
                 (Download, "name") => self.read("name", &mut found.name, &mut map)?,
                 (Download, "confirm") => self.read("confirm", &mut found.confirm, &mut map)?,
                 (Download, "again") => self.read("again", &mut found.again, &mut map)?,
                 (Download, "link") => self.read("link", &mut found.link, &mut map)?,
-                (Download, "size") => self.read("size", &mut found.size, &mut map)?,
-                (Download, "version") => self.read("version", &mut found.version, &mut map)?,
+                (Download | View, "size") => self.read("size", &mut found.size, &mut map)?,
+                (Download | View, "version") => self.read("version", &mut found.version, &mut map)?,
                 (Download, "digest") => self.read("digest", &mut found.digest, &mut map)?,
                 (Action, "purpose") => self.read("purpose", &mut found.purpose, &mut map)?,
                 (Action, "state") => self.read("state", &mut found.state, &mut map)?,

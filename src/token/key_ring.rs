@@ -27,7 +27,7 @@ pub struct KeyRing {
 pub(super) struct RingKey {
     kid: String,
     /// The first part of this key's tokens as our signer writes it, for each kind of token.
-    headers: [(TokenKind, String); 3],
+    headers: [(TokenKind, String); 4],
     material: Material,
 }
 
@@ -97,7 +97,7 @@ impl KeyRing {
         if self.keys.len() >= MAX_KEYS {
             return Err(KeyRingError::TooMany);
         }
-        let headers = [TokenKind::Download, TokenKind::Action, TokenKind::Command]
+        let headers = [TokenKind::Download, TokenKind::Action, TokenKind::Command, TokenKind::View]
             .map(|kind| (kind, header_part(algorithm, kid, kind)));
         self.keys.push(RingKey { kid: kid.to_owned(), headers, material });
         Ok(self)

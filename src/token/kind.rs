@@ -17,6 +17,8 @@ pub enum TokenKind {
     Action,
     /// A command between services.
     Command,
+    /// A view of a file.
+    View,
 }
 
 impl TokenKind {
@@ -26,6 +28,7 @@ impl TokenKind {
             TokenKind::Download => "dl+jwt",
             TokenKind::Action => "act+jwt",
             TokenKind::Command => "cmd+jwt",
+            TokenKind::View => "view+jwt",
         }
     }
 }

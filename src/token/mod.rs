@@ -1,9 +1,9 @@
 //! The token: the signed JWT in a download address (RFC 7515, 7519, 8725), which the web app signs and the
 //! download service verifies.
 //!
-//! A token is *unverified* text until [`verify_download`], [`verify_action`] or [`verify_command`] returns;
-//! only these create a [`Grant`], an [`ActionGrant`] or a [`CommandGrant`]. Nothing here signs with a private key,
-//! reads the time or stores anything.
+//! A token is *unverified* text until [`verify_download`], [`verify_view`], [`verify_action`] or
+//! [`verify_command`] returns; only these create a [`Grant`], a [`ViewGrant`], an [`ActionGrant`] or a
+//! [`CommandGrant`]. Nothing here signs with a private key, reads the time or stores anything.
 
 pub mod claims;
 mod content;
@@ -18,6 +18,7 @@ pub mod parse;
 mod point;
 mod shared_secret;
 mod verify;
+mod view;
 
 pub use content::GrantContent;
 pub use error::{TokenError, TokenPart};
@@ -32,3 +33,4 @@ pub use verify::{
     ActionGrant, CommandGrant, Grant, TokenRules, verify_action, verify_command, verify_download,
     verify_ended_action, verify_redeemed,
 };
+pub use view::{VIEW_LIFETIME, ViewGrant, verify_view};

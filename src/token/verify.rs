@@ -1,4 +1,5 @@
-//! Verifies tokens: the only place that creates a [`Grant`], an [`ActionGrant`] or a [`CommandGrant`].
+//! Verifies tokens: the only place that creates a [`Grant`], an [`ActionGrant`] or a [`CommandGrant`]. The
+//! tokens of views are verified beside it, by the same checks.
 //!
 //! The order of the checks is part of the contract: the claims aren't read before the signature is verified,
 //! and a token is called expired only if everything else about it is valid.
@@ -129,7 +130,7 @@ pub fn verify_redeemed(
 
 /// Whether expired tokens are refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Expiry {
+pub(super) enum Expiry {
     Counts,
     IsPast,
 }
@@ -253,7 +254,11 @@ pub fn verify_command(
 }
 
 /// Returns the bytes of the claims after verifying the signature.
-fn signed_claims(unverified: &str, ring: &KeyRing, kind: TokenKind) -> Result<Vec<u8>, TokenError> {
+pub(super) fn signed_claims(
+    unverified: &str,
+    ring: &KeyRing,
+    kind: TokenKind,
+) -> Result<Vec<u8>, TokenError> {
     let parts = TokenParts::split(unverified)?;
     // A header that is identical to what the signer writes for a key of the ring is valid; only others have
     // to be parsed.
@@ -283,17 +288,17 @@ fn signed_claims(unverified: &str, ring: &KeyRing, kind: TokenKind) -> Result<Ve
 }
 
 /// The claims that all tokens have, with valid types but not yet checked against the rules.
-struct Base<'c> {
+pub(super) struct Base<'c> {
     issuer: JsonString<'c>,
     audience: JsonString<'c>,
-    jti: Jti,
-    issued_at: Timestamp,
-    expires_at: Timestamp,
+    pub(super) jti: Jti,
+    pub(super) issued_at: Timestamp,
+    pub(super) expires_at: Timestamp,
     not_before: Option<Timestamp>,
 }
 
 impl<'c> Base<'c> {
-    fn take(found: &mut ParsedClaims<'c>) -> Result<Base<'c>, TokenError> {
+    pub(super) fn take(found: &mut ParsedClaims<'c>) -> Result<Base<'c>, TokenError> {
         Ok(Base {
             issuer: required("iss", found.iss.take())?,
             audience: required("aud", found.aud.take())?,
@@ -312,6 +317,18 @@ impl<'c> Base<'c> {
         fence: Timestamp,
         end: Expiry,
     ) -> Result<(), TokenError> {
+        self.check_within(rules, rules.max_lifetime, now, fence, end)
+    }
+
+    /// The same with another maximum of `exp - iat`.
+    pub(super) fn check_within(
+        &self,
+        rules: &TokenRules,
+        max_lifetime: Duration,
+        now: Timestamp,
+        fence: Timestamp,
+        end: Expiry,
+    ) -> Result<(), TokenError> {
         if self.issuer.0 != rules.issuer {
             return Err(TokenError::WrongIssuer);
         }
@@ -321,7 +338,7 @@ impl<'c> Base<'c> {
         if self.expires_at <= self.issued_at {
             return Err(TokenError::EndsBeforeStart);
         }
-        if self.expires_at.since(self.issued_at) > rules.max_lifetime {
+        if self.expires_at.since(self.issued_at) > max_lifetime {
             return Err(TokenError::LivesTooLong);
         }
         let from = self.not_before.map_or(self.issued_at, |not_before| not_before.max(self.issued_at));
@@ -338,7 +355,7 @@ impl<'c> Base<'c> {
     }
 }
 
-fn required<T>(name: &'static str, claim: Option<T>) -> Result<T, TokenError> {
+pub(super) fn required<T>(name: &'static str, claim: Option<T>) -> Result<T, TokenError> {
     claim.ok_or(TokenError::ClaimMissing(name))
 }
 
@@ -351,7 +368,7 @@ fn jti(JsonString(text): &JsonString<'_>, claim: &'static str) -> Result<Jti, To
 }
 
 /// A text of 1 to 255 bytes.
-fn short(JsonString(text): JsonString<'_>, claim: &'static str) -> Result<String, TokenError> {
+pub(super) fn short(JsonString(text): JsonString<'_>, claim: &'static str) -> Result<String, TokenError> {
     match text.len() {
         1..=255 => Ok(text.into_owned()),
         _ => Err(TokenError::ClaimValue(claim)),

@@ -16,7 +16,7 @@ use crate::web::restored::{RestoreDetectionError, end_sessions};
 use crate::web::services::WebOpenError;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 46] = [
+pub const PAST: [(&str, &str); 47] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -36,6 +36,7 @@ pub const PAST: [(&str, &str); 46] = [
     ("recipients", "added_at"),
     ("recipients", "removed_at"),
     ("recipients", "looked_at"),
+    ("recipients", "file_viewed_at"),
     ("recipients", "mailed_until"),
     ("recipients", "mail_ended_at"),
     ("notices_off", "since"),

@@ -114,7 +114,8 @@
 
   form.addEventListener("submit", (event) => {
     const button = event.submitter;
-    if (!button || button.name !== "file") return;
+    // A view leads to another page.
+    if (!button || button.name !== "file" || button.hasAttribute("formaction")) return;
     pressed = button.value;
     pressedAt = Date.now();
     // Earlier errors no longer matter; if this press fails, another page says so.

@@ -13,7 +13,7 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// are built on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 28] = [
+const TABLE: [(&str, &[&str]); 29] = [
     ("words", &[]),
     ("bearer", &[]),
     ("clock", &[]),
@@ -33,6 +33,7 @@ const TABLE: [(&str, &[&str]); 28] = [
     ("token", &["clock", "id", "secret"]),
     ("used_tokens", &["clock", "files", "health", "id", "secret", "standing", "tasks"]),
     ("receipt", &["clock", "id", "standing", "words"]),
+    ("viewable", &[]),
     ("assets", &[]),
     ("brand", &["assets", "config"]),
     ("telemetry", &["config"]),
@@ -58,6 +59,7 @@ const TABLE: [(&str, &[&str]); 28] = [
             "telemetry",
             "token",
             "used_tokens",
+            "viewable",
         ],
     ),
     (
@@ -84,6 +86,7 @@ const TABLE: [(&str, &[&str]); 28] = [
             "telemetry",
             "token",
             "used_tokens",
+            "viewable",
             "words",
         ],
     ),

@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 34] = [
+const FORMS: [(&str, &[(&str, &str)]); 35] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -23,6 +23,7 @@ const FORMS: [(&str, &[(&str, &str)]); 34] = [
     ("/logout", &[]),
     ("/download", &[("file", "/open/file.txt")]),
     ("/zip", &[("files", "/open/file.txt")]),
+    ("/view", &[("file", "/open/file.txt")]),
     ("/manage/make-folder", &[("folder", "/open"), ("name", "new")]),
     ("/manage/rename", &[("path", "/open/file.txt"), ("name", "other.txt")]),
     ("/manage/move", &[("path", "/open/file.txt"), ("to", "/private")]),
@@ -92,7 +93,7 @@ fn is_strangers(path: &str) -> bool {
 
 /// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
-    let own = ["/links", "/links/any", "/links/any/duplicate", "/links/any/sheet", "/zip"];
+    let own = ["/links", "/links/any", "/links/any/duplicate", "/links/any/sheet", "/view", "/zip"];
     own.contains(&path) || path.starts_with("/links/any/recipients")
 }
 
@@ -166,8 +167,9 @@ async fn a_form_that_no_page_of_ours_would_send_is_refused_and_changes_nothing()
         for (status, kind, body) in malformed(fields, token, too_many(path)) {
             let shown: String = body.chars().take(200).collect();
             let answer = browser.clone().send(Method::POST, path, Some((kind, body))).await;
-            // `/download` reports itself that both of its fields are missing.
-            let is_fine = answer.status == status || (path == "/download" && answer.status == 404);
+            // These report themselves that both of their fields are missing.
+            let is_fine =
+                answer.status == status || (matches!(path, "/download" | "/view") && answer.status == 404);
             assert!(is_fine, "{path} as {kind}: {} for {shown}", answer.status);
         }
         for host in ["evil.example", "evil.example:80", "localhost.evil.example", "192.0.2.1"] {

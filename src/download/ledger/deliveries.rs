@@ -61,7 +61,8 @@ impl Ledger {
         self.suspended.store(suspended, Ordering::Relaxed);
     }
 
-    pub(super) fn is_suspended(&self) -> bool {
+    /// Returns whether sending is paused.
+    pub(crate) fn is_suspended(&self) -> bool {
         self.suspended.load(Ordering::Relaxed)
     }
 

@@ -12,6 +12,6 @@ mod resume;
 mod rule;
 
 pub(crate) use self::head::{head, resumable_size};
-pub(crate) use self::prepared::byte_range;
+pub(crate) use self::prepared::{Prepared, byte_range, prepare};
 pub(crate) use self::request::{HeadOutcome, RedeemOutcome, Request};
 pub(crate) use self::rule::redeem;

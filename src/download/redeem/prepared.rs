@@ -8,14 +8,14 @@ use crate::files::FileVersion;
 use crate::secret::Digest;
 
 /// The result of that.
-pub(super) enum Prepared {
+pub(crate) enum Prepared {
     Part(RequestedPart),
     NotModified(FileVersion),
     Refused(DownloadRefusal),
 }
 
 /// Evaluates preconditions and range, in the order of the RFC.
-pub(super) fn prepare(conditions: &Conditions, current: Option<&Digest>, version: FileVersion) -> Prepared {
+pub(crate) fn prepare(conditions: &Conditions, current: Option<&Digest>, version: FileVersion) -> Prepared {
     match conditions.evaluate(current, version.modified()) {
         Precondition::Failed => Prepared::Refused(DownloadRefusal::Precondition),
         Precondition::NotModified => Prepared::NotModified(version),

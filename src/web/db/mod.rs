@@ -44,6 +44,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (18, "arrivals", include_str!("../../../migrations/0018_arrivals.sql")),
     (19, "archives", include_str!("../../../migrations/0019_archives.sql")),
     (21, "recipients", include_str!("../../../migrations/0021_recipients.sql")),
+    (22, "views", include_str!("../../../migrations/0022_views.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that is writing.

@@ -82,6 +82,12 @@ pub enum WebError {
     /// Nothing can be downloaded with a public link.
     #[error("the link is closed: {}", .0.slug())]
     LinkClosed(ClosedReason),
+    /// The file is not of a kind that is shown in a browser.
+    #[error("the file is not of a kind that can be viewed")]
+    NotViewable,
+    /// The link doesn't allow that its files are viewed.
+    #[error("the link does not allow views")]
+    ViewNotAllowed,
     /// A program's press of a public link lacks something.
     #[error(transparent)]
     Press(#[from] PressError),
@@ -137,6 +143,8 @@ impl WebError {
             WebError::Storage(error) => error.slug(),
             WebError::Tus(error) => error.slug(),
             WebError::LinkClosed(why) => why.slug(),
+            WebError::NotViewable => "not-viewable",
+            WebError::ViewNotAllowed => "view-not-allowed",
             WebError::Press(error) => error.slug(),
             WebError::SignUpClosed { .. } => "sign-up-closed",
             WebError::StillPreparing { .. } => "still-preparing",
@@ -167,11 +175,14 @@ impl ResponseError for WebError {
         match self {
             WebError::NotSignedIn => StatusCode::UNAUTHORIZED,
             WebError::NotFound => StatusCode::NOT_FOUND,
-            WebError::ForeignForm | WebError::NoCookies | WebError::OtherAddress(_) => StatusCode::FORBIDDEN,
+            WebError::ForeignForm
+            | WebError::NoCookies
+            | WebError::OtherAddress(_)
+            | WebError::ViewNotAllowed => StatusCode::FORBIDDEN,
             WebError::Invalid(_) => StatusCode::BAD_REQUEST,
             WebError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             WebError::Slow => StatusCode::REQUEST_TIMEOUT,
-            WebError::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            WebError::NotAForm | WebError::NotViewable => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             WebError::TooEarly(_) => StatusCode::TOO_MANY_REQUESTS,
             WebError::LinkOver => StatusCode::GONE,
             WebError::Storage(error) => error.status(),

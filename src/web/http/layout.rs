@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::brand::Brand;
 use crate::id::FilePath;
+use crate::viewable::ViewKind;
 use crate::web::http::branding;
 use crate::web::mail::stuck::StuckMail;
 use crate::{assets, human};
@@ -33,6 +34,15 @@ pub fn content_security_policy(form_targets: &[&str]) -> String {
 /// Returns the policy for a page whose scripts may send requests, to this origin only.
 pub fn with_script(policy: &str) -> String {
     format!("connect-src 'self'; {policy}")
+}
+
+/// Returns the policy for a page that shows one view of this kind from `origin`.
+pub fn with_view(policy: &str, kind: ViewKind, origin: &str) -> String {
+    match kind {
+        ViewKind::Picture => policy.replace("img-src 'self'", &format!("img-src 'self' {origin}")),
+        ViewKind::Audio | ViewKind::Video => format!("media-src {origin}; {policy}"),
+        ViewKind::Pdf | ViewKind::Text => format!("frame-src {origin}; {policy}"),
+    }
 }
 
 /// The policy without other form targets; `form-action` is last.

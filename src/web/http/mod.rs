@@ -8,10 +8,10 @@ use crate::web::http::account::{
 };
 use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
-use crate::web::http::files::{browse, download, edit, trash, tus, upload_form, zip};
+use crate::web::http::files::{browse, download, edit, trash, tus, upload_form, view, zip};
 use crate::web::http::links::{
     add_recipients, deliveries, drop_link, duplicate, extend, live, mail_code, mailing, manifests, my_links, new_link,
-    one_link, press, public_link, remove_recipient, share_sheet,
+    one_link, press, public_link, remove_recipient, share_sheet, view as link_view,
 };
 use crate::web::http::respond::get_or_head;
 
@@ -47,6 +47,8 @@ pub(crate) mod service;
 pub mod session_row;
 pub mod state;
 pub mod tus_error;
+pub mod view_page;
+pub(crate) mod viewing;
 pub(crate) mod zip_words;
 
 /// All addresses.
@@ -108,6 +110,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(
             web::resource("/zip").route(get_or_head().to(zip::page)).route(web::post().to(zip::download)),
         )
+        .service(web::resource("/view").route(get_or_head().to(view::away)).route(web::post().to(view::view)))
         .service(web::resource("/receipts").route(web::post().to(deliveries::take)))
         .service(web::resource("/manifests/{digest}").route(get_or_head().to(manifests::manifest)))
         .service(web::resource("/links/{link}/deliveries").route(get_or_head().to(deliveries::deliveries)))
@@ -209,6 +212,11 @@ fn link_routes(cfg: &mut ServiceConfig) {
         web::resource("/l/{code}")
             .route(get_or_head().to(public_link::page))
             .route(web::post().to(press::take)),
+    )
+    .service(
+        web::resource("/l/{code}/view")
+            .route(get_or_head().to(link_view::away))
+            .route(web::post().to(link_view::view)),
     )
     .service(web::resource("/l/{code}/state").route(get_or_head().to(live::state)))
     .service(web::resource("/l/{code}/code").route(web::post().to(mail_code::mail_code)));

@@ -45,7 +45,7 @@ impl Links {
             LinkPasswordChange::Set(password) => (0, Some(password)),
         };
         let mut transaction = self.begin(link).await?;
-        let before = sqlx::query("SELECT uses, ends_at, mailed_code, hidden_files FROM links WHERE id = $1")
+        let before = sqlx::query("SELECT uses, ends_at, mailed_code, hidden_files, viewable FROM links WHERE id = $1")
             .bind(link.id.as_str())
             .fetch_optional(&mut *transaction)
             .await?;
@@ -54,7 +54,7 @@ impl Links {
             // Keeps the password that is stored now, which may differ from the one in `link`.
             "UPDATE links SET title = $1, note = $2, uses = $3, ends_at = $4, \
              password = CASE WHEN CAST($5 AS BIGINT) = 1 THEN password ELSE $6 END, \
-             mailed_code = $7, notify = $8, delete_files = $9, hidden_files = $10 \
+             mailed_code = $7, notify = $8, delete_files = $9, hidden_files = $10, viewable = $12 \
              WHERE id = $11 AND withdrawn_at IS NULL",
         )
         .bind(&terms.title)
@@ -68,6 +68,7 @@ impl Links {
         .bind(i64::from(terms.delete_files))
         .bind(i64::from(terms.hidden_files))
         .bind(link.id.as_str())
+        .bind(i64::from(terms.viewable))
         .execute(&mut *transaction)
         .await?;
         if sets_password || is_stricter(&before, terms) {
@@ -150,6 +151,7 @@ struct Limits {
     ends_at: Option<i64>,
     mailed_code: bool,
     hidden_files: bool,
+    viewable: bool,
 }
 
 impl Limits {
@@ -159,6 +161,7 @@ impl Limits {
             ends_at: row.try_get("ends_at")?,
             mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
             hidden_files: row.try_get::<i64, _>("hidden_files")? != 0,
+            viewable: row.try_get::<i64, _>("viewable")? != 0,
         })
     }
 }
@@ -175,4 +178,6 @@ fn is_stricter(before: &Limits, terms: &LinkTerms) -> bool {
         || less(before.ends_at, terms.ends_at.map(to_column))
         || (terms.mailed_code && !before.mailed_code)
         || (before.hidden_files && !terms.hidden_files)
+        // Without a limit, views are always allowed; a limit where there was none is stricter anyway.
+        || (before.viewable && !terms.viewable && terms.uses_per_recipient.is_some())
 }

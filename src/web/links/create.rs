@@ -93,8 +93,8 @@ impl Links {
         }
         sqlx::query(
             "INSERT INTO links (id, account, title, note, uses, ends_at, password, mailed_code, notify, \
-             paused, created_at, mails_wait, delete_files, hidden_files) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13)",
+             paused, created_at, mails_wait, delete_files, hidden_files, viewable) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14)",
         )
         .bind(id.as_str())
         .bind(owner.id.as_str())
@@ -109,6 +109,7 @@ impl Links {
         .bind(i64::from(mail && awaits.is_some()))
         .bind(i64::from(terms.delete_files))
         .bind(i64::from(terms.hidden_files))
+        .bind(i64::from(terms.viewable))
         .execute(&mut *transaction)
         .await?;
         if let Some(AwaitedFiles { count, until }) = awaits {

@@ -34,7 +34,8 @@ pub struct ListedLink {
 pub const PER_PAGE: u32 = 100;
 
 const RECIPIENT: &str = "recipients.id, recipients.link, recipients.email, recipients.taken, recipients.looks, \
-    recipients.looked_at, recipients.reserved, recipients.removed_at";
+    recipients.looked_at, recipients.reserved, recipients.removed_at, recipients.file_views, \
+    recipients.file_viewed_at";
 
 impl Links {
     /// Returns the link and the recipient that a code belongs to. The code may be any text.
@@ -159,6 +160,8 @@ impl Links {
              (SELECT CAST(COALESCE(SUM(looks), 0) AS BIGINT) FROM recipients WHERE link = links.id) AS looks, \
              (SELECT CAST(COALESCE(SUM(reserved), 0) AS BIGINT) FROM recipients WHERE link = links.id) \
              AS reserved, \
+             (SELECT CAST(COALESCE(SUM(file_views), 0) AS BIGINT) FROM recipients WHERE link = links.id) \
+             AS file_views, \
              COALESCE((SELECT change_number FROM receipts WHERE receipts.link = links.id \
              ORDER BY change_number DESC LIMIT 1), 0) AS receipts, \
              (SELECT CAST(COALESCE(SUM(COALESCE(mails.ended_at, 0) + mails.attempts * 4 \
@@ -183,6 +186,7 @@ impl Links {
             "taken",
             "looks",
             "reserved",
+            "file_views",
             "receipts",
             "mails",
         ];
@@ -252,6 +256,7 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
         ends_at: row.try_get::<Option<i64>, _>("ends_at")?.map(from_column),
         password: row.try_get::<Option<String>, _>("password")?.map(StoredPassword::from_store),
         mailed_code: row.try_get::<i64, _>("mailed_code")? != 0,
+        viewable: row.try_get::<i64, _>("viewable")? != 0,
         notify: notify.parse().unwrap_or_default(),
         hidden_files: row.try_get::<i64, _>("hidden_files")? != 0,
         paused: row.try_get::<i64, _>("paused")? != 0,
@@ -276,6 +281,8 @@ fn recipient_of(row: &AnyRow) -> Result<Recipient, sqlx::Error> {
         views: count(row, "looks")?,
         viewed_at: row.try_get::<Option<i64>, _>("looked_at")?.map(from_column),
         removed_at: row.try_get::<Option<i64>, _>("removed_at")?.map(from_column),
+        file_views: count(row, "file_views")?,
+        file_viewed_at: row.try_get::<Option<i64>, _>("file_viewed_at")?.map(from_column),
     })
 }
 

@@ -53,6 +53,8 @@ pub struct Link {
     pub password: Option<StoredPassword>,
     /// Whether recipients must enter a code that is emailed to them before they can download.
     pub mailed_code: bool,
+    /// Whether its files may be viewed in the browser even if the number of downloads is limited.
+    pub viewable: bool,
     /// When the owner gets an email about downloads.
     pub notify: Notify,
     /// Whether hidden files in its folders are shared, too.
@@ -97,6 +99,10 @@ pub struct Recipient {
     pub viewed_at: Option<Timestamp>,
     /// When the link's owner removed the recipient; this is final.
     pub removed_at: Option<Timestamp>,
+    /// How often the recipient viewed a file.
+    pub file_views: u32,
+    /// When the recipient last viewed one.
+    pub file_viewed_at: Option<Timestamp>,
 }
 
 impl Recipient {
@@ -211,6 +217,7 @@ mod tests {
             ends_at: Some(now),
             password: None,
             mailed_code: false,
+            viewable: false,
             notify: Notify::Never,
             hidden_files: false,
             paused: true,

@@ -28,6 +28,7 @@ pub mod roster;
 pub mod terms;
 pub mod use_state;
 pub mod uses;
+mod viewing;
 pub mod views;
 
 pub use link::{Link, LinkError, LinkStatus, Links, Notify, Recipient};

@@ -40,6 +40,8 @@ pub struct LinkForm {
     pub mailed_code: bool,
     /// Whether hidden files in folders are shared, too.
     pub hidden_files: bool,
+    /// Whether files may be viewed in the browser even if the number of downloads is limited.
+    pub viewable: bool,
     /// When the owner gets an email about downloads.
     pub notify: String,
     /// The recipients' addresses, as [`recipients::parse`] reads them; empty for anyone who has the link.
@@ -67,6 +69,8 @@ pub struct LinkTerms {
     pub mailed_code: bool,
     /// Whether hidden files in folders are shared, too.
     pub hidden_files: bool,
+    /// Whether files may be viewed in the browser even if the number of downloads is limited.
+    pub viewable: bool,
     /// When the owner gets an email about downloads.
     pub notify: Notify,
     /// The recipients; empty for anyone who has the link.
@@ -180,6 +184,7 @@ impl LinkForm {
             password,
             mailed_code: self.mailed_code,
             hidden_files: self.hidden_files,
+            viewable: self.viewable,
             notify,
             recipients,
             delete_files: self.delete_files,

@@ -6,5 +6,6 @@ mod delivery;
 pub mod issued;
 mod lane;
 pub mod recording;
+mod viewing;
 
 pub use delivery::{RevocationOutcome, Revocations};

@@ -8,8 +8,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::id::{FilePath, Jti, LinkId};
 use crate::secret::RandomError;
-use crate::token::TokenKind;
-use crate::token::claims::{ActionClaims, CommandClaims, CommonClaims, DownloadClaims, MAX_REVOKED};
+use crate::token::claims::{
+    ActionClaims, CommandClaims, CommonClaims, DownloadClaims, MAX_REVOKED, ViewClaims,
+};
+use crate::token::{TokenKind, VIEW_LIFETIME};
 use crate::web::tokens::signer::{Signer, SignerError};
 
 /// The claims of the action token that a code stands for.
@@ -117,6 +119,19 @@ impl<'a> DownloadTokenRequest<'a> {
     }
 }
 
+/// A request for a view token. It belongs to the file as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewTokenRequest<'a> {
+    /// The opaque id of the account whose right it depends on.
+    pub subject: &'a str,
+    /// The file to view.
+    pub file: &'a FilePath,
+    /// The size that the file must have, in bytes.
+    pub size: Option<u64>,
+    /// The version that the file must have.
+    pub version: Option<&'a str>,
+}
+
 /// A signed token. Anyone who has it can use it, so `Debug` shows only the jti.
 #[derive(Clone)]
 pub struct IssuedToken {
@@ -124,7 +139,7 @@ pub struct IssuedToken {
     pub token: String,
     /// Its unique id.
     pub jti: Jti,
-    /// The download address; empty for tokens of other kinds.
+    /// The address of the download or view; empty for tokens of other kinds.
     pub address: String,
     /// Its `exp`.
     pub expires_at: Timestamp,
@@ -198,6 +213,30 @@ impl Issuer {
         let name = utf8_percent_encode(name, NAME_IN_PATH);
         let address = format!("{}/d/{token}/{name}", self.download_url);
         Ok(IssuedToken { token, jti: common.jti, address, expires_at: common.exp })
+    }
+
+    /// Issues a view token with this jti, which was recorded before.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_view_as(
+        &self,
+        jti: Jti,
+        order: &ViewTokenRequest<'_>,
+        now: Timestamp,
+    ) -> Result<IssuedToken, IssueError> {
+        let common = self.common(&self.audience, jti, VIEW_LIFETIME, now);
+        let claims = ViewClaims {
+            common: common.clone(),
+            sub: order.subject,
+            file: order.file,
+            size: order.size.filter(|size| *size <= MOST_SIZE),
+            version: order.version,
+        };
+        let token = self.signer.sign(TokenKind::View, &claims, now)?;
+        let name = utf8_percent_encode(order.file.name(), NAME_IN_PATH);
+        let address = format!("{}/v/{token}/{name}", self.download_url);
+        Ok(IssuedToken { token, jti, address, expires_at: common.exp })
     }
 
     /// Returns whether a token for the file, with all optional claims, is short enough for download services.

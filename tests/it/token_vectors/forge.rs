@@ -25,7 +25,7 @@ pub(crate) const MAX_LIFETIME: u64 = 604_800;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Vector {
     pub(crate) name: String,
-    /// The verifier that gets it: `download`, `action` or `command`.
+    /// The verifier that gets it: `download`, `action`, `command` or `view`.
     pub(crate) to: String,
     #[serde(flatten)]
     pub(crate) text: Text,
@@ -71,6 +71,10 @@ impl Claims {
 
     fn command() -> Claims {
         Claims::common().with("revoke", r#"["AAECAwQFBgcICQoLDA0ODw"]"#)
+    }
+
+    fn view() -> Claims {
+        Claims::download()
     }
 
     fn common() -> Claims {

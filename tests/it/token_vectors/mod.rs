@@ -9,7 +9,7 @@ use std::time::Duration;
 use oncelink::clock::Timestamp;
 use oncelink::token::{
     HmacSecret, KeyRing, TokenError, TokenRules, verify_action, verify_command, verify_download,
-    verify_redeemed,
+    verify_redeemed, verify_view,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -67,6 +67,7 @@ fn outcome(vectors: &Vectors, ring: &KeyRing, vector: &Vector) -> Result<(), Tok
         // The web app itself accepts action tokens.
         "action" => verify_action(&token, ring, &rules(vectors, &vectors.issuer), now, fence).map(|_| ()),
         "command" => verify_command(&token, ring, &rules(vectors, &vectors.audience), now).map(|_| ()),
+        "view" => verify_view(&token, ring, &rules(vectors, &vectors.audience), now, fence).map(|_| ()),
         other => panic!("there is no verifier {other}"),
     }
 }

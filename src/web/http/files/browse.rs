@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::files::FileError;
 use crate::id::FilePath;
+use crate::viewable;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::files::browse_page::{FolderPage, SearchPage, SharesPage};
@@ -23,6 +24,7 @@ use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::paths::{MY_FILES, folder_address};
 use crate::web::http::respond::{AppData, blocking, html_with_script, see_other, without_flash};
 use crate::web::http::state::AppState;
+use crate::web::http::viewing::shows_pdf;
 use crate::web::shares::rights::{Readable, Right};
 
 /// The maximum length of a search; the page's field takes no more.
@@ -117,7 +119,7 @@ async fn folder(
     let looked = looked.await??;
     match looked {
         BrowseTarget::Folder(mut listing) => {
-            mark_too_long(app, &mut listing.rows);
+            mark_files(app, &mut listing.rows);
             // Only a page with the upload form creates something.
             let title = if is_home { MY_FILES } else { path.name() };
             let chrome = match right >= Right::Write {
@@ -175,7 +177,7 @@ async fn search(
             searching.await?
         }
     };
-    mark_too_long(app, &mut found.rows);
+    mark_files(app, &mut found.rows);
     let page = SearchPage {
         chrome: Chrome { flash: message.map(FlashMessage::flash), ..who.chrome("Search", Section::Files) },
         query,
@@ -189,11 +191,14 @@ async fn search(
     html_with_script(app, &page)
 }
 
-/// Marks the files whose paths are too long for a token, so that the page has no button for them.
-fn mark_too_long(app: &AppState, rows: &mut [Row]) {
-    let now = app.services.clock.now();
-    for row in rows.iter_mut().filter(|row| row.size.is_some()) {
+/// Marks the files whose paths are too long for a token, so that the page has no button for them, and those
+/// that can be viewed.
+fn mark_files(app: &AppState, rows: &mut [Row]) {
+    let (now, pdf) = (app.services.clock.now(), shows_pdf(app));
+    for row in rows {
+        let Some(size) = row.size else { continue };
         row.too_long = !app.services.issuer.can_issue(&row.path, now);
+        row.can_view = !row.too_long && viewable::is_offered(row.path.name(), size, pdf);
     }
 }
 

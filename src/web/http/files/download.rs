@@ -21,7 +21,7 @@ pub(crate) struct DownloadForm {
 }
 
 impl DownloadForm {
-    fn path(self) -> Option<FilePath> {
+    pub(super) fn path(self) -> Option<FilePath> {
         match (self.file, self.file_encoded) {
             (Some(path), None) => path.parse().ok(),
             (None, Some(encoded)) => decoded_path(&encoded),

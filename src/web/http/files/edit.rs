@@ -153,7 +153,7 @@ async fn entry_page_of(app: &AppState, who: &SignedIn, entry: &Manageable) -> Re
     Ok(ManagePage {
         chrome: who.chrome(path.name(), Section::Files),
         typed_name: path.name().to_owned(),
-        entry: Row { path, size, modified: found.modified, too_long: false },
+        entry: Row { path, size, modified: found.modified, too_long: false, can_view: false },
         kept: app.editor.retention().as_secs(),
         links,
         error: None,

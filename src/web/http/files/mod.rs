@@ -19,5 +19,6 @@ pub(crate) mod tus_header;
 pub(crate) mod tus_order;
 pub(crate) mod upload_form;
 pub mod upload_page;
+pub(crate) mod view;
 pub(crate) mod zip;
 pub mod zip_page;

@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::files::{EntryKind, FolderEntry};
 use crate::human;
 use crate::id::FilePath;
+use crate::viewable;
 use crate::web::http::files::addresses::manage_address;
 use crate::web::http::paths::{encoded_path, folder_above, folder_address, shown_name, shown_steps};
 
@@ -26,6 +27,8 @@ pub struct Row {
     pub modified: Timestamp,
     /// Whether its path is too long for a token, so that it can't be downloaded.
     pub too_long: bool,
+    /// Whether it can be viewed in the browser.
+    pub can_view: bool,
 }
 
 impl Row {
@@ -35,7 +38,7 @@ impl Row {
             EntryKind::Folder => None,
             EntryKind::File(version) => Some(version.len),
         };
-        Row { path: entry.path, size, modified: entry.modified, too_long: false }
+        Row { path: entry.path, size, modified: entry.modified, too_long: false, can_view: false }
     }
 
     pub(crate) fn is_folder(&self) -> bool {
@@ -165,7 +168,8 @@ pub(crate) fn sample_rows(folder: &FilePath, now: Timestamp) -> Vec<Row> {
         .filter_map(|(name, size, age)| {
             let modified = Timestamp::from_secs(now.secs().saturating_sub(*age));
             let too_long = name.len() > 200;
-            Some(Row { path: folder.join(name).ok()?, size: *size, modified, too_long })
+            let can_view = !too_long && size.is_some_and(|size| viewable::is_offered(name, size, true));
+            Some(Row { path: folder.join(name).ok()?, size: *size, modified, too_long, can_view })
         })
         .collect()
 }
@@ -187,6 +191,7 @@ mod tests {
     }
 
     fn row(path: &str) -> Row {
-        Row { path: path.parse().unwrap(), size: Some(1), modified: Timestamp::EPOCH, too_long: false }
+        let modified = Timestamp::EPOCH;
+        Row { path: path.parse().unwrap(), size: Some(1), modified, too_long: false, can_view: false }
     }
 }

@@ -133,7 +133,13 @@ mod tests {
     }
 
     fn row(path: &str, size: Option<u64>, modified: u64) -> Row {
-        Row { path: path.parse().unwrap(), size, modified: Timestamp::from_secs(modified), too_long: false }
+        Row {
+            path: path.parse().unwrap(),
+            size,
+            modified: Timestamp::from_secs(modified),
+            too_long: false,
+            can_view: false,
+        }
     }
 
     fn names(rows: &[Row]) -> Vec<&str> {

@@ -35,3 +35,4 @@ pub mod remove_recipient_page;
 pub(crate) mod share_sheet;
 pub mod share_sheet_page;
 pub mod uploading_page;
+pub(crate) mod view;

@@ -127,6 +127,7 @@ pub(crate) struct NewLinkForm {
     recipients: String,
     mailed_code: Option<String>,
     hidden_files: Option<String>,
+    viewable: Option<String>,
     mail: Option<String>,
     #[serde(default)]
     expires: String,
@@ -251,6 +252,7 @@ impl From<NewLinkForm> for LinkForm {
             password: fields.password,
             mailed_code: fields.mailed_code.is_some(),
             hidden_files: fields.hidden_files.is_some(),
+            viewable: fields.viewable.is_some(),
             notify: fields.notify,
             recipients: fields.recipients,
             expires: fields.expires,

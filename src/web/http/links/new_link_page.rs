@@ -51,6 +51,7 @@ impl NewLinkPage {
                 password: "never shown".to_owned(),
                 mailed_code: true,
                 hidden_files: true,
+                viewable: true,
                 notify: "first".to_owned(),
                 recipients: "ada@example.org\n</textarea><b>nobody".to_owned(),
                 expires: "30d".to_owned(),

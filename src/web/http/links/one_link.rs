@@ -77,6 +77,7 @@ pub(crate) fn typed_of(link: &Link) -> LinkForm {
         ends: link.ends_at.map(moment::field).unwrap_or_default(),
         mailed_code: link.mailed_code,
         hidden_files: link.hidden_files,
+        viewable: link.viewable,
         notify: link.notify.as_str().to_owned(),
         delete_files: link.delete_files,
         ..LinkForm::default()
@@ -139,6 +140,8 @@ pub(crate) async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Resul
         reserved: recipient.reserved,
         views: recipient.views,
         viewed_at: recipient.viewed_at,
+        file_views: recipient.file_views,
+        file_viewed_at: recipient.file_viewed_at,
         mailing: mailing(recipient),
     };
     let deliveries = app.deliveries.of_link(&link.owner, &link.id).await?.unwrap_or_default();
@@ -189,6 +192,7 @@ pub(crate) struct ChangeLinkForm {
     expires: String,
     delete_files: Option<String>,
     remember: Option<String>,
+    viewable: Option<String>,
 }
 
 /// `POST /links/{id}`
@@ -240,6 +244,7 @@ pub(crate) async fn change_terms(
         password: fields.password,
         mailed_code: fields.mailed_code.is_some(),
         hidden_files: fields.hidden_files.is_some(),
+        viewable: fields.viewable.is_some(),
         notify: fields.notify,
         recipients: String::new(),
         expires: fields.expires,

@@ -30,6 +30,10 @@ pub struct RecipientRow {
     pub views: u32,
     /// When it was opened last.
     pub viewed_at: Option<Timestamp>,
+    /// How often they viewed a file.
+    pub file_views: u32,
+    /// When they viewed one last.
+    pub file_viewed_at: Option<Timestamp>,
     /// The mail with their link, if there is one.
     pub mailing: Option<MailingPart>,
     /// Whether there is none, and one can be sent.
@@ -39,6 +43,10 @@ pub struct RecipientRow {
 }
 
 impl RecipientRow {
+    fn files_viewed(&self) -> String {
+        format!("files {}", viewed(self.file_views))
+    }
+
     fn viewed(&self) -> String {
         match (self.views, self.taken) {
             (0, _) => viewed(0),
@@ -193,6 +201,8 @@ impl OneLinkPage {
             reserved: taken / 2,
             views,
             viewed_at: (views > 0).then_some(now),
+            file_views: taken,
+            file_viewed_at: (taken > 0).then_some(now),
             mailing: None,
             can_send_first: taken == 0 && email.is_some(),
             is_removed: views == 1,

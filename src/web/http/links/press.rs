@@ -34,9 +34,9 @@ use crate::web::tokens::issuer::{DownloadTokenRequest, IssuedToken};
 #[serde(deny_unknown_fields)]
 pub(crate) struct PressForm {
     /// The file, or `zip` for all files as one archive; may be omitted where there is only one file.
-    file: Option<String>,
-    password: Option<String>,
-    code: Option<String>,
+    pub(super) file: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) code: Option<String>,
     /// Present in the second press, where one is needed.
     again: Option<String>,
 }
@@ -296,14 +296,18 @@ async fn wait_for_news(
 }
 
 /// The file of a press.
-enum PressedFile {
+pub(super) enum PressedFile {
     File(FilePath),
     Nothing,
     Refused(PressError),
 }
 
 /// Finds the file of a press among those that the link can give.
-async fn file_of(app: &AppData, opened: &PublicLinkView, key: Option<&str>) -> Result<PressedFile, WebError> {
+pub(super) async fn file_of(
+    app: &AppData,
+    opened: &PublicLinkView,
+    key: Option<&str>,
+) -> Result<PressedFile, WebError> {
     if key == Some(zip_words::ALL_FILES) {
         return Ok(opened.archive_path().map_or(PressedFile::Nothing, PressedFile::File));
     }
@@ -325,7 +329,7 @@ async fn file_of(app: &AppData, opened: &PublicLinkView, key: Option<&str>) -> R
 
 /// Checks the password and the code that the link asks for, and returns what is wrong with them. Uses up
 /// nothing.
-async fn check_proof(
+pub(super) async fn check_proof(
     app: &AppData,
     opened: &PublicLinkView,
     password: Option<String>,

@@ -20,6 +20,7 @@ use crate::web::http::links::uploading_page::UploadingPage;
 use crate::web::http::press_error::{PressError, PressField};
 use crate::web::http::problem::closed_link_page::ClosedReason;
 use crate::web::http::respond::{AppData, allow_script, html_with_script, with_form};
+use crate::web::http::viewing::shows_pdf;
 use crate::web::http::zip_words;
 use crate::web::links::Recipient;
 use crate::web::links::contents::{ContentsQuery, LinkContents, LinkFile, PER_READABLE_PAGE};
@@ -104,6 +105,7 @@ pub(crate) async fn show(
     if let Some(why) = closed {
         return Err(WebError::LinkClosed(why));
     }
+    let is_open = opened.closed.is_none();
     let view = view_of(request, json);
     let contents = opened.contents(app, view.clone()).await?;
     let offer = |item: &LinkFile| offers.of(item.path.as_str(), Some((item.size, &item.version)));
@@ -158,6 +160,8 @@ pub(crate) async fn show(
         problem: error(PressField::Files),
         mailed_to: masked(&recipient),
         mailed,
+        may_view: is_open && link.may_be_viewed(),
+        shows_pdf: shows_pdf(app),
         own: options.own,
         once_more: options.once_more,
         title: link.title,
@@ -219,6 +223,7 @@ fn facts(
         "uses_left": recipient.left(link.uses_per_recipient),
         "password": link.password.is_some(),
         "mailed_code": link.mailed_code,
+        "viewable": link.may_be_viewed(),
     })
 }
 

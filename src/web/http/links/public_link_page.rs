@@ -5,6 +5,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::clock::Timestamp;
 use crate::human;
+use crate::viewable;
 use crate::web::http::layout::Chrome;
 use crate::web::http::zip_words;
 use crate::web::links::contents::LinkFile;
@@ -70,6 +71,10 @@ pub struct PublicLinkPage {
     pub mailed_to: String,
     /// The state of the code that was requested last.
     pub mailed: CodeMailStatus,
+    /// Whether files may be viewed in the browser.
+    pub may_view: bool,
+    /// Whether that includes PDF.
+    pub shows_pdf: bool,
     /// Whether the link's owner looks at the page.
     pub own: bool,
     /// The file whose button must be pressed a second time; empty where there is only one.
@@ -101,6 +106,12 @@ impl PublicLinkPage {
     /// Returns the state and the text of the button for all files.
     fn all_words(&self, offer: &Offer) -> (String, Option<String>) {
         (zip_words::status(*offer), zip_words::button(*offer))
+    }
+
+    /// Returns whether there is a button to view a file. A proof that the page asks for is needed for that, too.
+    fn can_view(&self, item: &LinkFile) -> bool {
+        let is_asked = self.has_button() || (self.password.is_none() && self.code.is_none());
+        self.may_view && is_asked && viewable::is_offered(&item.name, item.size, self.shows_pdf)
     }
 
     /// Returns whether each file counts as a download in a browser without cookies, which the page should
@@ -253,6 +264,8 @@ impl PublicLinkPage {
             problem: many.then_some("Choose which file to download."),
             mailed_to: "a…@example.org".to_owned(),
             mailed: if many { CodeMailStatus::Waiting { is_late: true } } else { CodeMailStatus::None },
+            may_view: true,
+            shows_pdf: true,
             own: false,
             once_more: None,
         }

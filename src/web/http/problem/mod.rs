@@ -142,6 +142,13 @@ fn page_about(request: &HttpRequest, status: StatusCode, known: Option<&WebError
             next: "Choose fewer files, or download the folders one by one.".to_owned(),
             ..RefusalPage::saying(status.as_u16(), zip_words::too_large())
         },
+        Some(WebError::NotViewable) => RefusalPage::not_viewable(
+            status.as_u16(),
+            "Only pictures, PDF, plain text, audio and video are shown in the browser.",
+        ),
+        Some(WebError::ViewNotAllowed) => {
+            RefusalPage::not_viewable(status.as_u16(), "The files of this link can only be downloaded.")
+        }
         _ => RefusalPage::of(status.as_u16()),
     }
 }

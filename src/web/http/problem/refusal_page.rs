@@ -84,6 +84,18 @@ impl RefusalPage {
         }
     }
 
+    /// Returns the page for a file that isn't shown in the browser.
+    pub fn not_viewable(status: u16, why: &str) -> RefusalPage {
+        RefusalPage {
+            chrome: Chrome::public("This file can’t be viewed here"),
+            headline: "This file can’t be viewed here".to_owned(),
+            what: why.to_owned(),
+            next: "Go back and download it instead.".to_owned(),
+            action: None,
+            ..RefusalPage::of(status)
+        }
+    }
+
     /// Adds how long to wait, for 429 and 503.
     pub fn wait(mut self, seconds: u64) -> RefusalPage {
         self.next = format!("Wait {}, then try again.", crate::human::wait(seconds));
@@ -183,6 +195,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("refusal-403", RefusalPage::of(403).render()?),
         ("refusal-incomplete-link", RefusalPage::of_incomplete_link().render()?),
         ("refusal-cookies", RefusalPage::without_cookies().render()?),
+        ("refusal-view", RefusalPage::not_viewable(415, "It can’t be shown.").render()?),
         ("refusal-404", RefusalPage::sample().render()?),
         ("refusal-404-logged-in", RefusalPage::sample().within(Chrome::sample("", Section::None)).render()?),
         ("refusal-408", RefusalPage::of(408).render()?),
