@@ -92,13 +92,21 @@ pub(crate) async fn trace(
     check(state, content).await?;
     match content {
         Content::File(file) => {
-            let edges = edges_of(file, file.version().len).await?;
-            let (inode, changed_ns) = file.origin();
-            let served = file.served_as(file.version(), edges);
-            Ok((Content::File(served), FileFingerprint { inode, changed_ns, edges }))
+            let (file, fingerprint) = trace_file(file).await?;
+            Ok((Content::File(file), fingerprint))
         }
         Content::Archive(archive) => Ok((content.clone(), archive.fingerprint())),
     }
+}
+
+/// Does what [`trace`] does, for a single file.
+///
+/// # Errors
+/// If the file can't be read.
+pub(crate) async fn trace_file(file: &OpenFile) -> Result<(OpenFile, FileFingerprint), DownloadRefusal> {
+    let edges = edges_of(file, file.version().len).await?;
+    let (inode, changed_ns) = file.origin();
+    Ok((file.served_as(file.version(), edges), FileFingerprint { inode, changed_ns, edges }))
 }
 
 /// Checks that no file of an archive changed. A file was compared when it was opened.

@@ -69,7 +69,7 @@ pub(crate) async fn answer(
         Some(Mark::Redeemed(_)) => return Err(DownloadRefusal::Used),
     }
     let file = same_file::open_claimed(state, &grant.file, grant.version.as_deref(), grant.size).await?;
-    let (file, _) = same_file::trace(&file).await?;
+    let (file, _) = same_file::trace_file(&file).await?;
     let version = file.version();
     let tag = tag(&grant, version);
     let is_head = *request.method() == Method::HEAD;
