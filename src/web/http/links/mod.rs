@@ -20,4 +20,3 @@ pub(crate) mod public_link;
 pub(crate) mod public_link_answer;
 pub mod public_link_page;
 pub(crate) mod public_link_view;
-pub mod qr;
