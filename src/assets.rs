@@ -74,6 +74,11 @@ pub static PUBLIC_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("public.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/public.js"))
 });
 
+/// The script that sends files from the public page of a file request.
+pub static GUEST_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("guest.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/guest.js"))
+});
+
 /// The script that keeps a dropped file from replacing a page that accepts no files.
 pub static DROP_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("drop.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/drop.js"))
@@ -82,10 +87,20 @@ pub static DROP_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
 /// Returns the asset at `/static/{hash}/{name}`, if it exists.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let url = address(hash, name);
-    [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT, &PUBLIC_SCRIPT, &DROP_SCRIPT]
-        .into_iter()
-        .map(|asset| &**asset)
-        .find(|asset| asset.url == url)
+    [
+        &WEB_STYLE,
+        &ICONS,
+        &FAVICON,
+        &UPLOAD_SCRIPT,
+        &LINKS_SCRIPT,
+        &LIVE_SCRIPT,
+        &PUBLIC_SCRIPT,
+        &GUEST_SCRIPT,
+        &DROP_SCRIPT,
+    ]
+    .into_iter()
+    .map(|asset| &**asset)
+    .find(|asset| asset.url == url)
 }
 
 fn address(hash: &str, name: &str) -> String {

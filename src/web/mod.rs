@@ -61,6 +61,7 @@ pub mod links;
 pub mod mail;
 pub mod membership;
 pub mod nodes;
+pub mod requests;
 pub mod restored;
 pub mod revocations;
 pub mod services;
@@ -335,6 +336,7 @@ fn sender(
         self_service: services.self_service.clone(),
         deliveries: receipts.clone(),
         links: services.links.clone(),
+        requests: services.requests.clone(),
         listings,
         notices: services.notices.clone(),
         public_url,

@@ -16,7 +16,7 @@ use crate::web::restored::{RestoreDetectionError, end_sessions};
 use crate::web::services::WebOpenError;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 39] = [
+pub const PAST: [(&str, &str); 43] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -50,6 +50,10 @@ pub const PAST: [(&str, &str); 39] = [
     ("node_keys", "removed_at"),
     ("revocations", "marked_at"),
     ("uploads", "created_at"),
+    ("file_requests", "created_at"),
+    ("file_requests", "stopped_at"),
+    ("request_guests", "made_at"),
+    ("request_files", "arrived_at"),
     ("trash", "trashed_at"),
     ("database_standing", "restored_at"),
     ("database_standing", "restored_to"),

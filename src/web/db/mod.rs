@@ -41,6 +41,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (15, "mail pages", include_str!("../../../migrations/0015_mail_pages.sql")),
     (16, "counts", include_str!("../../../migrations/0016_counts.sql")),
     (17, "my files", include_str!("../../../migrations/0017_my_files.sql")),
+    (20, "file requests", include_str!("../../../migrations/0020_file_requests.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that is writing.

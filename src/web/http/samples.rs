@@ -7,7 +7,10 @@ use crate::web::http::account::{
 use crate::web::http::admin::{accounts_page, audit_page, mail_page};
 use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upload_page};
 use crate::web::http::links::{my_links_page, new_link_page, one_link_page, public_link_page};
-use crate::web::http::problem::{closed_link_page, refusal_page, signup_closed_page};
+use crate::web::http::problem::{closed_link_page, closed_request_page, refusal_page, signup_closed_page};
+use crate::web::http::requests::{
+    guest_form_page, my_requests_page, new_request_page, one_request_page, public_request_page,
+};
 
 /// Returns a rendered sample of every page under a name that is also a file name.
 ///
@@ -31,6 +34,12 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         one_link_page::samples()?,
         profile_page::samples()?,
         closed_link_page::samples()?,
+        closed_request_page::samples()?,
+        guest_form_page::samples()?,
+        my_requests_page::samples()?,
+        new_request_page::samples()?,
+        one_request_page::samples()?,
+        public_request_page::samples()?,
         public_link_page::samples()?,
         reset_page::samples()?,
         sessions_page::samples()?,
@@ -87,6 +96,7 @@ mod tests {
             &assets::LINKS_SCRIPT,
             &assets::LIVE_SCRIPT,
             &assets::PUBLIC_SCRIPT,
+            &assets::GUEST_SCRIPT,
         ];
         own.iter().fold(html.to_owned(), |html, script| {
             html.replace(&format!("<script src=\"{}\" defer></script>", script.url), "")

@@ -89,6 +89,9 @@ pub enum StorageError {
     /// The sender is no longer logged in.
     #[error("the session has ended")]
     SessionEnded,
+    /// A file request doesn't take the file.
+    #[error("the file request takes no more: {0:?}")]
+    Request(RequestLimit),
     /// Some parts of a concatenated upload are missing or incomplete.
     #[error("parts of the upload are missing")]
     Parts,
@@ -104,6 +107,21 @@ pub enum StorageError {
     /// The work was interrupted, for example because the process ended.
     #[error("the work was interrupted")]
     Interrupted,
+}
+
+/// Why a file request doesn't take a file from a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestLimit {
+    /// It has as many files as it allows.
+    Files,
+    /// The file doesn't fit into the bytes that it still allows.
+    Bytes,
+    /// The account that asked has no space left. The guest doesn't learn how much it has.
+    Space,
+    /// It has ended, was stopped, or its account may not write to its folder any more.
+    Over,
+    /// Its folder is missing.
+    Away,
 }
 
 impl From<WriteError> for StorageError {

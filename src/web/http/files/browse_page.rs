@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
-use crate::web::http::files::addresses::{new_folder_address, parent_address, trash_address};
+use crate::web::http::files::addresses::{ask_address, new_folder_address, parent_address, trash_address};
 use crate::web::http::files::row::{Crumb, Row, crumbs, sample_rows};
 use crate::web::http::files::sort::{Heading, Sort, SortBy, headings};
 use crate::web::http::layout::{Chrome, Section};
@@ -49,7 +49,7 @@ impl SharesPage {
     fn tools(&self) -> Option<Tools> {
         let (home, _) =
             self.roots.iter().find(|(root, available)| *available && self.chrome.home() == Some(root))?;
-        Some(Tools { encoded: encoded_path(home), new_folder: None, trash: None })
+        Some(Tools { encoded: encoded_path(home), new_folder: None, trash: None, ask: ask_address(home) })
     }
 
     fn home_address(&self) -> String {
@@ -134,6 +134,7 @@ impl FolderPage {
             encoded: encoded_path(&self.folder),
             new_folder: Some(new_folder_address(&self.folder)),
             trash: self.may_manage().then(|| trash_address(&self.folder, self.chrome.home())),
+            ask: ask_address(&self.folder),
         }
     }
 
@@ -197,6 +198,8 @@ struct Tools {
     encoded: String,
     new_folder: Option<String>,
     trash: Option<String>,
+    /// The address of the page on which others are asked for files in this folder.
+    ask: String,
 }
 
 /// Returns a text such as `3 folders, 12 files, 45.6 MB`.

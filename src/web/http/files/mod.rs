@@ -17,5 +17,6 @@ pub(crate) mod tus;
 pub(crate) mod tus_answer;
 pub(crate) mod tus_header;
 pub(crate) mod tus_order;
+pub(crate) mod tus_sender;
 pub(crate) mod upload_form;
 pub mod upload_page;
