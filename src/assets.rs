@@ -95,6 +95,11 @@ pub static LIVE_SCRIPT: LazyLock<Asset> =
 pub static PUBLIC_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("public.js", include_str!("../templates/static/public.js")));
 
+/// The script that sends files from the public page of a file request.
+pub static GUEST_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::script("guest.js", include_str!("../templates/static/guest.js"))
+});
+
 /// The script that keeps a dropped file from replacing a page that accepts no files.
 pub static DROP_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("drop.js", include_str!("../templates/static/drop.js")));
@@ -119,6 +124,7 @@ pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
         &LINKS_SCRIPT,
         &LIVE_SCRIPT,
         &PUBLIC_SCRIPT,
+        &GUEST_SCRIPT,
         &DROP_SCRIPT,
         &WAITING_SCRIPT,
         &SHEET_SCRIPT,

@@ -134,6 +134,16 @@ opaque_id! {
 }
 
 opaque_id! {
+    /// The id of a file request. It isn't part of the request's address.
+    RequestId
+}
+
+opaque_id! {
+    /// The id of someone who sends files to a file request.
+    GuestId
+}
+
+opaque_id! {
     /// The id of an email in the queue, which is part of its `Message-ID`.
     MailId
 }

@@ -5,6 +5,7 @@
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+use crate::human;
 use crate::web::accounts::store::Accounts;
 use crate::web::deliveries::DeliveryStore;
 use crate::web::identity::{Account, AccountId, AccountStage, Email};
@@ -15,9 +16,11 @@ use crate::web::mail::compose::{AddressedLetter, Compose, ComposeError};
 use crate::web::mail::letters::{Letter, LinkListing};
 use crate::web::mail::message::MailHeaders;
 use crate::web::mail::queue::QueuedMail;
+use crate::web::mail::wording::ListedFile;
 use crate::web::membership::action_links::{ActionLinks, ActionPurpose};
 use crate::web::membership::notices::Notices;
 use crate::web::membership::self_service::SelfService;
+use crate::web::requests::FileRequests;
 
 /// Turns queued mails into letters.
 pub struct MailComposer {
@@ -31,6 +34,8 @@ pub struct MailComposer {
     pub deliveries: DeliveryStore,
     /// The links that people create for others.
     pub links: Links,
+    /// The file requests.
+    pub requests: FileRequests,
     /// Lists the files of links.
     pub listings: LinkListings,
     /// Which notices accounts have turned off.
@@ -89,6 +94,7 @@ impl Compose for MailComposer {
             MailKind::Test => as_queued(Letter::Test),
             MailKind::AccountDeleted => as_queued(Letter::AccountDeleted { name }),
             MailKind::Taken => self.taken(mail).await?,
+            MailKind::Received => self.received(mail).await?,
             MailKind::Link => self.link(mail, now).await?,
             MailKind::LinkCode => self.link_code(mail, now).await?,
         })
@@ -147,6 +153,32 @@ impl MailComposer {
         });
         let headers = MailHeaders { unsubscribe: Some(unsubscribe), ..headers };
         Ok(letter.map(|letter| AddressedLetter { to: account.email, letter, headers }))
+    }
+
+    /// Composes the notice about files that guests sent, for the account that still owns the request.
+    async fn received(&self, mail: &QueuedMail) -> Result<Option<AddressedLetter>, ComposeError> {
+        let Some(account) = self.of_details(mail).await? else { return Ok(None) };
+        let notice = self.requests.notice(&account.id, mail.jti).await.map_err(ComposeError::new)?;
+        let Some(notice) = notice else { return Ok(None) };
+        let from = match notice.from.as_slice() {
+            [only] => only.clone(),
+            several => format!("{} people", several.len()),
+        };
+        let listed = |(name, size): (String, u64)| ListedFile { name, about: human::size(size) };
+        let mut files: Vec<ListedFile> = notice.files.into_iter().map(listed).collect();
+        // Those that are not listed by name still count as more.
+        let rest = usize::try_from(notice.count).unwrap_or(files.len()).min(100_000);
+        files.resize(rest.max(files.len()), ListedFile { name: String::new(), about: String::new() });
+        let letter = Letter::Received {
+            name: account.name.as_str().to_owned(),
+            title: notice.title,
+            from,
+            files,
+            total: format!("{}, {}", human::counted(notice.count, "file"), human::size(notice.bytes)),
+            page: format!("{}/requests/{}", self.public_url, notice.request),
+        };
+        let headers = MailHeaders { thread: Some(notice.request.to_string()), ..MailHeaders::default() };
+        Ok(Some(AddressedLetter { to: account.email, letter, headers }))
     }
 
     /// Composes the mail with the link that the owner needs to get into the account, depending on its stage.

@@ -66,6 +66,7 @@ pub mod links;
 pub mod mail;
 pub mod membership;
 pub mod nodes;
+pub mod requests;
 pub mod restored;
 pub mod revocations;
 pub mod services;
@@ -359,6 +360,7 @@ fn sender(settings: &Settings, state: &AppState) -> Result<MailSender, WebOpenEr
         self_service: services.self_service.clone(),
         deliveries: receipts.clone(),
         links: services.links.clone(),
+        requests: services.requests.clone(),
         listings,
         notices: services.notices.clone(),
         public_url,

@@ -27,6 +27,7 @@ use crate::web::membership::self_service::SelfService;
 use crate::web::nodes::Nodes;
 use crate::web::nodes::node_key::NodeKeyError;
 use crate::web::nodes::revoke::RevokeError;
+use crate::web::requests::FileRequests;
 use crate::web::restored::RestoreDetectionError;
 use crate::web::revocations::Revocations;
 use crate::web::revocations::issued::IssuedTokens;
@@ -102,6 +103,8 @@ pub struct Services {
     pub issued: IssuedTokens,
     /// The links that people create for others.
     pub links: Links,
+    /// The requests by which people ask others for files.
+    pub requests: FileRequests,
     /// Which notices accounts have turned off.
     pub notices: Notices,
     /// Administrators' actions on accounts.
@@ -150,8 +153,10 @@ impl Services {
             views: ViewCounter::default(),
             presses: WaitingPresses::default(),
         };
+        let requests = FileRequests { db: db.clone(), key: link_key.clone(), queue: queue.clone() };
         Ok(Services {
             links,
+            requests,
             account_admin: AccountAdmin {
                 db: db.clone(),
                 accounts: accounts.clone(),

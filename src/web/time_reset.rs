@@ -16,7 +16,7 @@ use crate::web::restored::{RestoreDetectionError, end_sessions};
 use crate::web::services::WebOpenError;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 47] = [
+pub const PAST: [(&str, &str); 51] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -58,6 +58,10 @@ pub const PAST: [(&str, &str); 47] = [
     ("file_checksums", "made_at"),
     ("checksum_queue", "wanted_at"),
     ("manifests", "used_at"),
+    ("file_requests", "created_at"),
+    ("file_requests", "stopped_at"),
+    ("request_guests", "made_at"),
+    ("request_files", "arrived_at"),
     ("trash", "trashed_at"),
     ("database_standing", "restored_at"),
     ("database_standing", "restored_to"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::Timestamp;
+use crate::id::RequestId;
 use crate::telemetry::chain;
 use crate::web::archives::ArchiveMaker;
 use crate::web::db::QueryError;
@@ -154,6 +155,7 @@ impl Upkeep {
             let now = self.services.clock.now();
             warn(self.services.actions.keep_time(now).await, "cannot record the time on disk");
             keys_differ = self.look_at_keys(keys_differ, now).await;
+            self.tell_owners().await;
             if round.is_multiple_of(SWEEP_EACH) {
                 self.sweep_uploads().await;
             }
@@ -161,6 +163,13 @@ impl Upkeep {
                 self.prune().await;
             }
         }
+    }
+
+    /// Queues the mails about files that guests have sent.
+    pub async fn tell_owners(&self) {
+        let now = self.services.clock.now();
+        let admits = |request: &RequestId| self.throttle.request_notice(request, now).is_ok();
+        warn(self.services.requests.tell_owners(now, admits).await, "cannot report received files");
     }
 
     /// Writes the views of links' pages that were counted in memory to the database.
@@ -211,6 +220,11 @@ impl Upkeep {
             "cannot delete accounts that nobody activated",
         ) {
             tracing::info!(gone, "deleted accounts that nobody activated");
+        }
+        if let Some(gone @ 1..) =
+            warn(self.services.requests.prune(now).await, "cannot delete file requests that are over")
+        {
+            tracing::info!(gone, "deleted file requests that ended long ago");
         }
         self.prune_files(now).await;
         Box::pin(self.delete_files_of_links(now)).await;

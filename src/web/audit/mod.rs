@@ -101,6 +101,14 @@ words! {
         NodeRemoved = "node-removed",
         /// A file was uploaded.
         FileUploaded = "file-uploaded",
+        /// A guest of a file request sent a file.
+        FileReceived = "file-received",
+        /// A file request was created.
+        RequestMade = "request-made",
+        /// The terms of a file request were changed.
+        RequestChanged = "request-changed",
+        /// A file request was stopped for good.
+        RequestStopped = "request-stopped",
         /// A folder was created.
         FolderMade = "folder-made",
         /// The first administrator was created, using the link that the first start prints.
@@ -132,6 +140,11 @@ impl Actor {
     /// Returns someone who isn't logged in.
     pub fn stranger(address: IpAddr) -> Actor {
         Actor { id: "stranger".to_owned(), who: String::new(), address: Some(address) }
+    }
+
+    /// Returns a guest of a file request.
+    pub fn guest(address: IpAddr) -> Actor {
+        Actor { id: "guest".to_owned(), who: String::new(), address: Some(address) }
     }
 
     /// Returns the service itself.

@@ -43,6 +43,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (17, "my files", include_str!("../../../migrations/0017_my_files.sql")),
     (18, "arrivals", include_str!("../../../migrations/0018_arrivals.sql")),
     (19, "archives", include_str!("../../../migrations/0019_archives.sql")),
+    (20, "file requests", include_str!("../../../migrations/0020_file_requests.sql")),
     (21, "recipients", include_str!("../../../migrations/0021_recipients.sql")),
     (22, "views", include_str!("../../../migrations/0022_views.sql")),
 ];

@@ -5,6 +5,7 @@ use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{COOKIE, HeaderMap};
 
+use crate::id::RequestId;
 use crate::secret::{RandomError, Secret};
 use crate::web::http::flash::FlashMessage;
 
@@ -73,6 +74,24 @@ impl Cookies {
     pub fn keep_form(&self, secret: &Secret) -> Cookie<'static> {
         let mut cookie = self.cookie("form", secret.reveal().to_owned());
         cookie.set_max_age(Duration::days(30));
+        cookie
+    }
+
+    /// Returns the ticket for this file request that the browser presents.
+    pub fn ticket(&self, headers: &HeaderMap, request: &RequestId) -> Option<Secret> {
+        self.secret(headers, &format!("ticket-{request}"))
+    }
+
+    /// Returns the cookie with a guest's ticket for this file request, kept for as long as `kept`. Tickets of
+    /// different requests have different names, so that a person can be a guest of several.
+    pub fn set_ticket(
+        &self,
+        request: &RequestId,
+        ticket: &Secret,
+        kept: std::time::Duration,
+    ) -> Cookie<'static> {
+        let mut cookie = self.cookie(&format!("ticket-{request}"), ticket.reveal().to_owned());
+        cookie.set_max_age(Duration::seconds(i64::try_from(kept.as_secs()).unwrap_or(i64::MAX)));
         cookie
     }
 

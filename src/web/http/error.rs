@@ -17,6 +17,7 @@ use crate::web::deliveries::intake::IntakeError;
 use crate::web::forms::idempotency::IdempotencyError;
 use crate::web::http::press_error::PressError;
 use crate::web::http::problem::closed_link_page::ClosedReason;
+use crate::web::http::problem::closed_request_page::ClosedRequest;
 use crate::web::http::tus_error::TusError;
 use crate::web::identity::passwords::HashError;
 use crate::web::links::LinkError;
@@ -25,6 +26,7 @@ use crate::web::links::uses::UseError;
 use crate::web::mail::queue::QueueError;
 use crate::web::membership::action_links::ActionLinkError;
 use crate::web::membership::self_service::SelfServiceError;
+use crate::web::requests::RequestError;
 use crate::web::revocations::recording::RecordError;
 use crate::web::sessions::SessionError;
 use crate::web::shares::error::StorageError;
@@ -88,6 +90,9 @@ pub enum WebError {
     /// The link doesn't allow that its files are viewed.
     #[error("the link does not allow views")]
     ViewNotAllowed,
+    /// A file request takes no files.
+    #[error("the file request is closed: {}", .0.slug())]
+    RequestClosed(ClosedRequest),
     /// A program's press of a public link lacks something.
     #[error(transparent)]
     Press(#[from] PressError),
@@ -145,6 +150,7 @@ impl WebError {
             WebError::LinkClosed(why) => why.slug(),
             WebError::NotViewable => "not-viewable",
             WebError::ViewNotAllowed => "view-not-allowed",
+            WebError::RequestClosed(why) => why.slug(),
             WebError::Press(error) => error.slug(),
             WebError::SignUpClosed { .. } => "sign-up-closed",
             WebError::StillPreparing { .. } => "still-preparing",
@@ -188,6 +194,7 @@ impl ResponseError for WebError {
             WebError::Storage(error) => error.status(),
             WebError::Tus(error) => error.status(),
             WebError::LinkClosed(why) => why.status(),
+            WebError::RequestClosed(why) => why.status(),
             WebError::Press(error) => error.status(),
             WebError::SignUpClosed { .. } | WebError::NodeKeyUnknown => StatusCode::FORBIDDEN,
             WebError::StillPreparing { .. } => StatusCode::CONFLICT,
@@ -311,6 +318,17 @@ impl From<LinkError> for WebError {
                 WebError::Unavailable(error.into())
             }
             LinkError::Random(_) | LinkError::Queue(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<RequestError> for WebError {
+    fn from(error: RequestError) -> WebError {
+        match error {
+            RequestError::Query(_) | RequestError::Queue(QueueError::Query(_)) => {
+                WebError::Unavailable(error.into())
+            }
+            RequestError::Random(_) | RequestError::Queue(_) => WebError::Internal(error.into()),
         }
     }
 }

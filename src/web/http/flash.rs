@@ -51,6 +51,14 @@ words! {
         LinkRevoked = "link-revoked",
         /// A link was paused or revoked, but the download service does not know yet.
         LinkClosedUndelivered = "link-closed-unheard",
+        /// A file request was created.
+        RequestMade = "request-made",
+        /// The terms of a file request were changed.
+        RequestChanged = "request-changed",
+        /// A file request was stopped.
+        RequestStopped = "request-stopped",
+        /// A guest's files have arrived.
+        FilesSent = "files-sent",
         /// A folder was created.
         FolderMade = "folder-made",
         /// A file or folder was renamed.
@@ -154,6 +162,14 @@ impl FlashMessage {
                  that are in progress, or were started in the last few minutes, will be stopped as soon as it \
                  can be.",
             ),
+            FlashMessage::RequestMade => {
+                (FlashKind::Done, "Your link is ready: whoever has it can send you files.")
+            }
+            FlashMessage::RequestChanged => (FlashKind::Done, "The request has been changed."),
+            FlashMessage::RequestStopped => {
+                (FlashKind::Done, "The request accepts no more files. What has arrived stays in your folder.")
+            }
+            FlashMessage::FilesSent => (FlashKind::Done, "Thank you! Your files have arrived."),
             FlashMessage::FolderMade => (FlashKind::Done, "Folder created."),
             FlashMessage::Renamed => (FlashKind::Done, "Renamed."),
             FlashMessage::Moved => (FlashKind::Done, "Moved to this folder."),

@@ -90,6 +90,8 @@ pub enum Section {
     Files,
     /// The person's links.
     Links,
+    /// The person's file requests.
+    Requests,
     /// The person's own account.
     Account,
     /// Administration.
@@ -158,6 +160,10 @@ impl Chrome {
 
     pub(crate) fn public_script_url(&self) -> &'static str {
         &assets::PUBLIC_SCRIPT.url
+    }
+
+    pub(crate) fn guest_script_url(&self) -> &'static str {
+        &assets::GUEST_SCRIPT.url
     }
 
     pub(crate) fn drop_script_url(&self) -> &'static str {

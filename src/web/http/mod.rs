@@ -13,6 +13,9 @@ use crate::web::http::links::{
     add_recipients, deliveries, drop_link, duplicate, extend, live, mail_code, mailing, manifests, my_links, new_link,
     one_link, press, public_link, remove_recipient, share_sheet, view as link_view,
 };
+use crate::web::http::requests::{
+    change, guest_form, my_requests, new_request, one_request, public_request, ticket,
+};
 use crate::web::http::respond::get_or_head;
 
 pub(crate) mod accept;
@@ -31,15 +34,19 @@ pub mod extract;
 pub mod fields;
 pub mod files;
 pub mod flash;
+pub(crate) mod guest;
 pub mod jti_locks;
 pub mod landing;
 pub mod layout;
 pub mod links;
 pub mod local_path;
 pub mod middleware;
+pub(crate) mod multipart;
 pub(crate) mod paths;
 pub mod press_error;
 pub mod problem;
+pub mod qr;
+pub mod requests;
 pub(crate) mod respond;
 pub mod samples;
 pub(crate) mod selection;
@@ -105,6 +112,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         )
         .configure(admin_routes)
         .configure(link_routes)
+        .configure(request_routes)
         .service(web::resource("/unsent/{id}").route(get_or_head().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))
         .service(
@@ -220,6 +228,30 @@ fn link_routes(cfg: &mut ServiceConfig) {
     )
     .service(web::resource("/l/{code}/state").route(get_or_head().to(live::state)))
     .service(web::resource("/l/{code}/code").route(web::post().to(mail_code::mail_code)));
+}
+
+/// The addresses of file requests.
+fn request_routes(cfg: &mut ServiceConfig) {
+    cfg.service(
+        web::resource("/requests")
+            .route(get_or_head().to(my_requests::list))
+            .route(web::post().to(new_request::make)),
+    )
+    .service(web::resource("/requests/new").route(get_or_head().to(new_request::page)))
+    .service(
+        web::resource("/requests/{id}")
+            .route(get_or_head().to(one_request::page))
+            .route(web::post().to(change::change)),
+    )
+    .service(web::resource("/requests/{id}/stop").route(web::post().to(change::stop)))
+    .service(web::resource("/requests/{id}/live").route(get_or_head().to(one_request::live)))
+    .service(web::resource("/requests/{id}/qr").route(get_or_head().to(one_request::picture)))
+    .service(
+        web::resource("/r/{code}")
+            .route(get_or_head().to(public_request::page))
+            .route(web::post().to(ticket::give)),
+    )
+    .service(web::resource("/r/{code}/files").route(web::post().to(guest_form::send)));
 }
 
 async fn not_found() -> Result<HttpResponse, WebError> {

@@ -11,7 +11,10 @@ use crate::web::http::links::{
     add_recipients_page, duplicate_page, my_links_page, new_link_page, one_link_page, public_link_page,
     remove_recipient_page, uploading_page,
 };
-use crate::web::http::problem::{closed_link_page, refusal_page, signup_closed_page};
+use crate::web::http::problem::{closed_link_page, closed_request_page, refusal_page, signup_closed_page};
+use crate::web::http::requests::{
+    guest_form_page, my_requests_page, new_request_page, one_request_page, public_request_page,
+};
 use crate::web::http::view_page;
 
 /// Returns a rendered sample of every page under a name that is also a file name.
@@ -40,6 +43,12 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         duplicate_page::samples()?,
         profile_page::samples()?,
         closed_link_page::samples()?,
+        closed_request_page::samples()?,
+        guest_form_page::samples()?,
+        my_requests_page::samples()?,
+        new_request_page::samples()?,
+        one_request_page::samples()?,
+        public_request_page::samples()?,
         public_link_page::samples()?,
         uploading_page::samples()?,
         reset_page::samples()?,
@@ -119,6 +128,7 @@ mod tests {
             &assets::PUBLIC_SCRIPT,
             &assets::WAITING_SCRIPT,
             &assets::SHEET_SCRIPT,
+            &assets::GUEST_SCRIPT,
         ];
         own.iter().fold(html.to_owned(), |html, script| {
             html.replace(&format!("<script src=\"{}\" defer></script>", script.url), "")

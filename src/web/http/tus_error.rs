@@ -21,6 +21,9 @@ pub enum TusError {
     /// Nobody is logged in.
     #[error("nobody is logged in")]
     NotSignedIn,
+    /// The guest's ticket is missing or not valid.
+    #[error("the guest has no valid ticket")]
+    NoTicket,
     /// The request does not come from a page of ours.
     #[error("the request lacks the session's CSRF token")]
     Foreign,
@@ -55,7 +58,7 @@ impl TusError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             TusError::Storage(error) => error.status(),
-            TusError::NotSignedIn => StatusCode::UNAUTHORIZED,
+            TusError::NotSignedIn | TusError::NoTicket => StatusCode::UNAUTHORIZED,
             TusError::Foreign | TusError::Joined => StatusCode::FORBIDDEN,
             TusError::Version => StatusCode::PRECONDITION_FAILED,
             TusError::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -70,6 +73,7 @@ impl TusError {
         match self {
             TusError::Storage(error) => error.slug(),
             TusError::NotSignedIn => "not-signed-in",
+            TusError::NoTicket => "no-ticket",
             TusError::Foreign => "foreign-form",
             TusError::Version => "tus-version",
             TusError::Method => "method-not-allowed",
@@ -85,6 +89,11 @@ impl TusError {
         match self {
             TusError::Storage(error) => error.sentence(),
             TusError::NotSignedIn => "You are not logged in any more.".to_owned(),
+            TusError::NoTicket => {
+                "This page has been open for too long, or your browser blocks cookies. Reload the page, then \
+                 choose the files again."
+                    .to_owned()
+            }
             TusError::Foreign => {
                 "The request lacks the X-CSRF-Token of the session. Reload the page.".to_owned()
             }

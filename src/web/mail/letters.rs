@@ -96,6 +96,21 @@ pub enum Letter {
         /// The address of the link's page for its owner.
         page: String,
     },
+    /// Informs the owner of a file request about files that have arrived.
+    Received {
+        /// What to call the owner.
+        name: String,
+        /// The title of the request.
+        title: String,
+        /// Who sent the files; empty if they gave no name.
+        from: String,
+        /// The files.
+        files: Vec<ListedFile>,
+        /// The total, such as `3 files, 12.3 MB`.
+        total: String,
+        /// The address of the request's page for its owner.
+        page: String,
+    },
     /// Brings a recipient their link.
     Link {
         /// The person who created the link.
@@ -220,6 +235,17 @@ impl Letter {
                 downloads: vec![download; 10],
                 more: 39,
                 unsubscribe: "https://files.example/unsubscribe/taken/x".to_owned(),
+                page: link.clone(),
+            },
+            Letter::Received {
+                name: name.clone(),
+                title: "Plans <script>\r\nBcc: x@example.org".to_owned(),
+                from: "Eve <b>@all\u{202e}".to_owned(),
+                files: vec![
+                    ListedFile { name: "a<script>\u{202e}b.pdf".to_owned(), about: "2 kB".to_owned() };
+                    7
+                ],
+                total: "7 files, 14 kB".to_owned(),
                 page: link.clone(),
             },
             Letter::AccountDeleted { name: name.clone() },

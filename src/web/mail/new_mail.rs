@@ -27,6 +27,8 @@ words! {
         AccountDeleted = "account-deleted",
         /// Someone downloaded a file through a link of the account.
         Taken = "taken",
+        /// Guests sent files to a file request of the account.
+        Received = "received",
         /// Someone created a link for the owner of this address.
         Link = "link",
         /// The code that a link requires.
@@ -40,7 +42,7 @@ impl MailKind {
     /// Returns whether it goes before links and notices.
     pub const fn is_urgent(self) -> bool {
         match self {
-            MailKind::Taken | MailKind::Link => false,
+            MailKind::Taken | MailKind::Received | MailKind::Link => false,
             MailKind::SignUp
             | MailKind::Forgot
             | MailKind::Invite
@@ -53,8 +55,9 @@ impl MailKind {
         }
     }
 
-    /// Returns whether it is a notice that its reader can turn off. Mails that someone requested, that contain
-    /// a link or a code, or that concern the security of an account are not.
+    /// Returns whether it is a notice that its reader can turn off for all causes at once. Mails that someone
+    /// requested, that contain a link or a code, or that concern the security of an account are not; those about
+    /// received files are turned off on the page of each file request.
     pub const fn can_be_turned_off(self) -> bool {
         match self {
             MailKind::Taken => true,
@@ -65,6 +68,7 @@ impl MailKind {
             | MailKind::AddressChanged
             | MailKind::PasswordChanged
             | MailKind::AccountDeleted
+            | MailKind::Received
             | MailKind::Link
             | MailKind::LinkCode
             | MailKind::Test => false,

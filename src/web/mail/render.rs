@@ -104,6 +104,7 @@ letters! {
     account_deleted: "mail/account-deleted/subject.txt", "mail/account-deleted/text.txt",
         "mail/account-deleted/html.html";
     taken: "mail/taken/subject.txt", "mail/taken/text.txt", "mail/taken/html.html";
+    received: "mail/received/subject.txt", "mail/received/text.txt", "mail/received/html.html";
     link: "mail/link/subject.txt", "mail/link/text.txt", "mail/link/html.html";
     link_code: "mail/link-code/subject.txt", "mail/link-code/text.txt", "mail/link-code/html.html";
     test: "mail/test/subject.txt", "mail/test/text.txt", "mail/test/html.html";
@@ -181,6 +182,14 @@ impl Letter {
                     _ => Words { files: downloads.iter().map(download_line).collect(), ..words },
                 })
             }
+            Letter::Received { name, title, from, files, total, page } => received::render(&Words {
+                by: line(from),
+                title: title_line(title),
+                files: listed(files),
+                total: total.clone(),
+                link: page.clone(),
+                ..words(name)
+            }),
             Letter::Link {
                 by,
                 title,

@@ -92,6 +92,9 @@ pub enum StorageError {
     /// The link that the file was to be uploaded for has ended, or has all its files.
     #[error("the link does not wait for this file")]
     NotExpected,
+    /// A file request doesn't take the file.
+    #[error("the file request takes no more: {0:?}")]
+    Request(RequestLimit),
     /// Some parts of a concatenated upload are missing or incomplete.
     #[error("parts of the upload are missing")]
     Parts,
@@ -107,6 +110,21 @@ pub enum StorageError {
     /// The work was interrupted, for example because the process ended.
     #[error("the work was interrupted")]
     Interrupted,
+}
+
+/// Why a file request doesn't take a file from a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestLimit {
+    /// It has as many files as it allows.
+    Files,
+    /// The file doesn't fit into the bytes that it still allows.
+    Bytes,
+    /// The account that asked has no space left. The guest doesn't learn how much it has.
+    Space,
+    /// It has ended, was stopped, or its account may not write to its folder any more.
+    Over,
+    /// Its folder is missing.
+    Away,
 }
 
 impl From<WriteError> for StorageError {

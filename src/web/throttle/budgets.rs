@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
-use crate::id::LinkId;
+use crate::id::{LinkId, RequestId};
 use crate::web::identity::AccountId;
 use crate::web::throttle::counter::{RateLimit, Throttled};
 use crate::web::throttle::limits::{Throttle, WIDER, key, networks};
@@ -16,6 +16,10 @@ const LINKS: RateLimit = RateLimit::per_hour(600);
 /// Everything else that one account does and the audit log records. Whole folders are uploaded, so this is
 /// generous.
 const ACTS: RateLimit = RateLimit::per_hour(20_000);
+/// Uploads that the guests of one file request begin.
+const GUEST_UPLOADS: RateLimit = RateLimit::per_hour(20_000);
+/// Mails about what arrived for one file request.
+const REQUEST_NOTICES: RateLimit = RateLimit::per_hour(20);
 /// Sessions that one account starts and ends.
 const SESSIONS: RateLimit = RateLimit::per_hour(600);
 
@@ -32,6 +36,38 @@ impl Throttle {
         }
         let all = RateLimit::per_minute(self.0.links.presses_per_link);
         self.0.budgets.with(link, now, |bucket| bucket.take(1, all, now))
+    }
+
+    /// Admits one more ticket for a guest of a file request.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub fn ticket(&self, request: &RequestId, address: IpAddr, now: Timestamp) -> Result<(), Throttled> {
+        let (request, each) = (key("tickets", request.as_str()), RateLimit::per_minute(self.0.links.presses));
+        for (net, times) in networks(neighbourhood(address)).into_iter().zip([1, WIDER]) {
+            let allowed = each.times(times);
+            self.0.presses.with((request, net), now, |bucket| bucket.take(1, allowed, now))?;
+        }
+        let all = RateLimit::per_minute(self.0.links.presses_per_link);
+        self.0.budgets.with(request, now, |bucket| bucket.take(1, all, now))
+    }
+
+    /// Admits one more upload by a guest of a file request.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub fn guest_upload(&self, request: &RequestId, now: Timestamp) -> Result<(), Throttled> {
+        let request = key("guest uploads", request.as_str());
+        self.0.budgets.with(request, now, |bucket| bucket.take(1, GUEST_UPLOADS, now))
+    }
+
+    /// Admits one more mail about what arrived for a file request.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub fn request_notice(&self, request: &RequestId, now: Timestamp) -> Result<(), Throttled> {
+        let request = key("request notices", request.as_str());
+        self.0.budgets.with(request, now, |bucket| bucket.take(1, REQUEST_NOTICES, now))
     }
 
     /// Admits a download by an account.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
-use crate::id::{LinkId, RecipientId};
+use crate::id::{LinkId, RecipientId, RequestId};
 use crate::web::throttle::counter::{BackoffRule, RateLimit, Throttled};
 use crate::web::throttle::limits::{Key, Seen, Throttle, count, key, networks};
 
@@ -51,7 +51,31 @@ impl Throttle {
         browser: Option<&str>,
         now: Timestamp,
     ) -> Result<Attempt, Throttled> {
-        let account = key("recipient", recipient.as_str());
+        self.guess_of(key("recipient", recipient.as_str()), link.as_str(), address, browser, now)
+    }
+
+    /// Admits a guess at the password of a file request, like one at the password of a link.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub fn guess_request(
+        &self,
+        request: &RequestId,
+        address: IpAddr,
+        browser: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Attempt, Throttled> {
+        self.guess_of(key("request", request.as_str()), request.as_str(), address, browser, now)
+    }
+
+    fn guess_of(
+        &self,
+        account: Key,
+        all: &str,
+        address: IpAddr,
+        browser: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Attempt, Throttled> {
         let address = neighbourhood(address);
         let browser = browser.map(|mark| key("browser", mark));
         count(&self.0.addresses, ADDRESS, address, now)?;
@@ -60,7 +84,7 @@ impl Throttle {
         if !is_known {
             self.0.accounts.with(account, now, |counter| counter.count(ACCOUNT, now))?;
             let guesses = RateLimit::per_hour(self.0.links.password_guesses);
-            self.0.budgets.with(key("guesses", link.as_str()), now, |bucket| bucket.take(1, guesses, now))?;
+            self.0.budgets.with(key("guesses", all), now, |bucket| bucket.take(1, guesses, now))?;
         }
         Ok(Attempt { account, address, browser })
     }

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use crate::id::{Jti, RecipientId};
+use crate::id::{Jti, RecipientId, RequestId};
 use crate::secret::Secret;
 use crate::web::tokens::private_file::{self, PrivateFileError};
 
@@ -85,6 +85,13 @@ impl LinkKey {
     /// Returns the code in the address of a recipient's link.
     pub fn code(&self, recipient: &RecipientId) -> Secret {
         let tag = hmac::sign(&self.0, format!("code\n{recipient}").as_bytes());
+        let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(tag.as_ref()));
+        Secret::presented(text.get(..CODE_LENGTH).unwrap_or_default())
+    }
+
+    /// Returns the code in the address of a file request.
+    pub fn request_code(&self, request: &RequestId) -> Secret {
+        let tag = hmac::sign(&self.0, format!("request\n{request}").as_bytes());
         let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(tag.as_ref()));
         Secret::presented(text.get(..CODE_LENGTH).unwrap_or_default())
     }

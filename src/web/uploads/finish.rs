@@ -16,8 +16,8 @@ use crate::web::shares::digests;
 use crate::web::shares::disk::{Staged, WriteError};
 use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::lifecycle::Uploads;
-use crate::web::uploads::rows;
 use crate::web::uploads::upload::{Upload, UploadStage};
+use crate::web::uploads::{allowance, rows};
 
 /// How many names are tried if others keep taking them between the check and the change.
 const TRIES: usize = 100;
@@ -76,9 +76,16 @@ impl Uploads {
         let current = rows::find(&self.db, &upload.id).await?;
         let destination = current.map_or_else(|| upload.folder.clone(), |row| row.folder);
         for _ in 0..TRIES {
-            let (shares, folder, name) = (self.shares.clone(), destination.clone(), name.clone());
+            let now_at = allowance::destination(&self.db, upload).await?;
+            let (folder, base) =
+                now_at.map_or_else(|| (destination.clone(), None), |(to, base)| (to, Some(base)));
+            let (shares, name) = (self.shares.clone(), name.clone());
             let path = on_disk(move || {
-                let folder = shares.make_folders(&folder)?;
+                let folder = match (shares.make_folders(&folder), &base) {
+                    // A guest can't know that a file has the name of their folder, and must not learn it.
+                    (Err(WriteError::Taken { .. }), Some(base)) => shares.make_folders(base)?,
+                    (made, _) => made?,
+                };
                 let name = shares.free_name(&folder, &name)?;
                 Ok::<FilePath, WriteError>(folder.join(name.as_str())?)
             })
@@ -195,8 +202,14 @@ impl Uploads {
         if let Some(file) = &upload.expected {
             arrivals::arrived(&mut transaction, file, path, now.plus(self.keep)).await?;
         }
-        let (sender, what) = (&upload.sender, path.as_str());
-        audit::append(&mut transaction, sender, AuditEvent::FileUploaded, what, now).await?;
+        let (event, what) = match &upload.guest {
+            None => (AuditEvent::FileUploaded, path.to_string()),
+            Some(guest) => {
+                allowance::arrived(&mut transaction, guest, &upload, path, now).await?;
+                (AuditEvent::FileReceived, format!("{path} (request {})", guest.request))
+            }
+        };
+        audit::append(&mut transaction, &upload.sender, event, &what, now).await?;
         self.db.commit(transaction).await?;
         self.hashing.remove(&upload.id);
         tracing::info!(upload = %upload.id, account = %upload.account, file = ?path, size, "file uploaded");

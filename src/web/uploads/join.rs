@@ -4,8 +4,6 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::web::arrivals::LinkFate;
-use crate::web::audit::Actor;
-use crate::web::identity::AccountId;
 use crate::web::shares::digests::RunningDigest;
 use crate::web::shares::disk::WriteError;
 use crate::web::shares::error::{StorageError, on_disk};
@@ -13,6 +11,7 @@ use crate::web::uploads::id::UploadId;
 use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::quota::SpaceRequest;
 use crate::web::uploads::rows;
+use crate::web::uploads::sender::Sender;
 use crate::web::uploads::upload::{Joining, NewUpload, Upload, UploadPurpose, UploadStage};
 
 /// How many bytes are copied at once.
@@ -22,19 +21,19 @@ const COPIED_AT_ONCE: usize = 1 << 20;
 pub const MOST_PARTS: usize = 1_000;
 
 impl Uploads {
-    /// Joins parts of this account in the given order into one file, and removes them.
+    /// Joins parts of this sender in the given order into one file, and removes them.
     ///
     /// # Errors
     /// [`StorageError::Parts`] if a part is missing or incomplete. A failure leaves the parts as they were.
     pub async fn join(
         &self,
-        sender: &Actor,
+        sender: impl Into<Sender>,
         new: NewUpload,
         parts: &[UploadId],
         header: &str,
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
-        let account = &AccountId::from_store(&sender.id);
+        let sender: Sender = sender.into();
         let UploadPurpose::File { folder, below, name } = new.purpose else {
             return Err(StorageError::Parts);
         };
@@ -47,7 +46,7 @@ impl Uploads {
             if found.iter().any(|part: &Upload| part.id == *id) {
                 return Err(StorageError::Parts);
             }
-            let part = match self.find(account, id, now).await {
+            let part = match self.find(sender.owner(), id, now).await {
                 Err(StorageError::Missing) => return Err(StorageError::Parts),
                 part => part?,
             };
@@ -59,14 +58,19 @@ impl Uploads {
         }
         let mut target = folder.path().clone();
         let share = target.share().to_owned();
+        let mut sent_as = String::new();
         for name in &below {
             target = target.join(name.as_str())?;
+            sent_as = format!("{sent_as}{}/", name.as_str());
         }
+        sent_as.push_str(name.as_str());
         let size = found.iter().filter_map(|part| part.size).sum();
         let upload = Upload {
             id: UploadId::random()?,
-            account: account.clone(),
-            sender: sender.clone(),
+            sent_as: if sender.guest.is_some() { sent_as } else { String::new() },
+            guest: sender.guest,
+            account: sender.account,
+            sender: sender.actor,
             share,
             folder: target,
             name: Some(name),
@@ -89,7 +93,8 @@ impl Uploads {
         for part in &found {
             rows::delete_in(&mut transaction, &part.id).await?;
         }
-        let wanted = SpaceRequest { account, share: &upload.share, size };
+        self.quotas.admit_one_more(&mut transaction, &upload).await?;
+        let wanted = SpaceRequest::of(&upload, size);
         self.quotas.admit(&mut transaction, &wanted, disk).await?;
         self.admit_expected(&mut transaction, &upload).await?;
         rows::insert(&mut transaction, &upload, now).await?;

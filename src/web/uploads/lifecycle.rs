@@ -8,7 +8,6 @@ use dashmap::DashMap;
 
 use crate::clock::{Clock, Timestamp};
 use crate::web::arrivals::LinkFate;
-use crate::web::audit::Actor;
 use crate::web::db::Database;
 use crate::web::identity::AccountId;
 use crate::web::shares::digests::RunningDigest;
@@ -17,6 +16,7 @@ use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::id::UploadId;
 use crate::web::uploads::lock::UploadLocks;
 use crate::web::uploads::quota::{Quotas, SpaceRequest, UploadLimits};
+use crate::web::uploads::sender::{Sender, UploadOwner};
 use crate::web::uploads::upload::{Joining, NewUpload, Upload, UploadPurpose, UploadStage};
 use crate::web::uploads::{quota, rows};
 
@@ -62,19 +62,19 @@ impl Uploads {
         self.keep
     }
 
-    /// Begins an upload for the sender's account, if there is space for it. An upload of zero bytes is
-    /// complete immediately.
+    /// Begins an upload, if there is space for it. An upload of zero bytes is complete immediately. `sender` is
+    /// the actor of an account, or a guest.
     ///
     /// # Errors
     /// See [`StorageError`].
     pub async fn begin(
         &self,
-        sender: &Actor,
+        sender: impl Into<Sender>,
         new: NewUpload,
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
-        let account = &AccountId::from_store(&sender.id);
-        if let Some(before) = self.begun_before(account, &new, now).await? {
+        let Sender { actor, account, guest } = sender.into();
+        if let Some(before) = self.begun_before(&account, &new, now).await? {
             return Ok(before);
         }
         let (place, below, name, joining) = match new.purpose {
@@ -91,16 +91,21 @@ impl Uploads {
         if !is_on_share_disk.await? {
             return Err(StorageError::OtherDisk);
         }
+        let mut sent_as = String::new();
         for name in &below {
             folder = folder.join(name.as_str())?;
+            sent_as = format!("{sent_as}{}/", name.as_str());
         }
         if let Some(name) = &name {
             folder.join(name.as_str())?;
+            sent_as.push_str(name.as_str());
         }
         let upload = Upload {
             id: UploadId::random()?,
+            sent_as: if guest.is_some() { sent_as } else { String::new() },
+            guest,
             account: account.clone(),
-            sender: sender.clone(),
+            sender: actor,
             share,
             folder,
             name,
@@ -116,11 +121,11 @@ impl Uploads {
             version: None,
             sha256: None,
         };
-        let wanted = SpaceRequest { account, share: &upload.share, size: upload.size.unwrap_or(0) };
+        let wanted = SpaceRequest::of(&upload, upload.size.unwrap_or(0));
         self.quotas.precheck(&self.db, &wanted, now).await?;
         let disk = self.quotas.disk(&upload.share).await?;
         let mut transaction = self.db.begin().await?;
-        self.quotas.admit_one_more(&mut transaction, account).await?;
+        self.quotas.admit_one_more(&mut transaction, &upload).await?;
         self.quotas.admit(&mut transaction, &wanted, disk).await?;
         self.admit_expected(&mut transaction, &upload).await?;
         rows::insert(&mut transaction, &upload, now).await?;
@@ -142,18 +147,19 @@ impl Uploads {
         on_disk(move || shares.stage(&share, id.as_str()).map(drop)).await
     }
 
-    /// Returns an upload of this account in its current state. If it has all its bytes but wasn't finished,
+    /// Returns an upload of this owner in its current state. If it has all its bytes but wasn't finished,
     /// for example because the disk was full or the process ended, this finishes it first.
     ///
     /// # Errors
-    /// [`StorageError::Missing`] if it doesn't exist or belongs to another account.
+    /// [`StorageError::Missing`] if it doesn't exist or belongs to somebody else.
     pub async fn find(
         &self,
-        account: &AccountId,
+        owner: impl Into<UploadOwner>,
         id: &UploadId,
         now: Timestamp,
     ) -> Result<Upload, StorageError> {
-        let found = rows::find(&self.db, id).await?.filter(|upload| upload.account == *account);
+        let owner: UploadOwner = owner.into();
+        let found = rows::find(&self.db, id).await?.filter(|upload| upload.is_of(&owner));
         let upload = self.with_disk_state(found.ok_or(StorageError::Missing)?, now).await?;
         match upload.stage != UploadStage::Done && upload.is_whole() && upload.name.is_some() {
             true => self.finish(&upload, now).await,
@@ -161,14 +167,19 @@ impl Uploads {
         }
     }
 
-    /// Returns an upload of this account in its current state, without changing anything. If it has all its
+    /// Returns an upload of this owner in its current state, without changing anything. If it has all its
     /// bytes, it is finished by the client that continues it, or by [`Uploads::finish_left`].
     ///
     /// # Errors
-    /// [`StorageError::Missing`] if it doesn't exist or belongs to another account.
-    pub async fn look(&self, account: &AccountId, id: &UploadId) -> Result<Upload, StorageError> {
-        let found = rows::find(&self.db, id).await?.filter(|upload| upload.account == *account);
-        let mut upload = found.ok_or(StorageError::Missing)?;
+    /// [`StorageError::Missing`] if it doesn't exist or belongs to somebody else.
+    pub async fn look(&self, owner: impl Into<UploadOwner>, id: &UploadId) -> Result<Upload, StorageError> {
+        let owner: UploadOwner = owner.into();
+        let found = rows::find(&self.db, id).await?.filter(|upload| upload.is_of(&owner));
+        self.look_at(found.ok_or(StorageError::Missing)?).await
+    }
+
+    /// Completes an upload read from the database with the state of its file, without changing anything.
+    pub(super) async fn look_at(&self, mut upload: Upload) -> Result<Upload, StorageError> {
         if upload.stage == UploadStage::Done {
             upload.offset = upload.size.unwrap_or(0);
             return Ok(upload);
@@ -196,7 +207,8 @@ impl Uploads {
         share: &str,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        self.quotas.precheck(&self.db, &SpaceRequest { account, share, size: 0 }, now).await
+        let wanted = SpaceRequest { account, share, size: 0, request: None };
+        self.quotas.precheck(&self.db, &wanted, now).await
     }
 
     /// Returns the unfinished uploads of this account, oldest first, without parts of others.
@@ -243,7 +255,7 @@ impl Uploads {
         if size < upload.offset {
             return Err(StorageError::Offset { is: upload.offset });
         }
-        let wanted = SpaceRequest { account: &upload.account, share: &upload.share, size };
+        let wanted = SpaceRequest::of(upload, size);
         let disk = self.quotas.disk(&upload.share).await?;
         let mut transaction = self.db.begin().await?;
         // From now on its size counts, instead of the space reserved for it.

@@ -8,11 +8,13 @@ use std::time::Duration;
 use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::clock::Timestamp;
+use crate::id::RequestId;
 use crate::web::db::columns::{bytes_from_column, bytes_to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::shares::disk::WritableShares;
-use crate::web::shares::error::{StorageError, on_disk};
+use crate::web::shares::error::{RequestLimit, StorageError, on_disk};
+use crate::web::uploads::allowance::allowance;
 use crate::web::uploads::gone_files::GoneFiles;
 use crate::web::uploads::upload::Upload;
 
@@ -56,6 +58,16 @@ pub(crate) struct SpaceRequest<'a> {
     pub(crate) share: &'a str,
     /// In bytes; 0 if not known yet.
     pub(crate) size: u64,
+    /// The file request through which a guest sends the file.
+    pub(crate) request: Option<&'a RequestId>,
+}
+
+impl<'a> SpaceRequest<'a> {
+    /// Requests `size` bytes for an upload.
+    pub(crate) fn of(upload: &'a Upload, size: u64) -> SpaceRequest<'a> {
+        let request = upload.guest.as_ref().map(|guest| &guest.request);
+        SpaceRequest { account: &upload.account, share: &upload.share, size, request }
+    }
 }
 
 /// The state of the disk, read before a transaction begins.
@@ -121,18 +133,24 @@ impl Quotas {
         self.within_quotas(&mut connection, wanted).await
     }
 
-    /// Checks that an account may begin one more upload, by how many of its uploads are unfinished.
+    /// Checks that one more upload may begin: by how many of the account's uploads are unfinished, or by how
+    /// many files a guest's request still takes. Guests don't use up what the account itself may begin.
     pub(crate) async fn admit_one_more(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        account: &AccountId,
+        upload: &Upload,
     ) -> Result<(), StorageError> {
         lock(transaction).await?;
-        let unfinished: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM uploads WHERE account = $1 AND state <> 'done'")
-                .bind(account.as_str())
-                .fetch_one(&mut **transaction)
-                .await?;
+        if let Some(guest) = &upload.guest {
+            let left = allowance(transaction, &guest.request).await?;
+            return left.admit_one_more(upload.name.is_none());
+        }
+        let unfinished: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM uploads WHERE account = $1 AND guest = '' AND state <> 'done'",
+        )
+        .bind(upload.account.as_str())
+        .fetch_one(&mut **transaction)
+        .await?;
         if unfinished < UNFINISHED_MAX { Ok(()) } else { Err(StorageError::TooMany) }
     }
 
@@ -149,6 +167,9 @@ impl Quotas {
         }
         lock(transaction).await?;
         self.within_quotas(transaction, wanted).await?;
+        if let Some(request) = wanted.request {
+            allowance(transaction, request).await?.admit(wanted.size)?;
+        }
         let announced = announced(transaction, "share", wanted.share).await?.0;
         // Bytes that others have announced but not sent yet will need space too.
         let spoken_for = announced.saturating_sub(disk.arrived);
@@ -204,6 +225,10 @@ impl Quotas {
                 limit = limit.min(SizeLimit { bytes: left.saturating_add(own), why });
             }
         }
+        if let Some(guest) = &upload.guest {
+            let left = allowance(transaction, &guest.request).await?;
+            limit = limit.min(SizeLimit { bytes: left.bytes.saturating_add(own), why: Why::Request });
+        }
         let granted = SizeLimit { bytes: limit.bytes.min(wanted), ..limit };
         set_received(transaction, upload, granted.bytes).await?;
         Ok(granted)
@@ -240,6 +265,7 @@ enum Why {
     File,
     Account,
     Share,
+    Request,
 }
 
 impl SizeLimit {
@@ -258,6 +284,7 @@ impl SizeLimit {
             Why::File => StorageError::TooLarge { max: self.bytes },
             Why::Account => StorageError::AccountQuota { left: self.bytes },
             Why::Share => StorageError::ShareQuota { left: self.bytes },
+            Why::Request => StorageError::Request(RequestLimit::Bytes),
         }
     }
 }

@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use crate::clock::Timestamp;
-use crate::id::LinkId;
+use crate::id::{GuestId, LinkId, RequestId};
 use crate::web::arrivals::ExpectedFile;
 use crate::web::audit::Actor;
 use crate::web::db::columns::{bytes_from_column, bytes_to_column, from_column, to_column};
@@ -12,10 +12,11 @@ use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::shares::name::FileName;
 use crate::web::uploads::id::UploadId;
+use crate::web::uploads::sender::UploadGuest;
 use crate::web::uploads::upload::{Upload, UploadStage};
 
 const COLUMNS: &str = "id, account, share, folder, name, size, metadata, concat, state, unchecked_from, path, \
-                       version, sha256, expires_at, who, address, link, item";
+                       version, sha256, expires_at, who, address, link, item, guest, request, sent_as";
 
 pub(crate) async fn insert(
     transaction: &mut Transaction<'static, Any>,
@@ -24,11 +25,11 @@ pub(crate) async fn insert(
 ) -> Result<(), QueryError> {
     sqlx::query(
         "INSERT INTO uploads (id, account, share, folder, name, size, metadata, concat, state, created_at, \
-         expires_at, who, address, link, item) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', $9, $10, $11, $12, $13, $14)",
+         expires_at, who, address, link, item, guest, request, sent_as) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(upload.id.as_str())
-    .bind(&upload.sender.id)
+    .bind(upload.account.as_str())
     .bind(&upload.share)
     .bind(upload.folder.as_str())
     .bind(upload.name.as_ref().map_or("", FileName::as_str))
@@ -41,6 +42,9 @@ pub(crate) async fn insert(
     .bind(upload.sender.address.map(|address| address.to_string()).unwrap_or_default())
     .bind(upload.expected.as_ref().map(|file| file.link.as_str()))
     .bind(upload.expected.as_ref().map(|file| i64::from(file.item)))
+    .bind(upload.guest.as_ref().map_or("", |guest| guest.id.as_str()))
+    .bind(upload.guest.as_ref().map_or("", |guest| guest.request.as_str()))
+    .bind(&upload.sent_as)
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -65,9 +69,30 @@ pub(crate) async fn of_expected(db: &Database, file: &ExpectedFile) -> Result<Op
     Ok(row.as_ref().map(read).transpose()?.flatten())
 }
 
+/// Returns the uploads that an account sends itself.
 pub(crate) async fn of_account(db: &Database, account: &AccountId) -> Result<Vec<Upload>, QueryError> {
-    let query = format!("SELECT {COLUMNS} FROM uploads WHERE account = $1 ORDER BY created_at, id");
+    let query =
+        format!("SELECT {COLUMNS} FROM uploads WHERE account = $1 AND guest = '' ORDER BY created_at, id");
     let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(account.as_str()).fetch_all(db.reader()).await?;
+    let uploads = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(uploads.into_iter().flatten().collect())
+}
+
+/// Returns the unfinished uploads of a request's guests, oldest first, at most `limit`.
+pub(crate) async fn of_request(
+    db: &Database,
+    request: &RequestId,
+    limit: i64,
+) -> Result<Vec<Upload>, QueryError> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM uploads WHERE request = $1 AND request <> '' AND state <> 'done' \
+         ORDER BY created_at, id LIMIT $2"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+        .bind(request.as_str())
+        .bind(limit)
+        .fetch_all(db.reader())
+        .await?;
     let uploads = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     Ok(uploads.into_iter().flatten().collect())
 }
@@ -199,11 +224,25 @@ fn read(row: &AnyRow) -> Result<Option<Upload>, sqlx::Error> {
             Err(_) => return Ok(None),
         },
     };
-    let account = text("account")?;
+    let (account, guest) = (text("account")?, text("guest")?);
+    let guest = match guest.as_str() {
+        "" => None,
+        id => Some(UploadGuest {
+            id: GuestId::from_store(id),
+            request: RequestId::from_store(&text("request")?),
+        }),
+    };
+    let address = text("address")?.parse().ok();
+    let sender = match (&guest, address) {
+        (Some(_), Some(address)) => Actor::guest(address),
+        _ => Actor { id: account.clone(), who: text("who")?, address },
+    };
     Ok(Some(Upload {
         id,
         account: AccountId::from_store(&account),
-        sender: Actor { id: account, who: text("who")?, address: text("address")?.parse().ok() },
+        guest,
+        sent_as: text("sent_as")?,
+        sender,
         share: text("share")?,
         folder,
         name,

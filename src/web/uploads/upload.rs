@@ -8,6 +8,7 @@ use crate::web::identity::AccountId;
 use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
 use crate::web::uploads::id::UploadId;
+use crate::web::uploads::sender::{UploadGuest, UploadOwner};
 use crate::words::words;
 
 /// The purpose of an upload.
@@ -59,8 +60,12 @@ words! {
 pub struct Upload {
     /// Its id.
     pub id: UploadId,
-    /// The account that it belongs to.
+    /// The account that it belongs to; for a guest's, the account that asked for it.
     pub account: AccountId,
+    /// The guest of a file request who sends it.
+    pub guest: Option<UploadGuest>,
+    /// The name with the folders above it, as a guest sent it; empty for the upload of an account.
+    pub sent_as: String,
     /// Who is sending it and from where, for the audit log.
     pub sender: Actor,
     /// The share that stores its bytes.
@@ -123,6 +128,15 @@ impl From<String> for Joining {
 }
 
 impl Upload {
+    /// Returns whether it belongs to `owner`.
+    pub fn is_of(&self, owner: &UploadOwner) -> bool {
+        match (owner, &self.guest) {
+            (UploadOwner::Account(account), None) => *account == self.account,
+            (UploadOwner::Guest(id), Some(guest)) => *id == guest.id,
+            _ => false,
+        }
+    }
+
     /// Returns whether all bytes have been received.
     pub fn is_whole(&self) -> bool {
         self.size == Some(self.offset)

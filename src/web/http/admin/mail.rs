@@ -80,6 +80,7 @@ fn row(mail: QueuedMail) -> MailRow {
         MailKind::PasswordChanged => "notice of a changed password",
         MailKind::AccountDeleted => "notice of a deleted account",
         MailKind::Taken => "notice of a complete download",
+        MailKind::Received => "notice of received files",
         MailKind::Link => "link to a file",
         MailKind::LinkCode => "code for a link",
         MailKind::Test => "test mail",

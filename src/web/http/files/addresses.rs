@@ -19,6 +19,11 @@ pub(crate) fn new_folder_address(folder: &FilePath) -> String {
     format!("/manage/new-folder?folder={}", encoded_path(folder))
 }
 
+/// Returns the address of the page on which others are asked for files in `folder`.
+pub(crate) fn ask_address(folder: &FilePath) -> String {
+    format!("/requests/new?folder={}", encoded_path(folder))
+}
+
 /// Returns the address of the trash of the share that `path` is in, or of the person's own files.
 pub(crate) fn trash_address(path: &FilePath, home: Option<&FilePath>) -> String {
     let root = match home {

@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
-use crate::web::http::files::addresses::{new_folder_address, parent_address, trash_address};
+use crate::web::http::files::addresses::{ask_address, new_folder_address, parent_address, trash_address};
 use crate::web::http::files::row::{Crumb, Row, crumbs, sample_rows};
 use crate::web::http::files::sort::{Heading, Sort, SortBy, headings};
 use crate::web::http::layout::{Chrome, Section};
@@ -49,7 +49,8 @@ impl SharesPage {
     fn tools(&self) -> Option<Tools> {
         let (home, _) =
             self.roots.iter().find(|(root, available)| *available && self.chrome.home() == Some(root))?;
-        Some(Tools { encoded: encoded_path(home), makes_link: true, new_folder: None, trash: None })
+        let ask = ask_address(home);
+        Some(Tools { encoded: encoded_path(home), makes_link: true, new_folder: None, trash: None, ask })
     }
 
     fn home_address(&self) -> String {
@@ -135,6 +136,7 @@ impl FolderPage {
             makes_link: false,
             new_folder: Some(new_folder_address(&self.folder)),
             trash: self.may_manage().then(|| trash_address(&self.folder, self.chrome.home())),
+            ask: ask_address(&self.folder),
         }
     }
 
@@ -200,6 +202,8 @@ struct Tools {
     makes_link: bool,
     new_folder: Option<String>,
     trash: Option<String>,
+    /// The address of the page on which others are asked for files in this folder.
+    ask: String,
 }
 
 /// Returns a text such as `3 folders, 12 files, 45.6 MB`.

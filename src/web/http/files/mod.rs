@@ -17,6 +17,7 @@ pub(crate) mod tus;
 pub(crate) mod tus_answer;
 pub(crate) mod tus_header;
 pub(crate) mod tus_order;
+pub(crate) mod tus_sender;
 pub(crate) mod upload_form;
 pub mod upload_page;
 pub(crate) mod view;

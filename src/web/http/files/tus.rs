@@ -1,7 +1,8 @@
 //! Uploads over the resumable protocol tus 1.0, at `/uploads` and `/uploads/{id}`.
 //!
-//! The sender is logged in, and proves with the header `X-CSRF-Token` that the request comes from a page of
-//! ours, or from a program that was given the session. Answers are short, because a program reads them.
+//! The sender is logged in, or a guest of a file request with a ticket, and proves with the header
+//! `X-CSRF-Token` that the request comes from a page of ours, or from a program that was given the session.
+//! Answers are short, because a program reads them.
 
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
@@ -10,15 +11,13 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::clock::Timestamp;
 use crate::web::arrivals::LinkFate;
-use crate::web::audit::Actor;
 use crate::web::http::body::content_type;
-use crate::web::http::client::client_address;
 use crate::web::http::error::WebError;
-use crate::web::http::extract::{SignedIn, of_our_page, session_of};
 use crate::web::http::files::access::may_continue_upload;
 use crate::web::http::files::tus_answer::{capabilities, created, progress, state};
 use crate::web::http::files::tus_header::{number, text};
-use crate::web::http::files::tus_order::{Concat, Order};
+use crate::web::http::files::tus_order::{Concat, Destination, Order};
+use crate::web::http::files::tus_sender::UploadSender;
 use crate::web::http::respond::AppData;
 use crate::web::http::tus_error::{BYTES, TusError, VERSION};
 use crate::web::shares::error::StorageError;
@@ -53,24 +52,31 @@ async fn serve(app: &AppData, request: &HttpRequest, body: Payload) -> Result<Ht
     if text(headers, "tus-resumable") != Some(VERSION) {
         return Err(TusError::Version);
     }
-    let signed_in = session_of(request, app).await.map_err(unavailable)?;
-    let who = signed_in.ok_or(TusError::NotSignedIn)?;
-    if method != Method::HEAD && !of_our_page(request, app) {
-        return Err(TusError::Foreign);
-    }
+    let sender = UploadSender::of(request, app, method != Method::HEAD).await?;
+    let served = serve_to(app, request, &method, &sender, body).await;
+    served.map_err(|error| sender.told(error))
+}
+
+async fn serve_to(
+    app: &AppData,
+    request: &HttpRequest,
+    method: &Method,
+    who: &UploadSender,
+    body: Payload,
+) -> Result<HttpResponse, TusError> {
     let now = app.services.clock.now();
     match (method.as_str(), request.match_info().get("id")) {
-        ("POST", None) => create(app, request, &who, body, now).await,
+        ("POST", None) => create(app, request, who, body, now).await,
         ("HEAD", Some(id)) => {
             let id = id.parse().map_err(|_| StorageError::Missing)?;
-            Ok(state(&app.uploads.look(&who.account().id, &id).await?))
+            Ok(state(&app.uploads.look(who.owner(), &id).await?))
         }
         ("PATCH", Some(id)) => {
-            let upload = find(app, &who, id, now).await?;
-            patch(app, request, &who, upload, body, now).await
+            let upload = find(app, who, id, now).await?;
+            patch(app, request, who, upload, body, now).await
         }
         ("DELETE", Some(id)) => {
-            let upload = find(app, &who, id, now).await?;
+            let upload = find(app, who, id, now).await?;
             app.uploads.abandon(&upload, fate(request)).await?;
             Ok(HttpResponse::NoContent().finish())
         }
@@ -87,25 +93,30 @@ fn fate(request: &HttpRequest) -> LinkFate {
     }
 }
 
-async fn find(app: &AppData, who: &SignedIn, id: &str, now: Timestamp) -> Result<Upload, TusError> {
+async fn find(app: &AppData, who: &UploadSender, id: &str, now: Timestamp) -> Result<Upload, TusError> {
     let id = id.parse().map_err(|_| StorageError::Missing)?;
-    Ok(app.uploads.find(&who.account().id, &id, now).await?)
+    Ok(app.uploads.find(who.owner(), &id, now).await?)
 }
 
 async fn create(
     app: &AppData,
     request: &HttpRequest,
-    who: &SignedIn,
+    who: &UploadSender,
     body: Payload,
     now: Timestamp,
 ) -> Result<HttpResponse, TusError> {
     let headers = request.headers();
     let order = Order::read(headers).map_err(TusError::Header)?;
-    let account = who.account();
-    app.throttle.act(&account.id, now).map_err(|early| TusError::TooEarly(early.wait))?;
-    let sender = Actor::account(account, client_address(app, request));
+    who.admit(app, now)?;
+    let sender = who.sender(app, request);
+    let open = who.open(app, matches!(order.concat, Concat::Final { .. })).await?;
+    let to = match (&open, who) {
+        (Some(open), _) => Destination::Fixed(&open.folder),
+        (None, UploadSender::Account(who)) => Destination::Chosen(&app.rights, who.account()),
+        (None, UploadSender::Guest(_)) => return Err(TusError::NoTicket),
+    };
     if let Concat::Final { parts, header } = &order.concat {
-        let new = order.file(&app.rights, account)?;
+        let new = order.file(&to)?;
         let upload = app.uploads.join(&sender, new, parts, header, now).await?;
         return Ok(created(&upload, true));
     }
@@ -120,13 +131,13 @@ async fn create(
     {
         return Err(StorageError::Beyond.into());
     }
-    let new = order.new_upload(&app.rights, account, size)?;
+    let new = order.new_upload(&to, size)?;
     let upload = app.uploads.begin(&sender, new, now).await?;
     if !has_body || upload.stage == UploadStage::Done {
         // One that was begun before may have bytes.
         return Ok(created(&upload, has_body || upload.offset > 0));
     }
-    match append(app, request, upload.clone(), 0, checksum, body, now).await {
+    match append(app, request, who, upload.clone(), 0, checksum, body, now).await {
         Ok(upload) => Ok(created(&upload, true)),
         // The client could not continue, because it never got the address.
         Err(error @ (StorageError::Checksum | StorageError::Beyond | StorageError::TooLarge { .. })) => {
@@ -135,7 +146,7 @@ async fn create(
         }
         // The offset tells the client that bytes are missing, and it learns why when it continues.
         Err(_) => {
-            let upload = app.uploads.find(&account.id, &upload.id, now).await?;
+            let upload = app.uploads.find(who.owner(), &upload.id, now).await?;
             Ok(created(&upload, true))
         }
     }
@@ -147,16 +158,10 @@ fn has_bytes(headers: &HeaderMap) -> bool {
     content_type(headers).eq_ignore_ascii_case(BYTES)
 }
 
-/// Logs why the session can't be found, and refuses the request for now.
-fn unavailable(error: WebError) -> TusError {
-    tracing::error!(cause = crate::telemetry::chain(&error), "cannot find the session of an upload");
-    TusError::Storage(StorageError::Interrupted)
-}
-
 async fn patch(
     app: &AppData,
     request: &HttpRequest,
-    who: &SignedIn,
+    who: &UploadSender,
     mut upload: Upload,
     body: Payload,
     now: Timestamp,
@@ -169,7 +174,14 @@ async fn patch(
         return Err(TusError::Joined);
     }
     // The right may have been revoked since the upload began.
-    app.rights.writable(who.account(), upload.folder.clone()).ok_or(StorageError::Missing)?;
+    match who {
+        UploadSender::Account(who) => {
+            app.rights.writable(who.account(), upload.folder.clone()).ok_or(StorageError::Missing)?;
+        }
+        UploadSender::Guest(_) => {
+            who.open(app, true).await?;
+        }
+    }
     let offset = number(headers, "upload-offset").map_err(TusError::Header)?;
     let offset = offset.ok_or(TusError::Header("Upload-Offset is missing"))?;
     let checksum = checksum(headers)?;
@@ -189,7 +201,7 @@ async fn patch(
         return Err(StorageError::Beyond.into());
     }
     if upload.stage != UploadStage::Done {
-        upload = append(app, request, upload, offset, checksum, body, now).await?;
+        upload = append(app, request, who, upload, offset, checksum, body, now).await?;
     }
     let mut answer = HttpResponse::NoContent();
     progress(&mut answer, &upload);
@@ -197,16 +209,21 @@ async fn patch(
 }
 
 /// Appends a body to an upload.
+#[expect(clippy::too_many_arguments, reason = "what one request says, read by its two callers")]
 async fn append(
     app: &AppData,
     request: &HttpRequest,
+    who: &UploadSender,
     upload: Upload,
     offset: u64,
     checksum: Option<Checksum>,
     body: Payload,
     now: Timestamp,
 ) -> Result<Upload, StorageError> {
-    let may_go_on = async || may_continue_upload(app, request, &upload.folder).await;
+    let may_go_on = async || match who {
+        UploadSender::Account(_) => may_continue_upload(app, request, &upload.folder).await,
+        UploadSender::Guest(guest) => guest.may_go_on(app).await,
+    };
     app.uploads.append(&upload, offset, UploadBody { body, checksum, may_go_on }, now).await
 }
 

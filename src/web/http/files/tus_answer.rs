@@ -63,6 +63,8 @@ pub(crate) fn progress(answer: &mut HttpResponseBuilder, upload: &Upload) {
 /// Adds the address of the file once it is complete, or else when the upload expires.
 fn place(answer: &mut HttpResponseBuilder, upload: &Upload) {
     match &upload.path {
+        // A guest learns nothing about the folder, not even whether a name was taken.
+        Some(_) if upload.stage == UploadStage::Done && upload.guest.is_some() => {}
         Some(path) if upload.stage == UploadStage::Done => {
             answer.insert_header((CONTENT_LOCATION, folder_address(path)));
         }

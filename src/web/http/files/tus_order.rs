@@ -34,6 +34,14 @@ pub(crate) struct Order {
     pub(crate) concat: Concat,
 }
 
+/// Where an upload may go.
+pub(crate) enum Destination<'a> {
+    /// Where its sender says, if the account may write there.
+    Chosen(&'a Rights, &'a Account),
+    /// Into this folder, whatever its sender says.
+    Fixed(&'a Writable),
+}
+
 /// Whether the upload is joined from parts, or is a part.
 pub(crate) enum Concat {
     None,
@@ -92,27 +100,26 @@ impl Order {
         Ok(order)
     }
 
-    /// Returns the upload to begin, if the account may write to its destination.
+    /// Returns the upload to begin, if its sender may write to its destination.
     pub(crate) fn new_upload(
         self,
-        rights: &Rights,
-        account: &Account,
+        to: &Destination<'_>,
         size: Option<u64>,
     ) -> Result<NewUpload, StorageError> {
         match self.concat {
             Concat::Partial => Ok(NewUpload {
-                purpose: UploadPurpose::Part { at: self.place(rights, account)? },
+                purpose: UploadPurpose::Part { at: self.place(to)? },
                 size,
                 metadata: self.metadata,
                 expected: None,
             }),
-            _ => Ok(NewUpload { size, ..self.file(rights, account)? }),
+            _ => Ok(NewUpload { size, ..self.file(to)? }),
         }
     }
 
     /// Returns the upload to begin for one that becomes a file.
-    pub(crate) fn file(&self, rights: &Rights, account: &Account) -> Result<NewUpload, StorageError> {
-        let folder = self.place(rights, account)?;
+    pub(crate) fn file(&self, to: &Destination<'_>) -> Result<NewUpload, StorageError> {
+        let folder = self.place(to)?;
         let relative = self.relative.as_deref().unwrap_or_default();
         // Some clients write `null` where there is none; a path of one part has no folder either way.
         let mut below: Vec<&str> = relative.trim_start_matches('/').split('/').collect();
@@ -126,7 +133,11 @@ impl Order {
 
     /// Returns the destination. If none is named, that is the account's own folder, or else the only share
     /// that it may write to, or for a part any such share.
-    fn place(&self, rights: &Rights, account: &Account) -> Result<Writable, StorageError> {
+    fn place(&self, to: &Destination<'_>) -> Result<Writable, StorageError> {
+        let (rights, account) = match *to {
+            Destination::Chosen(rights, account) => (rights, account),
+            Destination::Fixed(folder) => return Ok(folder.clone()),
+        };
         let named = match &self.folder {
             // `team` and `/team/` are what people write for `/team`.
             Some(folder) => format!("/{}", folder.trim_matches('/')).parse().ok(),

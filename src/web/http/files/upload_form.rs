@@ -10,7 +10,6 @@ use actix_multipart::{Field, Multipart};
 use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
-use futures_util::StreamExt;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::id::FilePath;
@@ -28,6 +27,7 @@ use crate::web::http::files::row::ShownFolder;
 use crate::web::http::files::upload_page::{ArrivedFile, RefusedFile, UploadPage};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
+use crate::web::http::multipart::{TEXT_TIMEOUT, expect, next, text_of};
 use crate::web::http::paths::{decoded_path, encoded_path, folder_address};
 use crate::web::http::respond::{AppData, redirect_with_flash, rerender, see_other};
 use crate::web::shares::error::StorageError;
@@ -35,12 +35,6 @@ use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
 use crate::web::uploads::intake::UploadBody;
 use crate::web::uploads::{NewUpload, UploadPurpose};
-
-/// The maximum size of a field that is not a file.
-const MAX_TEXT: usize = 8 * 1024;
-
-/// The maximum time for such a field, or for the head of the next one, to arrive.
-const TEXT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Maximum number of files in one form.
 const FILES_MAX: usize = 1_000;
@@ -263,36 +257,5 @@ async fn store(
             app.uploads.abandon(&begun, LinkFate::Waits).await?;
             Err(error)
         }
-    }
-}
-
-/// The text of the next field, which must have this name; `None` where it has another.
-async fn expect(form: &mut Multipart, name: &str) -> Result<Option<String>, WebError> {
-    let Some(field) = next(form, TEXT_TIMEOUT).await? else { return Ok(None) };
-    if field.name() != Some(name) {
-        return Ok(None);
-    }
-    text_of(field).await.map(Some)
-}
-
-async fn text_of(mut field: Field) -> Result<String, WebError> {
-    let reading = tokio::time::timeout(TEXT_TIMEOUT, field.bytes(MAX_TEXT));
-    let bytes = reading.await.map_err(|_| WebError::Slow)?.map_err(|_| WebError::TooLarge(MAX_TEXT))?;
-    let bytes = bytes.map_err(|_| WebError::Invalid("the request body ended early"))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| WebError::Invalid("the form is not UTF-8"))?;
-    Ok(text.to_owned())
-}
-
-async fn next(form: &mut Multipart, patience: Duration) -> Result<Option<Field>, WebError> {
-    match tokio::time::timeout(patience, form.next()).await {
-        Ok(Some(Ok(field))) => Ok(Some(field)),
-        Ok(Some(Err(
-            actix_multipart::MultipartError::ContentTypeMissing
-            | actix_multipart::MultipartError::ContentTypeParse
-            | actix_multipart::MultipartError::ContentTypeIncompatible,
-        ))) => Err(WebError::NotAForm),
-        Ok(Some(Err(_))) => Err(WebError::Invalid("the form cannot be read")),
-        Ok(None) => Ok(None),
-        Err(_) => Err(WebError::Slow),
     }
 }

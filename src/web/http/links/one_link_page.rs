@@ -10,7 +10,7 @@ use crate::web::http::links::deliveries_page::DeliveriesPart;
 use crate::web::http::links::link_state::{LinkState, arrived_words, viewed};
 use crate::web::http::links::mailing_page::MailingPart;
 use crate::web::http::links::new_link_page::NewLinkPage;
-use crate::web::http::links::qr::Qr;
+use crate::web::http::qr::Qr;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 
 /// A recipient on the page of a link.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::web::http::press_error::PressError;
 use crate::web::http::problem::closed_link_page::{ClosedLinkPage, ClosedReason};
+use crate::web::http::problem::closed_request_page::{ClosedRequest, ClosedRequestPage};
 use crate::web::http::problem::refusal_page::RefusalPage;
 use crate::web::http::problem::signup_closed_page::SignUpClosedPage;
 use crate::web::http::tus_error::{TusError, VERSION};
@@ -29,6 +30,15 @@ pub(crate) fn closed_link(why: ClosedReason, as_json: bool) -> HttpResponse {
     match as_json {
         true => problem(answer, why.status(), why.slug(), reason(why.status()), why.sentence()),
         false => html(answer, &ClosedLinkPage::new(why), why.headline()),
+    }
+}
+
+/// Responds that a file request takes no files.
+pub(crate) fn closed_request(why: ClosedRequest, as_json: bool) -> HttpResponse {
+    let answer = HttpResponse::build(why.status());
+    match as_json {
+        true => problem(answer, why.status(), why.slug(), why.headline(), why.sentence()),
+        false => html(answer, &ClosedRequestPage::new(why), why.headline()),
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) fn log(request: &HttpRequest, status: StatusCode, error: Option<&acti
         // An expected answer, not a failure.
         Some(
             WebError::LinkClosed(_)
+            | WebError::RequestClosed(_)
             | WebError::Press(_)
             | WebError::SignUpClosed { .. }
             | WebError::StillPreparing { .. }

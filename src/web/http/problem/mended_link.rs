@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 /// The beginnings of the addresses that people get by mail or chat.
-const LINK_FOLDERS: [&str; 4] = ["/l/", "/activate/", "/reset/", "/confirm-address/"];
+const LINK_FOLDERS: [&str; 5] = ["/l/", "/r/", "/activate/", "/reset/", "/confirm-address/"];
 
 /// Returns whether a path is that of a link that people get by mail or chat.
 pub(crate) fn is_link(path: &str) -> bool {
@@ -24,7 +24,7 @@ pub(crate) fn mended(path: &str) -> Option<String> {
     }
     let whole = whole.trim_end_matches('.');
     // A token has two dots of its own, even if its last part is missing.
-    if folder != "/l/" && whole.matches('.').count() != 2 {
+    if !matches!(folder, "/l/" | "/r/") && whole.matches('.').count() != 2 {
         return None;
     }
     (!whole.is_empty() && whole.len() < link.len()).then(|| format!("{folder}{whole}"))

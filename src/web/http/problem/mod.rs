@@ -27,6 +27,7 @@ use crate::web::shares::error::StorageError;
 
 mod answer;
 pub mod closed_link_page;
+pub mod closed_request_page;
 mod log;
 mod mended_link;
 pub mod refusal_page;
@@ -87,6 +88,7 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     let as_json = prefers_json(request.headers());
     match known {
         Some(WebError::LinkClosed(why)) => return Some(answer::closed_link(*why, as_json)),
+        Some(WebError::RequestClosed(why)) => return Some(answer::closed_request(*why, as_json)),
         Some(WebError::Press(error)) => return Some(answer::press(*error)),
         Some(WebError::SignUpClosed { by_invitation }) => return Some(answer::signup_closed(*by_invitation)),
         Some(WebError::NodeKeyMissing | WebError::NodeKeyUnknown) => return Some(answer::node_key(status)),

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 
 use crate::human;
 use crate::web::forms::idempotency::IdempotencyError;
-use crate::web::shares::error::StorageError;
+use crate::web::shares::error::{RequestLimit, StorageError};
 
 impl StorageError {
     /// Returns what happened and what to do, for the person.
@@ -67,6 +67,23 @@ impl StorageError {
                 "The link for these files no longer waits for them. Drop the files again to create a new link."
             }
             StorageError::Parts => "Not all parts of the file have arrived.",
+            StorageError::Request(RequestLimit::Files) => {
+                "No more files are accepted: the largest number of files has been reached."
+            }
+            StorageError::Request(RequestLimit::Bytes) => {
+                "This file doesn’t fit: not enough is left of the total size that is accepted here."
+            }
+            StorageError::Request(RequestLimit::Space) => {
+                "The person who asked for files has no space left for this one. Let them know; what you sent \
+                 before is safe."
+            }
+            StorageError::Request(RequestLimit::Over) => {
+                "No more files are accepted here. What you sent before has arrived."
+            }
+            StorageError::Request(RequestLimit::Away) => {
+                "Files can’t be received right now, because the folder for them is missing. Let the person who \
+                 asked know; what you sent before is safe."
+            }
             StorageError::Failed(_)
             | StorageError::Query(_)
             | StorageError::Random(_)
@@ -92,8 +109,13 @@ impl StorageError {
             | StorageError::AccountQuota { .. }
             | StorageError::ShareQuota { .. }
             | StorageError::Beyond => StatusCode::PAYLOAD_TOO_LARGE,
+            StorageError::Request(RequestLimit::Files | RequestLimit::Bytes) => StatusCode::PAYLOAD_TOO_LARGE,
+            StorageError::Request(RequestLimit::Over) => StatusCode::GONE,
+            StorageError::Request(RequestLimit::Away) => StatusCode::NOT_FOUND,
             StorageError::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            StorageError::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
+            StorageError::Request(RequestLimit::Space) | StorageError::NoRoom => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
             StorageError::Forbidden(_) | StorageError::Unreadable(_) => StatusCode::FORBIDDEN,
             StorageError::Busy => StatusCode::LOCKED,
             StorageError::BrokeOff => StatusCode::BAD_REQUEST,
@@ -123,6 +145,25 @@ impl StorageError {
         }
     }
 
+    /// Returns the error as a guest of a file request may know it.
+    pub(crate) fn for_guest(self) -> StorageError {
+        if matches!(self, StorageError::NoRoom | StorageError::Forbidden(_) | StorageError::Unreadable(_)) {
+            // An operator has to act, and the guest's answer doesn't say why.
+            tracing::warn!(cause = crate::telemetry::chain(&self), "a guest's file can't be received");
+        }
+        match self {
+            StorageError::AccountQuota { .. } | StorageError::ShareQuota { .. } | StorageError::NoRoom => {
+                StorageError::Request(RequestLimit::Space)
+            }
+            StorageError::SessionEnded => StorageError::Request(RequestLimit::Over),
+            StorageError::Taken { .. }
+            | StorageError::OtherDisk
+            | StorageError::Forbidden(_)
+            | StorageError::Unreadable(_) => StorageError::Request(RequestLimit::Away),
+            error => error,
+        }
+    }
+
     /// Returns the stable name that is the `type` of the problem document.
     pub const fn slug(&self) -> &'static str {
         match self {
@@ -148,6 +189,11 @@ impl StorageError {
             StorageError::SessionEnded => "not-signed-in",
             StorageError::Parts => "parts-missing",
             StorageError::NotExpected => "link-not-waiting",
+            StorageError::Request(RequestLimit::Files) => "request-files",
+            StorageError::Request(RequestLimit::Bytes) => "request-bytes",
+            StorageError::Request(RequestLimit::Space) => "request-space",
+            StorageError::Request(RequestLimit::Over) => "request-over",
+            StorageError::Request(RequestLimit::Away) => "request-folder",
             StorageError::Failed(_)
             | StorageError::Query(_)
             | StorageError::Random(_)

@@ -7,6 +7,7 @@ pub(crate) mod intents;
 mod link_paths;
 mod manage;
 pub(crate) mod operations;
+mod request_paths;
 pub mod trash;
 mod trashed;
 

@@ -16,6 +16,7 @@ use crate::web::shares::disk::{WritableShares, WriteError};
 use crate::web::shares::editor::intents::{self, Intent};
 use crate::web::shares::editor::link_paths;
 use crate::web::shares::editor::manage::ShareEditor;
+use crate::web::shares::editor::request_paths;
 use crate::web::shares::editor::trashed::{self, TrashEntry, trash_place};
 use crate::web::shares::error::{StorageError, on_disk};
 
@@ -138,6 +139,7 @@ impl ShareEditor {
             AuditEvent::FileRenamed | AuditEvent::FileMoved => {
                 digests::moved(&mut transaction, source, target, share_of(target)).await?;
                 link_paths::follow(&mut transaction, &self.rights, source, &path(target)?).await?;
+                request_paths::follow(&mut transaction, &self.rights, source, &path(target)?).await?;
                 // Only its owner can move anything into their own folder, and only they could delete it there.
                 if self.shares.personal() == Some(share_of(target)) && share_of(source) != share_of(target) {
                     digests::charge(&mut transaction, target, &intent.actor.id).await?;

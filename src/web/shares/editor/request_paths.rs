@@ -1,0 +1,64 @@
+//! File requests follow their folders: when a folder is renamed or moved, the paths in requests change with it,
+//! in the transaction that records the move, and so do the paths of what their guests are sending.
+
+use sqlx::{Any, Transaction};
+
+use crate::id::FilePath;
+use crate::web::accounts::rows;
+use crate::web::identity::AccountId;
+use crate::web::shares::rights::Rights;
+
+/// Changes the folders of file requests that are `from`, or below it, to what they are now that it is at `to`.
+/// A request whose account may not write to the new place keeps its path, so that its folder is missing:
+/// moving a folder must not let others write where they may not.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn follow(
+    transaction: &mut Transaction<'static, Any>,
+    rights: &Rights,
+    from: &str,
+    to: &FilePath,
+) -> Result<(), sqlx::Error> {
+    let beneath = format!("{from}/");
+    let beneath_length = i64::try_from(beneath.chars().count()).unwrap_or(i64::MAX);
+    let is_same_share = from.split('/').nth(1) == Some(to.share());
+    let owners: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT account FROM file_requests \
+         WHERE folder = $1 OR SUBSTR(folder, 1, CAST($2 AS INTEGER)) = $3",
+    )
+    .bind(from)
+    .bind(beneath_length)
+    .bind(&beneath)
+    .fetch_all(&mut **transaction)
+    .await?;
+    for owner in owners {
+        let id = AccountId::from_store(&owner);
+        // Not locked: whoever sends a file is asked for the right again, in the new place as well.
+        let account = rows::find(transaction, &id).await?;
+        if account.is_none_or(|account| rights.writable(&account, to.clone()).is_none()) {
+            continue;
+        }
+        let updates = [
+            "UPDATE file_requests SET folder = $1 || SUBSTR(folder, CAST($2 AS INTEGER)) \
+             WHERE (folder = $3 OR SUBSTR(folder, 1, CAST($4 AS INTEGER)) = $5) AND account = $6",
+            "UPDATE uploads SET folder = $1 || SUBSTR(folder, CAST($2 AS INTEGER)) \
+             WHERE (folder = $3 OR SUBSTR(folder, 1, CAST($4 AS INTEGER)) = $5) AND account = $6 \
+             AND guest <> '' AND state = 'running'",
+        ];
+        // What is on its way to another share has its bytes on the disk of this one, and arrives in the old place.
+        let moved = if is_same_share { updates.len() } else { 1 };
+        for update in updates.into_iter().take(moved) {
+            sqlx::query(update)
+                .bind(to.as_str())
+                .bind(beneath_length)
+                .bind(from)
+                .bind(beneath_length)
+                .bind(&beneath)
+                .bind(&owner)
+                .execute(&mut **transaction)
+                .await?;
+        }
+    }
+    Ok(())
+}
