@@ -40,8 +40,11 @@ const BASE_CSS: &str = include_str!("../templates/static/base.css");
 
 /// The style sheet of the web app's pages.
 pub static WEB_STYLE: LazyLock<Asset> = LazyLock::new(|| {
-    let css =
-        concat!(include_str!("../templates/static/base.css"), include_str!("../templates/static/web.css"));
+    let css = concat!(
+        include_str!("../templates/static/base.css"),
+        include_str!("../templates/static/web.css"),
+        include_str!("../templates/static/listing.css")
+    );
     Asset::new("oncelink.css", "text/css; charset=utf-8", css.as_bytes())
 });
 
@@ -74,6 +77,11 @@ pub static PUBLIC_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("public.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/public.js"))
 });
 
+/// The script that keeps what is selected in a list, and has its keyboard shortcuts.
+pub static SELECT_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("select.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/select.js"))
+});
+
 /// The script that keeps a dropped file from replacing a page that accepts no files.
 pub static DROP_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("drop.js", "text/javascript; charset=utf-8", include_bytes!("../templates/static/drop.js"))
@@ -82,8 +90,11 @@ pub static DROP_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
 /// Returns the asset at `/static/{hash}/{name}`, if it exists.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let url = address(hash, name);
-    [&WEB_STYLE, &ICONS, &FAVICON, &UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT, &PUBLIC_SCRIPT, &DROP_SCRIPT]
+    let scripts =
+        [&UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT, &PUBLIC_SCRIPT, &DROP_SCRIPT, &SELECT_SCRIPT];
+    [&WEB_STYLE, &ICONS, &FAVICON]
         .into_iter()
+        .chain(scripts)
         .map(|asset| &**asset)
         .find(|asset| asset.url == url)
 }

@@ -8,9 +8,9 @@ use crate::web::http::account::{
 };
 use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
-use crate::web::http::files::{browse, download, edit, trash, tus, upload_form};
+use crate::web::http::files::{browse, download, edit, selected, trash, tus, upload_form};
 use crate::web::http::links::{
-    deliveries, live, mail_code, mailing, my_links, new_link, one_link, press, public_link,
+    deliveries, live, mail_code, mailing, my_links, new_link, one_link, press, public_link, selected_files,
 };
 use crate::web::http::respond::get_or_head;
 
@@ -39,6 +39,7 @@ pub mod press_error;
 pub mod problem;
 pub(crate) mod respond;
 pub mod samples;
+pub mod selection;
 pub(crate) mod service;
 pub mod session_row;
 pub mod state;
@@ -109,6 +110,10 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/manage/delete").route(web::post().to(edit::delete)))
         .service(web::resource("/manage/to").route(get_or_head().to(edit::move_page)))
         .service(web::resource("/manage/move").route(web::post().to(edit::move_to)))
+        .service(web::resource("/manage/selected/confirm").route(web::post().to(selected::confirm_page)))
+        .service(web::resource("/manage/selected/delete").route(web::post().to(selected::delete)))
+        .service(web::resource("/manage/selected/to").route(web::post().to(selected::move_page)))
+        .service(web::resource("/manage/selected/move").route(web::post().to(selected::move_to)))
         .service(web::resource("/manage/trash").route(get_or_head().to(trash::page)))
         .service(web::resource("/manage/restore").route(web::post().to(trash::restore)))
         .service(web::resource("/manage/forget").route(web::post().to(trash::forget)))
@@ -160,7 +165,11 @@ fn link_routes(cfg: &mut ServiceConfig) {
     cfg.service(
         web::resource("/links").route(get_or_head().to(my_links::list)).route(web::post().to(new_link::make)),
     )
-    .service(web::resource("/links/new").route(get_or_head().to(new_link::page)))
+    .service(
+        web::resource("/links/new")
+            .route(get_or_head().to(new_link::page))
+            .route(web::post().to(selected_files::page)),
+    )
     .service(
         web::resource("/links/{id}")
             .route(get_or_head().to(one_link::page))

@@ -8,6 +8,7 @@ pub mod change;
 pub mod contents;
 pub mod create;
 pub mod find;
+mod leading;
 mod link;
 pub mod listing;
 pub mod long_poll;

@@ -21,3 +21,4 @@ pub(crate) mod public_link_answer;
 pub mod public_link_page;
 pub(crate) mod public_link_view;
 pub mod qr;
+pub(crate) mod selected_files;

@@ -31,7 +31,7 @@ use crate::web::shares::rights::Readable;
 const NAMED_MAX: usize = 20;
 
 /// The maximum number of files and folders of one link.
-const MAX_FILES: usize = 100;
+pub(crate) const MAX_FILES: usize = 100;
 
 /// `GET /links/new?file=…`, with `file` or `file_encoded` for each file or folder.
 pub(crate) async fn page(
@@ -40,6 +40,16 @@ pub(crate) async fn page(
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
     let NewLinkQuery { from, files } = chosen(request.query_string()).ok_or(WebError::NotFound)?;
+    page_for(app, who, from, files).await
+}
+
+/// Responds with the page for a link on `files`, which were selected on the page `from`.
+pub(crate) async fn page_for(
+    app: AppData,
+    who: SignedIn,
+    from: LocalPath,
+    files: Vec<FilePath>,
+) -> Result<HttpResponse, WebError> {
     // Nothing was selected: back to the page where it can be, which says so.
     if files.is_empty() {
         return redirect_with_flash(&app, from.as_str(), FlashMessage::NothingChosen);
