@@ -90,8 +90,7 @@ pub static DROP_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
 /// Returns the asset at `/static/{hash}/{name}`, if it exists.
 pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let url = address(hash, name);
-    let scripts =
-        [&UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT, &PUBLIC_SCRIPT, &DROP_SCRIPT, &SELECT_SCRIPT];
+    let scripts = [&UPLOAD_SCRIPT, &LINKS_SCRIPT, &LIVE_SCRIPT, &PUBLIC_SCRIPT, &DROP_SCRIPT, &SELECT_SCRIPT];
     [&WEB_STYLE, &ICONS, &FAVICON]
         .into_iter()
         .chain(scripts)

@@ -42,20 +42,26 @@
     stored("sessionStorage", KEY, nothing ? null : JSON.stringify({ list, used, everything, fields: [...selected] }));
   }
 
-  function restore() {
-    let kept = null;
+  function kept() {
     try {
-      kept = JSON.parse(stored("sessionStorage", KEY));
+      const read = JSON.parse(stored("sessionStorage", KEY));
+      return read?.list === list ? read : null;
     } catch {
       // Not ours; start with nothing.
+      return null;
     }
+  }
+
+  function add(state) {
+    everything = state?.everything === true;
+    for (const one of state?.fields ?? []) selected.add(one);
+  }
+
+  function restore() {
+    const state = kept();
     const cameBack = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
     const failed = main.querySelector(":scope > .notice.failed");
-    const goesOn = !kept?.used || cameBack || failed || location.hash === "#selection";
-    if (kept?.list === list && goesOn) {
-      everything = kept.everything === true;
-      for (const one of kept.fields ?? []) selected.add(one);
-    }
+    if (!state?.used || cameBack || failed || location.hash === "#selection") add(state);
     // What the address selected; from now on it is kept here.
     for (const input of form.querySelectorAll("[data-elsewhere]")) {
       selected.add(field(input));
@@ -233,9 +239,12 @@
   restore();
   prune();
   changed();
-  // The page comes from the browser's memory after Back.
+  // After Back the page may come from the browser's memory, as it was left.
   window.addEventListener("pageshow", (event) => {
-    if (event.persisted) changed();
+    if (!event.persisted) return;
+    selected.clear();
+    add(kept());
+    changed();
   });
   // A script for uploads replaces the list when there is something new.
   new MutationObserver(() => {

@@ -95,7 +95,17 @@ async fn what_is_selected_is_kept_over_sorting_searching_and_leaving_a_search() 
     let other = ada.get("/files/open?file=%2Fprivate%2Ffile.txt&file=%2Fopen%2F..%2Fx&file=").await;
     assert_eq!((other.status, selected(&other).len()), (200, 0), "nothing from another folder");
     // The token of the buttons never becomes part of an address.
-    assert!(!page.body.split("<form id=\"select\"").nth(1).unwrap().split("</form>").next().unwrap().contains("csrf"));
+    assert!(
+        !page
+            .body
+            .split("<form id=\"select\"")
+            .nth(1)
+            .unwrap()
+            .split("</form>")
+            .next()
+            .unwrap()
+            .contains("csrf")
+    );
     web.stop().await;
 }
 
@@ -108,18 +118,28 @@ async fn a_page_of_a_large_folder_keeps_what_is_selected_on_the_others() {
     assert!(second.body.contains("value=\"/open/many/f0001.txt\" data-elsewhere"), "{}", second.body);
     assert!(second.body.contains("1 selected"));
     let page = ada.get("/files/open/many?page=2&ticks=page&file=%2Fopen%2Fmany%2Ff0001.txt").await;
-    assert!(page.body.contains("4 selected") && page.body.contains(">Select all 1,003</button>"), "{}", page.body);
+    assert!(
+        page.body.contains("4 selected") && page.body.contains(">Select all 1,003</button>"),
+        "{}",
+        page.body
+    );
     let all = ada.get("/files/open/many?page=2&ticks=all").await;
     assert!(all.body.contains("1,003 selected") && all.body.contains("name=\"all\" value=\"/open/many\""));
     // A form can't except one of everything, so it can't be unticked.
     assert_eq!(all.body.matches(" checked disabled").count(), 3);
 
-    let link = act(&mut ada, &all, "/links/new", &[("all", "/open/many"), ("from", "/files/open/many?page=2")]).await;
+    let link =
+        act(&mut ada, &all, "/links/new", &[("all", "/open/many"), ("from", "/files/open/many?page=2")])
+            .await;
     assert_eq!(link.location.as_deref(), Some("/files/open/many?page=2#selection"));
     assert!(ada.get("/files/open/many").await.body.contains("A link can have up to 100 files"));
     let fields = [("all", "/open/many"), ("from", "/files/open/many")];
     let asked = act(&mut ada, &all, "/manage/selected/confirm", &fields).await;
-    assert!(asked.body.contains("Delete 1,003 items?") && asked.body.contains("and 993 more"), "{}", asked.body);
+    assert!(
+        asked.body.contains("Delete 1,003 items?") && asked.body.contains("and 993 more"),
+        "{}",
+        asked.body
+    );
     // Something is added after the question, so it is asked again.
     put(&web, "many", &["new.txt"]);
     let again = confirm(&mut ada, &asked, "/manage/selected/delete", &[]).await;
@@ -140,12 +160,21 @@ async fn the_selected_files_become_a_link() {
     let (web, mut ada) = ada().await;
     put(&web, "", &["a b.txt", "line\nbreak.txt"]);
     let page = ada.get("/files/open").await;
-    let fields =
-        [("q", ""), ("sorted", "name-asc"), ("from", "/files/open"), ("file", "/open/a b.txt"), ("file_encoded", "/open/line%0Abreak.txt")];
+    let fields = [
+        ("q", ""),
+        ("sorted", "name-asc"),
+        ("from", "/files/open"),
+        ("file", "/open/a b.txt"),
+        ("file_encoded", "/open/line%0Abreak.txt"),
+    ];
     let link = act(&mut ada, &page, "/links/new", &fields).await;
     assert_eq!(link.status, 303, "{}", link.body);
     let form = ada.get(link.location.as_deref().unwrap()).await;
-    assert!(form.body.contains("name=\"files\" value=\"/open/a%20b.txt /open/line%0Abreak.txt\""), "{}", form.body);
+    assert!(
+        form.body.contains("name=\"files\" value=\"/open/a%20b.txt /open/line%0Abreak.txt\""),
+        "{}",
+        form.body
+    );
     let nothing = act(&mut ada, &page, "/links/new", &[("from", "/files/open")]).await;
     assert_eq!(nothing.location.as_deref(), Some("/files/open"));
     assert!(ada.get("/files/open").await.body.contains("Choose at least one file or folder first"));
@@ -188,12 +217,20 @@ async fn deleting_the_selected_files_asks_once_and_counts_each_link_once() {
     let page = ada.get("/files/open").await;
     let asked = act(&mut ada, &page, "/manage/selected/confirm", &selection).await;
     assert!(asked.body.contains("3 links will stop working."), "its use is only reserved: {}", asked.body);
-    sqlx::query("UPDATE recipients SET reserved = 0 WHERE taken > 0").execute(web.outside.db.writer()).await.unwrap();
+    sqlx::query("UPDATE recipients SET reserved = 0 WHERE taken > 0")
+        .execute(web.outside.db.writer())
+        .await
+        .unwrap();
     let asked = act(&mut ada, &page, "/manage/selected/confirm", &selection).await;
-    assert!(asked.body.contains("Delete 3 items?"), "what is in a selected folder goes with it: {}", asked.body);
+    assert!(
+        asked.body.contains("Delete 3 items?"),
+        "what is in a selected folder goes with it: {}",
+        asked.body
+    );
     assert!(asked.body.contains("2 links will stop working."), "{}", asked.body);
     assert!(asked.body.contains("You can restore it for 30 days"), "{}", asked.body);
-    let cancel = "/files/open?file=%2Fopen%2Fa%2Etxt&#38;file=%2Fopen%2Fb%2Etxt&#38;file=%2Fopen%2Ffolder#selection";
+    let cancel =
+        "/files/open?file=%2Fopen%2Fa%2Etxt&#38;file=%2Fopen%2Fb%2Etxt&#38;file=%2Fopen%2Ffolder#selection";
     assert!(asked.body.contains(&format!("href=\"{cancel}\"")), "{}", asked.body);
     assert_eq!(names(&web, ""), ["a.txt", "b.txt", "c.txt", "file.txt", "folder"], "not yet");
 
@@ -218,14 +255,20 @@ async fn the_selected_files_are_moved_and_those_that_cannot_be_are_named() {
     let selection =
         [("from", "/files/open"), ("file", "/open/a.txt"), ("file", "/open/b.txt"), ("file", "/open/c.txt")];
     let asked = act(&mut ada, &page, "/manage/selected/to", &selection).await;
-    assert!(asked.body.contains("Move 3 items") && asked.body.contains("Already in this folder."), "{}", asked.body);
+    assert!(
+        asked.body.contains("Move 3 items") && asked.body.contains("Already in this folder."),
+        "{}",
+        asked.body
+    );
     let asked = confirm(&mut ada, &asked, "/manage/selected/to", &[("to", "/open/Archive")]).await;
     let asked = confirm(&mut ada, &asked, "/manage/selected/to", &[("to", "/open/Archive/2026")]).await;
     assert!(asked.body.contains("name=\"to\" value=\"/open/Archive\""), "back up: {}", asked.body);
     fs::remove_file(web.share("open").join("c.txt")).unwrap();
     let partly = confirm(&mut ada, &asked, "/manage/selected/move", &[("to", "/open/Archive/2026")]).await;
     assert_eq!(partly.status, 409, "{}", partly.body);
-    for part in ["1 item was moved, 2 were not.", "There is already something called “b.txt”", "It no longer exists"] {
+    for part in
+        ["1 item was moved, 2 were not.", "There is already something called “b.txt”", "It no longer exists"]
+    {
         assert!(partly.body.contains(part), "{part}: {}", partly.body);
     }
     assert!(partly.body.contains("file=%2Fopen%2Fb%2Etxt"), "the rest is still selected: {}", partly.body);
@@ -253,8 +296,15 @@ async fn nobody_moves_or_deletes_what_they_may_not() {
     let mut bob = web.logged_in("bob@example.org").await;
     let page = bob.get("/files/open").await.body;
     assert!(page.contains("formaction=\"/links/new\"") && !page.contains("/manage/selected/"), "{page}");
-    for (file, to) in [("/open/file.txt", "/open"), ("/private/file.txt", "/private"), ("/missing/x", "/open")] {
-        for path in ["/manage/selected/confirm", "/manage/selected/delete", "/manage/selected/to", "/manage/selected/move"] {
+    for (file, to) in
+        [("/open/file.txt", "/open"), ("/private/file.txt", "/private"), ("/missing/x", "/open")]
+    {
+        for path in [
+            "/manage/selected/confirm",
+            "/manage/selected/delete",
+            "/manage/selected/to",
+            "/manage/selected/move",
+        ] {
             let answer = bob.fill("/account", path, &[("file", file), ("to", to)]).await;
             assert_eq!(answer.status, 404, "{path} {file}: {}", answer.body);
         }
@@ -274,9 +324,15 @@ async fn nobody_moves_or_deletes_what_they_may_not() {
     ] {
         let foreign = ada.post(path, &[("file", "/open/file.txt"), ("csrf", "x")]).await;
         assert_eq!(foreign.status, 403, "{path}");
-        assert_eq!(web.browser().post(path, &[("file", "/open/file.txt")]).await.status, 303, "{path}: log in");
+        assert_eq!(
+            web.browser().post(path, &[("file", "/open/file.txt")]).await.status,
+            303,
+            "{path}: log in"
+        );
         let own = |field: (&str, &str)| form(&[field, ("csrf", &csrf), ("to", "/open")]);
-        for wrong in [("other", "x"), ("file", "open"), ("file_encoded", "/open/%ff"), ("all", "/.."), ("to", "/open")] {
+        for wrong in
+            [("other", "x"), ("file", "open"), ("file_encoded", "/open/%ff"), ("all", "/.."), ("to", "/open")]
+        {
             let answer = ada.send(Method::POST, path, Some((FORM, own(wrong)))).await;
             assert_eq!(answer.status, 400, "{path} {wrong:?}: {}", answer.body);
         }
@@ -288,8 +344,9 @@ async fn nobody_moves_or_deletes_what_they_may_not() {
 #[actix_web::test]
 async fn a_folder_of_a_thousand_files_is_small_and_comes_soon() {
     let (web, mut ada) = ada().await;
-    let files: Vec<String> =
-        (0..1_000).map(|number| format!("Photo {number} of the summer {}.jpg", number * 7_919 % 1_000)).collect();
+    let files: Vec<String> = (0..1_000)
+        .map(|number| format!("Photo {number} of the summer {}.jpg", number * 7_919 % 1_000))
+        .collect();
     put(&web, "many", &files.iter().map(String::as_str).collect::<Vec<_>>());
     let before = Instant::now();
     let page = ada.get("/files/open/many").await.body;

@@ -95,7 +95,10 @@ impl FlashMessage {
         let text = match self {
             FlashMessage::SelectionMoved => format!("{items} moved to this folder."),
             FlashMessage::SelectionTrashed => {
-                format!("{items} deleted. You can restore {} from the trash for a while.", if count == 1 { "it" } else { "them" })
+                format!(
+                    "{items} deleted. You can restore {} from the trash for a while.",
+                    if count == 1 { "it" } else { "them" }
+                )
             }
             _ => return self.flash(),
         };

@@ -71,7 +71,8 @@ mod tests {
             let count = ids.len();
             ids.dedup();
             assert_eq!(ids.len(), count, "{name}: an id twice");
-            let is_post = |form: &&str| form.split('>').next().is_some_and(|tag| tag.contains("method=\"post\""));
+            let is_post =
+                |form: &&str| form.split('>').next().is_some_and(|tag| tag.contains("method=\"post\""));
             for form in html.split("<form").skip(1).filter(is_post) {
                 let form = form.split("</form>").next().unwrap();
                 // The form that mail programs send without a page needs no token.

@@ -162,6 +162,10 @@ mod tests {
         assert_eq!((all.counted().as_str(), all.all().as_deref()), ("5 selected", Some("/b")));
         assert_eq!((all.checked(&rows[0]), all.everything_label()), (" checked disabled", None));
         let search = SelectionBar { folder: None, ..bar }.with(Ticks::Everything, &rows, None);
-        assert_eq!((search.counted().as_str(), search.all()), ("Selected:", None), "a search has no other pages");
+        assert_eq!(
+            (search.counted().as_str(), search.all()),
+            ("Selected:", None),
+            "a search has no other pages"
+        );
     }
 }

@@ -378,7 +378,8 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
                 .with_selection(Ticks::Everything)
                 .render()?,
         ));
-        let empty = |page: FolderPage| FolderPage { rows: Vec::new(), ..page }.with_selection(Ticks::default());
+        let empty =
+            |page: FolderPage| FolderPage { rows: Vec::new(), ..page }.with_selection(Ticks::default());
         pages.push(("folder-empty", empty(read).render()?));
         pages.push(("folder-empty-write", empty(folder).render()?));
     }

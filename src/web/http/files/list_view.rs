@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn an_address_carries_the_selection_and_the_latest_order() {
-        let view = ListView::of("q=+a+b+&sorted=size-desc&file=%2Fb%2Fx&file_encoded=%2Fb%2Fa%250Ab&file=..&page=x");
+        let view =
+            ListView::of("q=+a+b+&sorted=size-desc&file=%2Fb%2Fx&file_encoded=%2Fb%2Fa%250Ab&file=..&page=x");
         let files = |ticks: &Ticks| match ticks {
             Ticks::Files(files) | Ticks::WholePage(files) => files.iter().map(ToString::to_string).collect(),
             Ticks::Everything => vec!["everything".to_owned()],
@@ -73,6 +74,9 @@ mod tests {
         assert_eq!(ListView::of("sort=modified&order=desc&page=3").page, 3);
         assert_eq!(files(&ListView::of("file=%2Fb%2Fx&all=%2Fb").ticks), ["everything"]);
         assert_eq!(ListView::of("file=%2Fb%2Fx&all=%2Fb&ticks=none").ticks, Ticks::default());
-        assert_eq!(ListView::of("file=%2Fb%2Fx&ticks=page").ticks, Ticks::WholePage(vec!["/b/x".parse().unwrap()]));
+        assert_eq!(
+            ListView::of("file=%2Fb%2Fx&ticks=page").ticks,
+            Ticks::WholePage(vec!["/b/x".parse().unwrap()])
+        );
     }
 }

@@ -27,7 +27,9 @@ pub fn split(name: &str) -> Option<(&str, &str)> {
 /// Returns whether a character begins a new unit whatever precedes it. Letters that join with their neighbours,
 /// combining marks, and the parts of emoji don't.
 fn stands_alone(c: char) -> bool {
-    c.is_ascii() || matches!(c, '\u{c0}'..='\u{24f}' | '\u{370}'..='\u{482}' | '\u{48a}'..='\u{52f}') || is_wide(c)
+    c.is_ascii()
+        || matches!(c, '\u{c0}'..='\u{24f}' | '\u{370}'..='\u{482}' | '\u{48a}'..='\u{52f}')
+        || is_wide(c)
 }
 
 /// Returns whether it is a character of Chinese, Japanese or Korean, which is twice as wide as a Latin letter.
@@ -58,7 +60,9 @@ mod tests {
             assert!(parts.is_none_or(|(start, end)| format!("{start}{end}") == name), "{name}");
             match end {
                 None => assert_eq!(parts, None, "{name}"),
-                Some(end) => assert!(parts.is_some_and(|(_, is)| is.ends_with(end.trim())), "{name}: {parts:?}"),
+                Some(end) => {
+                    assert!(parts.is_some_and(|(_, is)| is.ends_with(end.trim())), "{name}: {parts:?}")
+                }
             }
         }
     }

@@ -330,11 +330,21 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ("selected-delete", delete.render()?),
         (
             "selected-delete-changed",
-            DeleteSelectedPage { has_changed: true, links: 0, files: many, untouchable: 2, carried: everything, ..delete }
-                .render()?,
+            DeleteSelectedPage {
+                has_changed: true,
+                links: 0,
+                files: many,
+                untouchable: 2,
+                carried: everything,
+                ..delete
+            }
+            .render()?,
         ),
         ("selected-move", moving.render()?),
-        ("selected-move-no-folders", MoveSelectedPage { destinations: none, untouchable: 0, ..moving }.render()?),
+        (
+            "selected-move-no-folders",
+            MoveSelectedPage { destinations: none, untouchable: 0, ..moving }.render()?,
+        ),
         ("selected-failed", failed.render()?),
         ("selected-failed-all", SelectionFailedPage { deed: Deed::Deleted, done: 0, ..failed }.render()?),
     ])
