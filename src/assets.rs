@@ -55,8 +55,11 @@ const BASE_CSS: &str = include_str!("../templates/static/base.css");
 
 /// The style sheet of the web app's pages.
 pub static WEB_STYLE: LazyLock<Asset> = LazyLock::new(|| {
-    let css =
-        concat!(include_str!("../templates/static/base.css"), include_str!("../templates/static/web.css"));
+    let css = concat!(
+        include_str!("../templates/static/base.css"),
+        include_str!("../templates/static/web.css"),
+        include_str!("../templates/static/listing.css")
+    );
     Asset::new("oncelink.css", "text/css; charset=utf-8", css.as_bytes())
 });
 
@@ -100,6 +103,10 @@ pub static GUEST_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::script("guest.js", include_str!("../templates/static/guest.js"))
 });
 
+/// The script that keeps what is selected in a list, and has its keyboard shortcuts.
+pub static SELECT_SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::script("select.js", include_str!("../templates/static/select.js")));
+
 /// The script that keeps a dropped file from replacing a page that accepts no files.
 pub static DROP_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("drop.js", include_str!("../templates/static/drop.js")));
@@ -126,6 +133,7 @@ pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
         &PUBLIC_SCRIPT,
         &GUEST_SCRIPT,
         &DROP_SCRIPT,
+        &SELECT_SCRIPT,
         &WAITING_SCRIPT,
         &SHEET_SCRIPT,
     ];

@@ -168,7 +168,7 @@ async fn several_files_with_a_password_and_a_mailed_code_are_downloaded_by_a_nam
     for name in ["Photos", "contract.docx"] {
         stage.press(&format!("input.pick[value='/books/{name}']")).await;
     }
-    browser.named("Create link for selected").await.click().await.unwrap();
+    browser.named("Create link").await.click().await.unwrap();
     browser.at(|url| url.contains("/links/new?")).await;
     stage.fill("#recipients", "bob@example.org\nkim@example.org").await;
     stage.press("#mailed_code").await;

@@ -211,7 +211,13 @@ async fn choosing_nothing_says_so_in_place() {
     }
     click(&browser, "main button[type=submit]").await;
     browser.at(|url| url.ends_with("/files/open")).await;
-    browser.named("Create link for selected").await.click().await.unwrap();
+    // With its script, the button is disabled as long as nothing is selected.
+    browser.find("[formaction='/links/new']:disabled").await;
+    browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+    browser.goto(&format!("{}/files/open", stage.base)).await;
+    browser.named("Create link").await.click().await.unwrap();
+    browser.find(".notice.failed").await;
+    browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": false })).await;
     browser.says("Choose at least one file or folder first").await;
     assert!(browser.url().await.ends_with("/files/open"));
     browser.inspect("folder-nothing-chosen").await;

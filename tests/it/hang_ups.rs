@@ -82,6 +82,7 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
         ],
     ),
     ("/links/new", "GET", "/links/new?file=/open/file.txt", &[]),
+    ("/links/new", "POST", "/links/new", &[("file", "/open/file.txt")]),
     ("/links/{id}", "GET", "/links/any", &[]),
     (
         "/links/{id}",
@@ -135,6 +136,15 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/manage/delete", "POST", "/manage/delete", &[("path", "/open/deleted.txt")]),
     ("/manage/to", "GET", "/manage/to?path=/open/file.txt", &[]),
     ("/manage/move", "POST", "/manage/move", &[("path", "/open/moved.txt"), ("to", "/open/folder")]),
+    ("/manage/selected/confirm", "POST", "/manage/selected/confirm", &[("file", "/open/file.txt")]),
+    ("/manage/selected/delete", "POST", "/manage/selected/delete", &[("file", "/open/deleted.txt")]),
+    ("/manage/selected/to", "POST", "/manage/selected/to", &[("file", "/open/file.txt")]),
+    (
+        "/manage/selected/move",
+        "POST",
+        "/manage/selected/move",
+        &[("file", "/open/moved.txt"), ("to", "/open/folder")],
+    ),
     ("/manage/trash", "GET", "/manage/trash?share=open", &[]),
     ("/manage/restore", "POST", "/manage/restore", &[("id", "any")]),
     ("/manage/forget", "POST", "/manage/forget", &[("id", "any")]),

@@ -50,7 +50,13 @@ impl Cookies {
 
     /// Returns the flash message to show.
     pub fn flash(&self, headers: &HeaderMap) -> Option<FlashMessage> {
-        self.value(headers, "note")?.parse().ok()
+        let value = self.value(headers, "note")?;
+        value.split_once('.').map_or(value, |(message, _)| message).parse().ok()
+    }
+
+    /// Returns the number that belongs to the flash message.
+    pub fn flash_count(&self, headers: &HeaderMap) -> Option<u32> {
+        self.value(headers, "note")?.split_once('.')?.1.parse().ok()
     }
 
     /// Returns the cookie with the session's id. It is removed when the browser closes, unless it is to be
@@ -97,7 +103,16 @@ impl Cookies {
 
     /// Returns the cookie with a flash message for the next page.
     pub fn set_flash(&self, message: FlashMessage) -> Cookie<'static> {
-        let mut cookie = self.cookie("note", message.as_str().to_owned());
+        self.flash_cookie(message.as_str().to_owned())
+    }
+
+    /// Returns the cookie with a flash message about `count` files and folders.
+    pub fn set_counted_flash(&self, message: FlashMessage, count: u32) -> Cookie<'static> {
+        self.flash_cookie(format!("{}.{count}", message.as_str()))
+    }
+
+    fn flash_cookie(&self, value: String) -> Cookie<'static> {
+        let mut cookie = self.cookie("note", value);
         cookie.set_max_age(Duration::seconds(60));
         cookie
     }

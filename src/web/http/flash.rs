@@ -1,6 +1,7 @@
 //! Flash messages: what the next page says, once, about what was just done. The cookie carries only the name
-//! of one of these messages, so that a page never shows text from outside.
+//! of one of these messages and possibly a number, so that a page never shows text from outside.
 
+use crate::human;
 use crate::web::http::layout::{Flash, FlashKind};
 use crate::words::words;
 
@@ -75,7 +76,17 @@ words! {
         Forgotten = "forgotten",
         /// Files were uploaded.
         Uploaded = "uploaded",
-        /// A link can't be created, because no file was selected.
+        /// The selected files and folders were moved.
+        SelectionMoved = "selection-moved",
+        /// The selected files and folders were moved to the trash.
+        SelectionTrashed = "selection-trashed",
+        /// More is selected than can be changed at once.
+        TooManyChosen = "too-many-chosen",
+        /// More is selected than a link can have.
+        TooManyForLink = "too-many-for-link",
+        /// More is selected than can be had as one archive.
+        TooManyForZip = "too-many-for-zip",
+        /// Nothing was done, because no file was selected.
         NothingChosen = "nothing-chosen",
         /// The mail with a link will be sent for the first time.
         LinkMailed = "link-mailed",
@@ -99,6 +110,23 @@ impl FlashMessage {
     pub fn flash(self) -> Flash {
         let (kind, text) = self.parts();
         Flash { kind, text: text.to_owned() }
+    }
+
+    /// Returns what the page says about something that was done to `count` files and folders.
+    pub fn counted(self, count: Option<u32>) -> Flash {
+        let Some(count) = count else { return self.flash() };
+        let items = human::counted(u64::from(count), "item");
+        let text = match self {
+            FlashMessage::SelectionMoved => format!("{items} moved to this folder."),
+            FlashMessage::SelectionTrashed => {
+                format!(
+                    "{items} deleted. You can restore {} from the trash for a while.",
+                    if count == 1 { "it" } else { "them" }
+                )
+            }
+            _ => return self.flash(),
+        };
+        Flash { text, ..self.flash() }
     }
 
     /// Returns whether it is about a success, and the text.
@@ -187,6 +215,25 @@ impl FlashMessage {
                 "Choose at least one file or folder first: tick the boxes in front of their names.",
             ),
             FlashMessage::LinkMailed => (FlashKind::Done, "We’re sending the link."),
+            FlashMessage::SelectionMoved => (FlashKind::Done, "Moved to this folder."),
+            FlashMessage::SelectionTrashed => {
+                (FlashKind::Done, "Deleted. You can restore everything from the trash for a while.")
+            }
+            FlashMessage::TooManyChosen => (
+                FlashKind::Failed,
+                "That is too much at once: you can change up to 5,000 files and folders at a time. Nothing was \
+                 changed. Select fewer, or change the folder that contains them.",
+            ),
+            FlashMessage::TooManyForZip => (
+                FlashKind::Failed,
+                "You can download up to 100 files and folders as one ZIP file. Select fewer, or everything in this \
+                 folder.",
+            ),
+            FlashMessage::TooManyForLink => (
+                FlashKind::Failed,
+                "A link can have up to 100 files and folders. Select fewer, or create a link to the folder that \
+                 contains them.",
+            ),
             FlashMessage::MailQueued => (FlashKind::Done, "We’re sending the link again."),
             FlashMessage::MailOnItsWay => (
                 FlashKind::Failed,

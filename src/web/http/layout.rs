@@ -182,6 +182,10 @@ impl Chrome {
         &assets::UPLOAD_SCRIPT.url
     }
 
+    pub(crate) fn select_script_url(&self) -> &'static str {
+        &assets::SELECT_SCRIPT.url
+    }
+
     /// Returns the CSRF token for the page's own forms; empty, and so refused, when nobody is logged in.
     pub(crate) fn csrf(&self) -> &str {
         self.user.as_ref().map_or("", |user| &user.csrf)

@@ -8,10 +8,10 @@ use crate::web::http::account::{
 };
 use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
-use crate::web::http::files::{browse, download, edit, trash, tus, upload_form, view, zip};
+use crate::web::http::files::{browse, download, edit, selected, selected_zip, trash, tus, upload_form, view, zip};
 use crate::web::http::links::{
     add_recipients, deliveries, drop_link, duplicate, extend, live, mail_code, mailing, manifests, my_links, new_link,
-    one_link, press, public_link, remove_recipient, share_sheet, view as link_view,
+    one_link, press, public_link, remove_recipient, selected_files, share_sheet, view as link_view,
 };
 use crate::web::http::requests::{
     change, guest_form, my_requests, new_request, one_request, public_request, ticket,
@@ -32,6 +32,7 @@ pub mod csrf;
 pub mod error;
 pub mod extract;
 pub mod fields;
+pub(crate) mod file_query;
 pub mod files;
 pub mod flash;
 pub(crate) mod guest;
@@ -49,7 +50,7 @@ pub mod qr;
 pub mod requests;
 pub(crate) mod respond;
 pub mod samples;
-pub(crate) mod selection;
+pub mod selection;
 pub(crate) mod service;
 pub mod session_row;
 pub mod state;
@@ -116,6 +117,9 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/unsent/{id}").route(get_or_head().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))
         .service(
+            web::resource("/zip/selected").route(web::post().to(selected_zip::page)),
+        )
+        .service(
             web::resource("/zip").route(get_or_head().to(zip::page)).route(web::post().to(zip::download)),
         )
         .service(web::resource("/view").route(get_or_head().to(view::away)).route(web::post().to(view::view)))
@@ -129,6 +133,10 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/manage/delete").route(web::post().to(edit::delete)))
         .service(web::resource("/manage/to").route(get_or_head().to(edit::move_page)))
         .service(web::resource("/manage/move").route(web::post().to(edit::move_to)))
+        .service(web::resource("/manage/selected/confirm").route(web::post().to(selected::confirm_page)))
+        .service(web::resource("/manage/selected/delete").route(web::post().to(selected::delete)))
+        .service(web::resource("/manage/selected/to").route(web::post().to(selected::move_page)))
+        .service(web::resource("/manage/selected/move").route(web::post().to(selected::move_to)))
         .service(web::resource("/manage/trash").route(get_or_head().to(trash::page)))
         .service(web::resource("/manage/restore").route(web::post().to(trash::restore)))
         .service(web::resource("/manage/forget").route(web::post().to(trash::forget)))
@@ -180,7 +188,11 @@ fn link_routes(cfg: &mut ServiceConfig) {
     cfg.service(
         web::resource("/links").route(get_or_head().to(my_links::list)).route(web::post().to(new_link::make)),
     )
-    .service(web::resource("/links/new").route(get_or_head().to(new_link::page)))
+    .service(
+        web::resource("/links/new")
+            .route(get_or_head().to(new_link::page))
+            .route(web::post().to(selected_files::page)),
+    )
     .service(web::resource("/links/uploading").route(web::post().to(drop_link::make)))
     .service(
         web::resource("/links/{id}")

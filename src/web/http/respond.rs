@@ -91,6 +91,19 @@ pub(crate) fn redirect_with_flash(
     Ok(answer)
 }
 
+/// Redirects to a page that shows a flash message about `count` files and folders.
+pub(crate) fn redirect_with_count(
+    app: &AppState,
+    to: &str,
+    message: FlashMessage,
+    count: usize,
+) -> Result<HttpResponse, WebError> {
+    let mut answer = see_other(to);
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    add_cookie(&mut answer, &app.cookies.set_counted_flash(message, count))?;
+    Ok(answer)
+}
+
 /// Redirects the sender of a form that was sent before to where it led then.
 pub(crate) fn redirect_again(app: &AppState, before: &EarlierResult) -> Result<HttpResponse, WebError> {
     match before.note.as_deref().map(str::parse::<FlashMessage>) {

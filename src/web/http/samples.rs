@@ -5,7 +5,7 @@ use crate::web::http::account::{
     signup_page, unsent_page, unsubscribe_page,
 };
 use crate::web::http::admin::{accounts_page, audit_page, mail_page};
-use crate::web::http::files::{browse_page, edit_page, move_page, trash_page, upload_page, zip_page};
+use crate::web::http::files::{browse_page, edit_page, move_page, selected_page, trash_page, upload_page, zip_page};
 use crate::web::http::landing;
 use crate::web::http::links::{
     add_recipients_page, duplicate_page, my_links_page, new_link_page, one_link_page, public_link_page,
@@ -35,6 +35,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         action_link_page::samples()?,
         edit_page::samples()?,
         move_page::samples()?,
+        selected_page::samples()?,
         trash_page::samples()?,
         my_links_page::samples()?,
         one_link_page::samples()?,
@@ -94,7 +95,9 @@ mod tests {
             let count = ids.len();
             ids.dedup();
             assert_eq!(ids.len(), count, "{name}: an id twice");
-            for form in html.split("<form").skip(1).filter(|form| form.contains("method=\"post\"")) {
+            let is_post =
+                |form: &&str| form.split('>').next().is_some_and(|tag| tag.contains("method=\"post\""));
+            for form in html.split("<form").skip(1).filter(is_post) {
                 let form = form.split("</form>").next().unwrap();
                 // The form that mail programs send without a page needs no token.
                 let is_ours = form.contains("name=\"csrf\"") || form.contains("name=\"List-Unsubscribe\"");
@@ -122,6 +125,7 @@ mod tests {
         let own = [
             &assets::TIMES_SCRIPT,
             &assets::DROP_SCRIPT,
+            &assets::SELECT_SCRIPT,
             &assets::UPLOAD_SCRIPT,
             &assets::LINKS_SCRIPT,
             &assets::LIVE_SCRIPT,

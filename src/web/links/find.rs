@@ -8,7 +8,7 @@ use crate::id::{FilePath, LinkId, RecipientId};
 use crate::secret::Secret;
 use crate::web::arrivals;
 use crate::web::db::QueryError;
-use crate::web::db::columns::{from_column, to_column};
+use crate::web::db::columns::from_column;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{AccountId, Email};
 use crate::web::links::link::{Link, Links, Recipient, code_digest};
@@ -209,27 +209,6 @@ impl Links {
             files.extend(paths.iter().filter_map(|path| Some(((*link).clone(), path.parse().ok()?))));
         }
         Ok(files)
-    }
-
-    /// Returns how many links of any owner that are neither revoked nor expired point to `path` or to
-    /// something below it. They break when it is renamed or moved.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn leading_to(&self, path: &FilePath, now: Timestamp) -> Result<u64, QueryError> {
-        let beneath = format!("{path}/");
-        let count: i64 = sqlx::query_scalar(
-            "SELECT COUNT(DISTINCT links.id) FROM links JOIN link_files ON link_files.link = links.id \
-             WHERE links.withdrawn_at IS NULL AND (links.ends_at IS NULL OR links.ends_at > $1) \
-             AND (link_files.path = $2 OR SUBSTR(link_files.path, 1, CAST($3 AS INTEGER)) = $4)",
-        )
-        .bind(to_column(now))
-        .bind(path.as_str())
-        .bind(i64::try_from(beneath.chars().count()).unwrap_or(i64::MAX))
-        .bind(beneath)
-        .fetch_one(self.db.reader())
-        .await?;
-        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// Counts a view of a recipient's page.

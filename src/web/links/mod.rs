@@ -11,6 +11,7 @@ pub mod create;
 pub mod defaults;
 pub mod extend;
 pub mod find;
+mod leading;
 pub mod leftovers;
 pub mod lifetime;
 mod link;

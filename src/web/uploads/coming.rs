@@ -1,6 +1,7 @@
 //! What the guests of a file request are sending.
 
 use crate::id::RequestId;
+use crate::web::arrivals::LinkFate;
 use crate::web::shares::error::StorageError;
 use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::rows;
@@ -34,7 +35,7 @@ impl Uploads {
     /// If the database fails, or the share is unavailable.
     pub async fn abandon_those_of(&self, request: &RequestId) -> Result<(), StorageError> {
         for upload in rows::of_request(&self.db, request, ENDED_AT_ONCE).await? {
-            match self.abandon(&upload).await {
+            match self.abandon(&upload, LinkFate::Waits).await {
                 Ok(()) | Err(StorageError::Busy | StorageError::Missing) => {}
                 Err(error) => return Err(error),
             }

@@ -4,57 +4,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde::Deserialize;
 
 use crate::files::FileError;
 use crate::id::FilePath;
 use crate::viewable;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
+use crate::web::http::files::bar::SelectionBar;
 use crate::web::http::files::browse_page::{FolderPage, SearchPage, SharesPage};
+use crate::web::http::files::list_view::ListView;
 use crate::web::http::files::listing;
 use crate::web::http::files::listing::{BrowseTarget, FolderListing};
 use crate::web::http::files::row::Row;
-use crate::web::http::files::sort::Sort;
-use crate::web::http::flash::FlashMessage;
-use crate::web::http::layout::{Chrome, Section};
+use crate::web::http::layout::{Chrome, Flash, Section};
 use crate::web::http::paths::{MY_FILES, folder_address};
 use crate::web::http::respond::{AppData, blocking, html_with_script, see_other, without_flash};
 use crate::web::http::state::AppState;
 use crate::web::http::viewing::shows_pdf;
 use crate::web::shares::rights::{Readable, Right};
 
-/// The maximum length of a search; the page's field takes no more.
-const MAX_QUERY: usize = 200;
-
 /// The maximum time of a search. Then the page shows what was found, and says that the search stopped early.
 const SEARCH_TIME: Duration = Duration::from_secs(8);
-
-#[derive(Default, Deserialize)]
-pub(crate) struct BrowseQuery {
-    q: Option<String>,
-    sort: Option<String>,
-    order: Option<String>,
-    page: Option<String>,
-}
 
 /// `GET /files/` and `GET /files/{share}/{path}`, each with `q` for a search.
 pub(crate) async fn browse(
     app: AppData,
     request: HttpRequest,
     who: SignedIn,
-    view: Option<Query<BrowseQuery>>,
 ) -> Result<HttpResponse, WebError> {
-    let view = view.map(Query::into_inner).unwrap_or_default();
-    let sort = Sort::parse(view.sort.as_deref(), view.order.as_deref());
-    let query: String = view.q.unwrap_or_default().trim().chars().take(MAX_QUERY).collect();
+    let view = ListView::of(request.query_string());
     let place = place_of(request.uri().path()).ok_or(WebError::NotFound)?;
     let message = app.cookies.flash(request.headers());
-    let page = view.page.and_then(|page| page.parse().ok()).unwrap_or(1);
-    let answer = answer(&app, who, place, query, (sort, page), message).await?;
+    let count = app.cookies.flash_count(request.headers());
+    let flash = message.map(|message| message.counted(count));
+    let answer = answer(&app, who, place, view, flash).await?;
     without_flash(&app, message, answer)
 }
 
@@ -62,12 +47,11 @@ async fn answer(
     app: &AppState,
     who: SignedIn,
     place: Option<FilePath>,
-    query: String,
-    (sort, page): (Sort, usize),
-    message: Option<FlashMessage>,
+    view: ListView,
+    flash: Option<Flash>,
 ) -> Result<HttpResponse, WebError> {
     match place {
-        None if query.is_empty() => {
+        None if view.query.is_empty() => {
             let roots = app.rights.roots_with(who.account(), Right::Read);
             let shares = app.shares.clone();
             let roots = blocking(move || {
@@ -80,21 +64,21 @@ async fn answer(
             .await?;
             // The page has the form for uploading to the person's own files.
             let chrome = who.form_chrome("Files", Section::Files);
-            let chrome = Chrome { flash: message.map(FlashMessage::flash), ..chrome };
+            let chrome = Chrome { flash, ..chrome };
             html_with_script(app, &SharesPage { chrome, roots })
         }
         None => {
             let roots = app.rights.roots_with(who.account(), Right::Read).into_iter();
             let roots = roots.filter_map(|root| app.rights.readable(who.account(), root)).collect();
-            search(app, who, (None, roots), query, sort, message).await
+            search(app, who, (None, roots), view, flash).await
         }
         Some(path) => {
             let place = app.rights.readable(who.account(), path).ok_or(WebError::NotFound)?;
-            if query.is_empty() {
-                folder(app, who, place, (sort, page), message).await
+            if view.query.is_empty() {
+                folder(app, who, place, view, flash).await
             } else {
                 let within = Some(place.path().clone());
-                search(app, who, (within, vec![place]), query, sort, message).await
+                search(app, who, (within, vec![place]), view, flash).await
             }
         }
     }
@@ -104,9 +88,10 @@ async fn folder(
     app: &AppState,
     who: SignedIn,
     place: Readable,
-    (sort, page): (Sort, usize),
-    message: Option<FlashMessage>,
+    view: ListView,
+    flash: Option<Flash>,
 ) -> Result<HttpResponse, WebError> {
+    let ListView { sort, page, ticks, .. } = view;
     let shares = app.shares.clone();
     let path = place.path().clone();
     let right = app.rights.highest(who.account(), &path).unwrap_or(Right::Read);
@@ -127,8 +112,9 @@ async fn folder(
                 false => who.chrome(title, Section::Files),
             };
             let page = FolderPage {
-                chrome: Chrome { flash: message.map(FlashMessage::flash), ..chrome },
+                chrome: Chrome { flash, ..chrome },
                 folder: path,
+                bar: SelectionBar::default(),
                 rows: listing.rows,
                 sort,
                 right,
@@ -137,7 +123,7 @@ async fn folder(
                 pages: listing.pages,
                 now: app.services.clock.now(),
             };
-            html_with_script(app, &page)
+            html_with_script(app, &page.with_selection(ticks))
         }
         // A file has no page of its own, so it is shown in its folder, where it can be downloaded.
         BrowseTarget::File => {
@@ -153,10 +139,10 @@ async fn search(
     app: &AppState,
     who: SignedIn,
     (within, places): (Option<FilePath>, Vec<Readable>),
-    query: String,
-    sort: Sort,
-    message: Option<FlashMessage>,
+    view: ListView,
+    flash: Option<Flash>,
 ) -> Result<HttpResponse, WebError> {
+    let ListView { query, sort, ticks, .. } = view;
     let shares = app.shares.clone();
     let words = query.clone();
     // A search is heavy, so only a few run at once and the others wait.
@@ -178,17 +164,20 @@ async fn search(
         }
     };
     mark_files(app, &mut found.rows);
+    let manages = |row: &Row| app.rights.manageable(who.account(), row.path.clone()).is_some();
+    let can_change = found.rows.iter().any(manages);
     let page = SearchPage {
-        chrome: Chrome { flash: message.map(FlashMessage::flash), ..who.chrome("Search", Section::Files) },
+        chrome: Chrome { flash, ..who.chrome("Search", Section::Files) },
         query,
         within,
+        bar: SelectionBar { can_change, ..SelectionBar::default() },
         rows: found.rows,
         sort,
         too_many: found.too_many,
         stopped_after: found.stopped_after,
         now: app.services.clock.now(),
     };
-    html_with_script(app, &page)
+    html_with_script(app, &page.with_selection(ticks))
 }
 
 /// Marks the files whose paths are too long for a token, so that the page has no button for them, and those

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::id::FilePath;
 use crate::web::http::files::addresses::{ask_address, new_folder_address, parent_address, trash_address};
+use crate::web::http::files::bar::{SelectionBar, Ticks};
 use crate::web::http::files::row::{Crumb, Row, crumbs, sample_rows};
 use crate::web::http::files::sort::{Heading, Sort, SortBy, headings};
 use crate::web::http::layout::{Chrome, Section};
@@ -101,13 +102,38 @@ pub struct FolderPage {
     pub page: usize,
     /// The number of pages.
     pub pages: usize,
+    /// What is selected, and what can be done with it.
+    pub bar: SelectionBar,
     /// The present moment.
     pub now: Timestamp,
 }
 
 impl FolderPage {
+    /// Returns the page with this selected.
+    pub fn with_selection(self, ticks: Ticks) -> FolderPage {
+        let bar = SelectionBar {
+            action: folder_address(&self.folder),
+            from: self.here(),
+            sorted: self.sort.word(),
+            can_change: self.may_manage(),
+            folder: Some(self.folder.clone()),
+            total: self.total,
+            ..SelectionBar::default()
+        };
+        FolderPage { bar: bar.with(ticks, &self.rows, Some(&self.folder)), ..self }
+    }
+
+    /// Returns the address of this page of the list, in this order.
     fn here(&self) -> String {
-        folder_address(&self.folder)
+        let mut query = Vec::new();
+        if self.sort != Sort::default() {
+            query.push(format!("sort={}", self.sort.word()));
+        }
+        if self.page > 1 {
+            query.push(format!("page={}", self.page));
+        }
+        let separator = if query.is_empty() { "" } else { "?" };
+        format!("{}{separator}{}", folder_address(&self.folder), query.join("&"))
     }
 
     fn name(&self) -> Cow<'_, str> {
@@ -145,7 +171,7 @@ impl FolderPage {
     }
 
     fn headings(&self) -> Vec<Heading> {
-        headings(self.sort, None)
+        headings(self.sort)
     }
 
     fn summary(&self) -> String {
@@ -158,12 +184,9 @@ impl FolderPage {
         format!("Page {page} of {pages}: {shown}. {total} entries in this folder.")
     }
 
-    fn pager(&self) -> (Option<String>, Option<String>) {
-        let Sort { by, descending } = self.sort;
-        let order = if descending { "desc" } else { "asc" };
-        let at = |page: usize| format!("?sort={}&order={order}&page={page}", by.as_str());
-        let before = (self.page > 1).then(|| at(self.page - 1));
-        (before, (self.page < self.pages).then(|| at(self.page + 1)))
+    /// Returns the numbers of the pages before and after this one.
+    fn pager(&self) -> (Option<usize>, Option<usize>) {
+        ((self.page > 1).then(|| self.page - 1), (self.page < self.pages).then(|| self.page + 1))
     }
 
     fn search(&self) -> SearchBox {
@@ -189,6 +212,7 @@ impl FolderPage {
             total: 19,
             page: 1,
             pages: 1,
+            bar: SelectionBar::default(),
             now,
         })
     }
@@ -244,11 +268,25 @@ pub struct SearchPage {
     pub too_many: bool,
     /// The number of names after which the search stopped early, if it did.
     pub stopped_after: Option<usize>,
+    /// What is selected, and what can be done with it.
+    pub bar: SelectionBar,
     /// The present moment.
     pub now: Timestamp,
 }
 
 impl SearchPage {
+    /// Returns the page with this selected.
+    pub fn with_selection(self, ticks: Ticks) -> SearchPage {
+        let bar = SelectionBar {
+            action: self.search().action,
+            from: self.here(),
+            sorted: self.sort.word(),
+            total: self.rows.len(),
+            ..self.bar.clone()
+        };
+        SearchPage { bar: bar.with(ticks, &self.rows, self.within.as_ref()), ..self }
+    }
+
     fn here(&self) -> String {
         let search = self.search();
         format!("{}?q={}", search.action, utf8_percent_encode(&self.query, NON_ALPHANUMERIC))
@@ -262,7 +300,7 @@ impl SearchPage {
     }
 
     fn headings(&self) -> Vec<Heading> {
-        headings(self.sort, Some(&self.query))
+        headings(self.sort)
     }
 
     fn shown_query(&self) -> Cow<'_, str> {
@@ -309,6 +347,7 @@ impl SearchPage {
             sort: Sort { by: SortBy::Modified, descending: true },
             too_many: true,
             stopped_after: None,
+            bar: SelectionBar { can_change: true, ..SelectionBar::default() },
             now,
         }
     }
@@ -317,12 +356,17 @@ impl SearchPage {
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let now = Timestamp::from_secs(1_795_340_096);
     let shares = SharesPage::sample();
-    let search = SearchPage::sample(now);
+    let search = SearchPage::sample(now).with_selection(Ticks::default());
     let mut pages = vec![
         ("shares", shares.render()?),
         ("shares-none", SharesPage { roots: Vec::new(), ..shares }.render()?),
         ("search", search.render()?),
-        ("search-nothing", SearchPage { rows: Vec::new(), too_many: false, ..search.clone() }.render()?),
+        (
+            "search-nothing",
+            SearchPage { rows: Vec::new(), too_many: false, ..search.clone() }
+                .with_selection(Ticks::default())
+                .render()?,
+        ),
         (
             "search-stopped",
             SearchPage { rows: Vec::new(), too_many: false, stopped_after: Some(812_345), ..search }
@@ -330,15 +374,21 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ),
     ];
     if let Some(folder) = FolderPage::sample(now) {
-        pages.push(("folder", folder.render()?));
+        let hostile = folder.folder.join("<script>elsewhere\n").into_iter().collect();
+        pages.push(("folder", folder.clone().with_selection(Ticks::default()).render()?));
+        pages.push(("folder-selected", folder.clone().with_selection(Ticks::WholePage(hostile)).render()?));
         let by_size = Sort { by: SortBy::Size, descending: true };
         let read = FolderPage { right: Right::Read, ..folder.clone() };
         pages.push((
             "folder-more",
-            FolderPage { total: 2_312, page: 2, pages: 3, sort: by_size, ..read.clone() }.render()?,
+            FolderPage { total: 2_312, page: 2, pages: 3, sort: by_size, ..read.clone() }
+                .with_selection(Ticks::Everything)
+                .render()?,
         ));
-        pages.push(("folder-empty", FolderPage { rows: Vec::new(), ..read }.render()?));
-        pages.push(("folder-empty-write", FolderPage { rows: Vec::new(), ..folder }.render()?));
+        let empty =
+            |page: FolderPage| FolderPage { rows: Vec::new(), ..page }.with_selection(Ticks::default());
+        pages.push(("folder-empty", empty(read).render()?));
+        pages.push(("folder-empty-write", empty(folder).render()?));
     }
     Ok(pages)
 }

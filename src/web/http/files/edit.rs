@@ -2,20 +2,23 @@
 //!
 //! Forms carry paths percent-encoded (see [`crate::web::http::files::edit_page`]).
 
+use std::slice;
+
 use actix_web::HttpResponse;
 use actix_web::web::Query;
 use serde::Deserialize;
 
 use crate::clock::Timestamp;
-use crate::files::{EntryKind, FileError};
+use crate::files::EntryKind;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, SignedIn};
 use crate::web::http::files::access::{begin_change, manageable, writable};
 use crate::web::http::files::addresses::parent_address;
+use crate::web::http::files::destinations;
+use crate::web::http::files::destinations::Destinations;
 use crate::web::http::files::edit_page::{ManageError, ManagePage, NewFolderPage};
-use crate::web::http::files::listing;
 use crate::web::http::files::move_page::MovePage;
 use crate::web::http::files::row::{Row, ShownFolder};
 use crate::web::http::flash::FlashMessage;
@@ -27,10 +30,7 @@ use crate::web::identity::AccountId;
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::shares::error::StorageError;
 use crate::web::shares::name::FileName;
-use crate::web::shares::rights::{Manageable, Right, Writable};
-
-/// The maximum number of folders that are offered as destinations.
-const MAX_CHOICES: usize = 500;
+use crate::web::shares::rights::{Manageable, Writable};
 
 #[derive(Deserialize)]
 pub(crate) struct FolderQuery {
@@ -149,7 +149,7 @@ async fn entry_page_of(app: &AppState, who: &SignedIn, entry: &Manageable) -> Re
     };
     let path = entry.path().clone();
     let now = app.services.clock.now();
-    let links = app.services.links.leading_to(&path, now).await?;
+    let links = app.services.links.leading_to(slice::from_ref(&path), now).await?;
     Ok(ManagePage {
         chrome: who.chrome(path.name(), Section::Files),
         typed_name: path.name().to_owned(),
@@ -239,30 +239,17 @@ async fn move_page_of(
     entry: &Manageable,
     to: &Writable,
 ) -> Result<MovePage, WebError> {
-    let shares = app.shares.clone();
-    let readable = app.rights.readable(who.account(), to.path().clone()).ok_or(WebError::NotFound)?;
-    let moved = entry.path().clone();
-    let home = who.home.clone();
-    let looked = blocking(move || {
-        shares.entry(&moved)?;
-        match listing::folders(&shares, &readable) {
-            // The person's own folder is created when something is first put there.
-            Err(FileError::Missing) if home.as_ref() == Some(readable.path()) => Ok(Vec::new()),
-            found => found,
-        }
-    });
-    let mut folders: Vec<FilePath> = looked.await??;
-    // A folder can't be moved into itself.
-    folders.retain(|folder| folder != entry.path());
-    let more = folders.len().saturating_sub(MAX_CHOICES);
-    folders.truncate(MAX_CHOICES);
+    let (shares, moved) = (app.shares.clone(), entry.path().clone());
+    blocking(move || shares.entry(&moved)).await??;
+    let Destinations { folders, more, roots } =
+        destinations::of(app, who, to, slice::from_ref(entry.path())).await?;
     Ok(MovePage {
         chrome: who.chrome("Move", Section::Files),
         path: entry.path().clone(),
         to: to.path().clone(),
         folders,
         more,
-        roots: app.rights.roots_with(who.account(), Right::Write),
+        roots,
         error: None,
     })
 }

@@ -2,14 +2,21 @@
 
 pub(crate) mod access;
 pub(crate) mod addresses;
+pub mod bar;
 pub(crate) mod browse;
 pub mod browse_page;
+pub mod destinations;
 pub(crate) mod download;
 pub(crate) mod edit;
 pub mod edit_page;
+pub(crate) mod list_view;
 pub mod listing;
 pub mod move_page;
+pub mod name_parts;
 pub mod row;
+pub(crate) mod selected;
+pub mod selected_page;
+pub(crate) mod selected_zip;
 pub mod sort;
 pub(crate) mod trash;
 pub mod trash_page;

@@ -1,8 +1,7 @@
 //! A file or folder in a list, and the path to a folder.
 //!
-//! A Download button posts to `/download` with `csrf` and the field `file`, which holds the file
-//! path. A form would alter a line break within it, so a path with a character that is not shown
-//! as it is (see [`human::name`]) is sent percent-encoded, in the field `file_encoded` instead.
+//! A Download button posts to `/download` with `csrf` and the field for its file (see
+//! [`crate::web::http::selection`]).
 
 use std::borrow::Cow;
 
@@ -14,7 +13,9 @@ use crate::human;
 use crate::id::FilePath;
 use crate::viewable;
 use crate::web::http::files::addresses::manage_address;
+use crate::web::http::files::name_parts;
 use crate::web::http::paths::{encoded_path, folder_above, folder_address, shown_name, shown_steps};
+use crate::web::http::selection::field_of;
 
 /// A file or folder in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,11 @@ impl Row {
         human::name(self.path.name())
     }
 
+    /// Returns the beginning and the end of a name that is too long for one line on a phone.
+    pub(crate) fn name_parts(&self) -> Option<(String, String)> {
+        name_parts::split(&self.shown_name()).map(|(start, end)| (start.to_owned(), end.to_owned()))
+    }
+
     pub(crate) fn icon(&self) -> &'static str {
         if self.is_folder() { "folder" } else { human::icon(self.path.name()) }
     }
@@ -70,11 +76,7 @@ impl Row {
 
     /// Returns the name and value of the field that says which file to download.
     pub(crate) fn field(&self) -> (&'static str, String) {
-        let path = self.path.as_str();
-        match human::name(path) {
-            Cow::Borrowed(path) => ("file", path.to_owned()),
-            Cow::Owned(_) => ("file_encoded", encoded_path(&self.path)),
-        }
+        field_of(&self.path)
     }
 
     /// Returns its size as shown and exactly.

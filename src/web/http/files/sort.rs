@@ -1,7 +1,5 @@
 //! The order of a list, and the column headings that change it.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
 use crate::web::http::files::row::Row;
 use crate::web::shares::folding::{fold, natural};
 use crate::words::words;
@@ -30,11 +28,18 @@ pub struct Sort {
 }
 
 impl Sort {
-    /// Reads `sort` (`name`, `size`, `modified`) and `order` (`asc`, `desc`); anything else means
-    /// the default, by name.
+    /// Reads `sort` (`name`, `size`, `modified`) and `order` (`asc`, `desc`), or both as one word in `sort`, as
+    /// the buttons send it (`size-desc`); anything else means the default, by name.
     pub fn parse(sort: Option<&str>, order: Option<&str>) -> Sort {
+        let one_word = sort.and_then(|word| word.split_once('-'));
+        let (sort, order) = one_word.map_or((sort, order), |(sort, order)| (Some(sort), Some(order)));
         let by = sort.and_then(|word| word.parse().ok()).unwrap_or_default();
         Sort { by, descending: order == Some("desc") }
+    }
+
+    /// Returns the order as one word, see [`Sort::parse`].
+    pub fn word(self) -> String {
+        format!("{}-{}", self.by.as_str(), if self.descending { "desc" } else { "asc" })
     }
 
     /// Sorts `rows`; folders always come first.
@@ -63,35 +68,26 @@ impl Sort {
     }
 }
 
-/// A heading by which a list can be sorted.
+/// A heading by which a list can be sorted: a button of the list's form, which carries what is selected.
 pub(crate) struct Heading {
     pub(crate) label: &'static str,
     pub(crate) class: &'static str,
-    pub(crate) href: String,
+    /// The value of the field `sort`.
+    pub(crate) value: String,
     /// The value of `aria-sort`, for the column that the list is sorted by.
     pub(crate) aria_sort: Option<&'static str>,
 }
 
-pub(crate) fn headings(sort: Sort, query: Option<&str>) -> Vec<Heading> {
+pub(crate) fn headings(sort: Sort) -> Vec<Heading> {
     [(SortBy::Name, "Name"), (SortBy::Size, "Size"), (SortBy::Modified, "Modified")]
         .into_iter()
         .map(|(by, label)| {
-            let next = sort.clicked(by);
-            let order = if next.descending { "desc" } else { "asc" };
-            let query = query
-                .map(|query| format!("q={}&", utf8_percent_encode(query, NON_ALPHANUMERIC)))
-                .unwrap_or_default();
             let aria_sort = match (sort.by == by, sort.descending) {
                 (false, _) => None,
                 (true, false) => Some("ascending"),
                 (true, true) => Some("descending"),
             };
-            Heading {
-                label,
-                class: by.as_str(),
-                href: format!("?{query}sort={}&order={order}", by.as_str()),
-                aria_sort,
-            }
+            Heading { label, class: by.as_str(), value: sort.clicked(by).word(), aria_sort }
         })
         .collect()
 }
@@ -120,16 +116,10 @@ mod tests {
 
     #[test]
     fn a_heading_reverses_its_own_order() {
-        let headings = headings(Sort::parse(Some("size"), Some("desc")), Some("a&b"));
-        let hrefs: Vec<_> = headings.iter().map(|h| (h.href.as_str(), h.aria_sort)).collect();
-        assert_eq!(
-            hrefs,
-            [
-                ("?q=a%26b&sort=name&order=asc", None),
-                ("?q=a%26b&sort=size&order=asc", Some("descending")),
-                ("?q=a%26b&sort=modified&order=desc", None),
-            ]
-        );
+        let headings = headings(Sort::parse(Some("size-desc"), None));
+        let values: Vec<_> = headings.iter().map(|h| (h.value.as_str(), h.aria_sort)).collect();
+        assert_eq!(values, [("name-asc", None), ("size-asc", Some("descending")), ("modified-desc", None)]);
+        assert_eq!(Sort::parse(Some("size"), Some("desc")), Sort::parse(Some("size-desc"), Some("asc")));
     }
 
     fn row(path: &str, size: Option<u64>, modified: u64) -> Row {

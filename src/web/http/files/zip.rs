@@ -13,13 +13,14 @@ use crate::web::http::accept::prefers_json;
 use crate::web::http::error::{PREPARING, WebError};
 use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
 use crate::web::http::files::zip_page::ZipPage;
+use crate::web::http::file_query::{self, FileQuery};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
+use crate::web::http::local_path::LocalPath;
 use crate::web::http::paths::{encoded_path, shown_path};
 use crate::web::http::respond::{
     AppData, blocking, html, redirect_to_download, redirect_with_flash, rerender,
 };
-use crate::web::http::selection::{self, Selection};
 use crate::web::http::zip_words;
 use crate::web::revocations::issued::{NewToken, TokenBasis};
 use crate::web::shares::archive_path;
@@ -32,7 +33,17 @@ pub(crate) async fn page(
     request: HttpRequest,
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
-    let Selection { from, files } = Selection::of(request.query_string()).ok_or(WebError::NotFound)?;
+    let FileQuery { from, files } = FileQuery::of(request.query_string()).ok_or(WebError::NotFound)?;
+    page_for(app, who, from, files).await
+}
+
+/// Responds with the page for `files`, which were selected on the page `from`.
+pub(crate) async fn page_for(
+    app: AppData,
+    who: SignedIn,
+    from: LocalPath,
+    files: Vec<FilePath>,
+) -> Result<HttpResponse, WebError> {
     // Nothing was selected: back to the page where it can be, which says so.
     if files.is_empty() {
         return redirect_with_flash(&app, from.as_str(), FlashMessage::NothingChosen);
@@ -54,7 +65,7 @@ pub(crate) async fn download(
     form: CsrfForm<ZipForm, LARGEST_FORM>,
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
-    let files = selection::files_of(&fields.files).ok_or(WebError::Invalid("these are not file paths"))?;
+    let files = file_query::files_of(&fields.files).ok_or(WebError::Invalid("these are not file paths"))?;
     let now = app.services.clock.now();
     app.throttle.download(&who.account().id, now)?;
     let places = readable(&app, &who, files.clone()).await?;
@@ -85,7 +96,7 @@ async fn issue(
     let services = &app.services;
     let now = services.clock.now();
     let path = archive_path::of(places.iter()).ok_or(WebError::NotFound)?;
-    let name = zip_words::file_name(&selection::title_of(files, who.home.as_ref()));
+    let name = zip_words::file_name(&file_query::title_of(files, who.home.as_ref()));
     let order = DownloadTokenRequest {
         size: Some(archive.size),
         ..DownloadTokenRequest::archive(who.account().id.as_str(), &archive.digest, &name)

@@ -8,15 +8,16 @@ use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
+use crate::web::http::file_query::{self, FileQuery};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::links::afterwards::{DELETE_OWN_ONLY, are_own, remember_terms};
 use crate::web::http::links::new_link_page::NewLinkPage;
+use crate::web::http::local_path::LocalPath;
 use crate::web::http::paths::{encoded_path, shown_path};
 use crate::web::http::respond::{
     AppData, allow_script, blocking, html_with_script, redirect_again, redirect_with_flash, unprocessable,
 };
-use crate::web::http::selection::{self, Selection};
 use crate::web::identity::Email;
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::Asker;
@@ -35,7 +36,17 @@ pub(crate) async fn page(
     request: HttpRequest,
     who: SignedIn,
 ) -> Result<HttpResponse, WebError> {
-    let Selection { from, files } = Selection::of(request.query_string()).ok_or(WebError::NotFound)?;
+    let FileQuery { from, files } = FileQuery::of(request.query_string()).ok_or(WebError::NotFound)?;
+    page_for(app, who, from, files).await
+}
+
+/// Responds with the page for a link on `files`, which were selected on the page `from`.
+pub(crate) async fn page_for(
+    app: AppData,
+    who: SignedIn,
+    from: LocalPath,
+    files: Vec<FilePath>,
+) -> Result<HttpResponse, WebError> {
     // Nothing was selected: back to the page where it can be, which says so.
     if files.is_empty() {
         return redirect_with_flash(&app, from.as_str(), FlashMessage::NothingChosen);
@@ -43,7 +54,7 @@ pub(crate) async fn page(
     let files = readable(&app, &who, files).await?.ok_or(WebError::NotFound)?;
     let now = app.services.clock.now();
     let defaults = app.services.links.defaults(&who.account().id).await?;
-    let title = selection::title_of(&files, who.home.as_ref());
+    let title = file_query::title_of(&files, who.home.as_ref());
     let typed = LinkForm { title, ..defaults.form(are_own(&who, &files), now) };
     html_with_script(&app, &page_of(&app, &who, &files, typed, true, LinkFormErrors::default()).await?)
 }
@@ -146,7 +157,7 @@ pub(crate) async fn make(
     if let Some(before) = once.before() {
         return redirect_again(&app, before);
     }
-    let files = selection::files_of(&fields.files).ok_or(WebError::Invalid("these are not file paths"))?;
+    let files = file_query::files_of(&fields.files).ok_or(WebError::Invalid("these are not file paths"))?;
     let (mail, remember) = (fields.mail.is_some(), fields.remember.is_some());
     let typed = LinkForm::from(fields);
     let now = app.services.clock.now();
@@ -172,7 +183,7 @@ pub(crate) async fn make(
         .await;
     }
     if terms.title.is_empty() {
-        terms.title = selection::title_of(&files, who.home.as_ref());
+        terms.title = file_query::title_of(&files, who.home.as_ref());
     }
     let services = &app.services;
     app.throttle.link(&who.account().id, now)?;

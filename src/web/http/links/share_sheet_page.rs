@@ -7,7 +7,7 @@ use crate::human;
 use crate::web::arrivals::Arrival;
 use crate::web::http::layout::Chrome;
 use crate::web::http::links::link_state::{LinkState, arrived_words};
-use crate::web::http::links::qr::Qr;
+use crate::web::http::qr::Qr;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 
 /// `GET /links/{id}/sheet`: a part of a page. Posts the terms to the same address.

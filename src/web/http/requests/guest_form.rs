@@ -9,6 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::web::arrivals::LinkFate;
 use crate::web::forms::idempotency::IdempotencyKey;
 use crate::web::http::body::{FORM_WITH_FILES, content_type};
 use crate::web::http::client::ClientAddress;
@@ -202,7 +203,7 @@ async fn store(
         below: Vec::new(),
         name: FileName::uploaded(name)?,
     };
-    let new = NewUpload { purpose, size: None, metadata: String::new() };
+    let new = NewUpload { purpose, size: None, metadata: String::new(), expected: None };
     let now = app.services.clock.now();
     app.throttle.guest_upload(&ticket.request.id, now).map_err(|_| StorageError::TooMany)?;
     let sender = ticket.sender(app, request);
@@ -216,7 +217,7 @@ async fn store(
         let sent = IdempotencyKey::new(request.path(), token, what.as_bytes());
         let once = app.sent_forms.begin(sent).await?;
         if once.before().is_some() {
-            return app.uploads.abandon(&upload).await;
+            return app.uploads.abandon(&upload, LinkFate::Waits).await;
         }
         let upload = app.uploads.set_size(&upload, upload.offset).await?;
         app.uploads.find(sender.owner(), &upload.id, now).await?;
@@ -224,7 +225,7 @@ async fn store(
     };
     let finished = finishing.await;
     if finished.is_err() {
-        app.uploads.abandon(&begun).await?;
+        app.uploads.abandon(&begun, LinkFate::Waits).await?;
     }
     finished
 }
