@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use hyper::Method;
 
@@ -342,15 +341,13 @@ async fn nobody_moves_or_deletes_what_they_may_not() {
 }
 
 #[actix_web::test]
-async fn a_folder_of_a_thousand_files_is_small_and_comes_soon() {
+async fn a_folder_of_a_thousand_files_is_small_when_compressed() {
     let (web, mut ada) = ada().await;
     let files: Vec<String> = (0..1_000)
         .map(|number| format!("Photo {number} of the summer {}.jpg", number * 7_919 % 1_000))
         .collect();
     put(&web, "many", &files.iter().map(String::as_str).collect::<Vec<_>>());
-    let before = Instant::now();
     let page = ada.get("/files/open/many").await.body;
-    let took = before.elapsed();
     let mut gzip =
         Command::new("gzip").args(["-6", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = gzip.stdin.take().unwrap();
@@ -358,7 +355,6 @@ async fn a_folder_of_a_thousand_files_is_small_and_comes_soon() {
     let writing = std::thread::spawn(move || input.write_all(html.as_bytes()).unwrap());
     let compressed = gzip.wait_with_output().unwrap().stdout.len();
     writing.join().unwrap();
-    println!("{} bytes, {compressed} compressed, in {took:?}", page.len());
     assert!(page.matches("class=\"pick\"").count() == 1_000 && compressed <= 60_000, "{compressed} bytes");
     web.stop().await;
 }

@@ -10,6 +10,7 @@ use crate::id::FilePath;
 use crate::web::http::files::destinations::Destinations;
 use crate::web::http::files::row::ShownFolder;
 use crate::web::http::layout::{Chrome, Section};
+use crate::web::http::local_path::LocalPath;
 use crate::web::http::paths::{encoded_path, folder_above};
 use crate::web::http::selection::{Picked, Selection, field_of};
 
@@ -287,7 +288,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let names = ["a\nb\"><script>.txt", "\u{202e}gnp.exe", "我这一辈子.pdf"];
     let files: Vec<FilePath> = names.iter().filter_map(|name| folder.join(name).ok()).collect();
     let many = (0..12).filter_map(|n| folder.join(&format!("<b>{n}")).ok()).collect();
-    let selection = |picked: Picked| Selection { picked, from: Default::default(), to: None, known: None };
+    let selection = |picked: Picked| Selection { picked, from: LocalPath::default(), to: None, known: None };
     let carried = CarriedSelection::of(&selection(Picked::Files(files.clone())), None);
     let everything =
         CarriedSelection::of(&selection(Picked::Everything(folder)), Some("0123abcd".to_owned()));
