@@ -108,11 +108,6 @@ fn readable(color: Rgb, end: Rgb, surfaces: &[Rgb]) -> Rgb {
 }
 
 /// Mixes two colors: `share` of the second.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a value between two bytes is a byte"
-)]
 fn mixed(Rgb(one): Rgb, Rgb(other): Rgb, share: f64) -> Rgb {
     let channel = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * share).round() as u8;
     let [r, g, b] = one;
