@@ -45,7 +45,8 @@ impl Views {
         let view = Arc::clone(&view);
         let one_more = |count: usize| (count < CONNECTIONS_MAX).then_some(count + 1);
         let entered = view.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        entered.is_ok().then_some(Viewing(view))
+        // Only a connection that was counted may be counted off.
+        entered.is_ok().then(|| Viewing(view))
     }
 
     /// Stops a view.
