@@ -87,3 +87,29 @@ impl<'c> ClaimedContent<'c> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Option<JsonString<'_>> {
+        Some(JsonString(text.into()))
+    }
+
+    #[test]
+    fn a_token_is_for_one_file_or_one_archive_whose_digest_has_one_spelling() {
+        let content = |file, zip| ClaimedContent::of(file, zip).and_then(ClaimedContent::parse);
+        let digest = URL_SAFE_NO_PAD.encode([7; 32]);
+        let archive = Ok(GrantContent::Archive(Digest::from_bytes([7; 32])));
+        assert_eq!(content(None, text(&digest)), archive);
+        let file = "/books/a.pdf".parse().unwrap();
+        assert_eq!(content(text("/books/a.pdf"), None), Ok(GrantContent::File(file)));
+        assert_eq!(content(None, None), Err(TokenError::ClaimMissing("file")));
+        let both = content(text("/books/a.pdf"), text(&digest));
+        assert_eq!(both, Err(TokenError::ClaimValue("zip")));
+        let spare_bits = format!("{}-", &digest[..42]);
+        for wrong in ["", "x", &format!("{digest}="), &digest[..42], &spare_bits, &"+".repeat(43)] {
+            assert_eq!(content(None, text(wrong)), Err(TokenError::ClaimValue("zip")), "{wrong}");
+        }
+    }
+}

@@ -11,6 +11,8 @@
 mod architecture;
 mod architecture_cycles;
 mod architecture_web;
+mod archives;
+mod archives_nodes;
 mod arrival;
 mod asvs;
 mod behaviour;

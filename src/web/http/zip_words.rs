@@ -47,6 +47,7 @@ pub(crate) fn button(offer: Offer) -> Option<String> {
 pub(crate) fn status(offer: Offer) -> String {
     match offer {
         Offer::DoneAgain | Offer::Done => "You have downloaded all files".to_owned(),
+        Offer::Gone => "The ZIP file needs a download of its own, and none is left".to_owned(),
         other => other.status(),
     }
 }
