@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them.
-const TABLE: [(&str, &[&str]); 30] = [
+const TABLE: [(&str, &[&str]); 32] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -24,6 +24,7 @@ const TABLE: [(&str, &[&str]); 30] = [
     ("uploads", &["audit", "db", "identity", "shares"]),
     ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
     ("links", &["audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
+    ("requests", &["audit", "db", "forms", "identity", "links", "mail", "shares", "tokens"]),
     ("restored", &["audit", "db", "revocations", "tokens"]),
     ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored"]),
     ("instance", &["audit", "db", "revocations", "tokens"]),
@@ -39,6 +40,7 @@ const TABLE: [(&str, &[&str]); 30] = [
             "mail",
             "membership",
             "nodes",
+            "requests",
             "restored",
             "revocations",
             "shares",
@@ -46,11 +48,12 @@ const TABLE: [(&str, &[&str]); 30] = [
         ],
     ),
     ("time_reset", &["audit", "db", "restored", "services"]),
-    ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership"]),
+    ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests"]),
     (
         "http",
         &[
             "accounts",
+            "audit",
             "db",
             "deliveries",
             "forms",
@@ -59,6 +62,7 @@ const TABLE: [(&str, &[&str]); 30] = [
             "mail",
             "membership",
             "nodes",
+            "requests",
             "restored",
             "revocations",
             "services",
@@ -106,7 +110,8 @@ const TABLE: [(&str, &[&str]); 30] = [
             "tokens",
         ],
     ),
-    ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links"]),
+    ("http/requests", &["audit", "forms", "http", "identity", "links", "requests", "shares", "uploads"]),
+    ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links", "http/requests"]),
     ("settings", &["db", "deliveries", "links", "mail", "membership", "time_reset", "uploads"]),
     (
         "upkeep",
@@ -151,7 +156,7 @@ const TABLE: [(&str, &[&str]); 30] = [
 ];
 
 /// The wings of `http`.
-const WINGS: [&str; 4] = ["account", "admin", "files", "links"];
+const WINGS: [&str; 5] = ["account", "admin", "files", "links", "requests"];
 
 /// The name of a room, as in the table.
 struct Room(String);

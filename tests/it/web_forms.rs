@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 25] = [
+const FORMS: [(&str, &[(&str, &str)]); 28] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -45,6 +45,30 @@ const FORMS: [(&str, &[(&str, &str)]); 25] = [
         "/links/any",
         &[("title", "T"), ("note", ""), ("uses", "1"), ("ends", ""), ("password", ""), ("notify", "never")],
     ),
+    (
+        "/requests",
+        &[
+            ("folder", "/open"),
+            ("title", "T"),
+            ("note", ""),
+            ("max_bytes", "1 MB"),
+            ("max_files", "1"),
+            ("ends", "2099-01-01T00:00"),
+            ("password", ""),
+        ],
+    ),
+    (
+        "/requests/any",
+        &[
+            ("title", "T"),
+            ("note", ""),
+            ("max_bytes", "1 MB"),
+            ("max_files", "1"),
+            ("ends", "2099-01-01T00:00"),
+            ("password", ""),
+        ],
+    ),
+    ("/requests/any/stop", &[]),
     ("/links/any/pause", &[]),
     ("/links/any/send", &[("recipient", "any")]),
     ("/links/any/resume", &[]),
@@ -80,7 +104,7 @@ fn is_strangers(path: &str) -> bool {
 
 /// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
-    matches!(path, "/links" | "/links/any")
+    matches!(path, "/links" | "/links/any" | "/requests" | "/requests/any")
 }
 
 /// More bytes than the form at this address accepts: a list of recipients may be long.
