@@ -59,6 +59,8 @@ async fn a_form_says_which_files_did_not_arrive_and_why() {
     let mut ada = web.logged_in("ada@example.org").await;
     let asked = ask(&mut ada, &[("max_bytes", "10 bytes")]).await;
     let mut eve = web.browser();
+    let none = send(&mut eve, &asked.public, "", &[]).await;
+    assert!(none.status == 422 && none.body.contains("No file was chosen"), "{}", none.body);
     let long = "x".repeat(300);
     let files = [("a.txt", "12345"), ("big.txt", "0123456789"), (long.as_str(), "x"), ("b.txt", "12345")];
     let sent = send(&mut eve, &asked.public, "", &files).await;
@@ -67,8 +69,6 @@ async fn a_form_says_which_files_did_not_arrive_and_why() {
     assert!(sent.body.contains("<strong><bdi>b.txt</bdi></strong> has arrived."), "{}", sent.body);
     assert!(sent.body.contains("<strong><bdi>big.txt</bdi></strong> did not arrive."), "{}", sent.body);
     assert!(!web.share("open").join("big.txt").exists());
-    let none = send(&mut eve, &asked.public, "", &[]).await;
-    assert!(none.status == 422 && none.body.contains("No file was chosen"), "{}", none.body);
     web.stop().await;
 }
 

@@ -14,7 +14,7 @@ async fn stage() -> (TestWeb, Browser) {
 /// The subjects of all mails sent so far, after what is due was queued.
 async fn subjects(web: &TestWeb) -> Vec<String> {
     web.app.upkeep().tell_owners().await;
-    web.mails().await.iter().map(|mail| mail.header("Subject")).collect()
+    web.mails().await.iter().map(|mail| mail.header("subject")).collect()
 }
 
 #[actix_web::test]
