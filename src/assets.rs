@@ -99,9 +99,8 @@ pub static PUBLIC_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("public.js", include_str!("../templates/static/public.js")));
 
 /// The script that sends files from the public page of a file request.
-pub static GUEST_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::script("guest.js", include_str!("../templates/static/guest.js"))
-});
+pub static GUEST_SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::script("guest.js", include_str!("../templates/static/guest.js")));
 
 /// The script that keeps what is selected in a list, and has its keyboard shortcuts.
 pub static SELECT_SCRIPT: LazyLock<Asset> =

@@ -25,7 +25,12 @@ const TABLE: [(&str, &[&str]); 32] = [
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
     ("uploads", &["arrivals", "audit", "db", "identity", "shares"]),
     ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
+<<<<<<< HEAD
     ("links", &["archives", "arrivals", "audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
+=======
+    ("links", &["audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
+    ("requests", &["audit", "db", "forms", "identity", "links", "mail", "shares", "tokens"]),
+>>>>>>> people-requests
     ("restored", &["audit", "db", "revocations", "tokens"]),
     ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored", "shares"]),
     ("instance", &["audit", "db", "revocations", "tokens"]),
@@ -41,6 +46,7 @@ const TABLE: [(&str, &[&str]); 32] = [
             "mail",
             "membership",
             "nodes",
+            "requests",
             "restored",
             "revocations",
             "shares",
@@ -48,12 +54,16 @@ const TABLE: [(&str, &[&str]); 32] = [
         ],
     ),
     ("time_reset", &["audit", "db", "restored", "services"]),
-    ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership"]),
+    ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests"]),
     (
         "http",
         &[
             "accounts",
+<<<<<<< HEAD
             "archives",
+=======
+            "audit",
+>>>>>>> people-requests
             "db",
             "deliveries",
             "forms",
@@ -62,6 +72,7 @@ const TABLE: [(&str, &[&str]); 32] = [
             "mail",
             "membership",
             "nodes",
+            "requests",
             "restored",
             "revocations",
             "services",
@@ -114,7 +125,8 @@ const TABLE: [(&str, &[&str]); 32] = [
             "tokens",
         ],
     ),
-    ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links"]),
+    ("http/requests", &["audit", "forms", "http", "identity", "links", "requests", "shares", "uploads"]),
+    ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links", "http/requests"]),
     ("settings", &["db", "deliveries", "links", "mail", "membership", "time_reset", "uploads"]),
     (
         "upkeep",
@@ -161,7 +173,7 @@ const TABLE: [(&str, &[&str]); 32] = [
 ];
 
 /// The wings of `http`.
-const WINGS: [&str; 4] = ["account", "admin", "files", "links"];
+const WINGS: [&str; 5] = ["account", "admin", "files", "links", "requests"];
 
 /// The name of a room, as in the table.
 struct Room(String);

@@ -74,7 +74,7 @@ async fn each_kind_is_well_formed_and_says_the_same_in_both_parts() {
             false => ("Oncelink".to_owned(), Vec::new()),
         };
         assert_eq!((&letter.from[0].0, &letter.reply_to), (&sender, &replies), "{name}");
-        let is_about_a_link = is_link || ["link-code", "taken"].contains(&name.as_str());
+        let is_about_a_link = is_link || ["link-code", "taken", "received"].contains(&name.as_str());
         assert_eq!(letter.headers.contains_key("References"), is_about_a_link, "{name}");
         assert_eq!(letter.headers.get("References"), letter.headers.get("In-Reply-To"), "{name}");
         // Times, sizes, codes and numbers are in both parts.

@@ -8,10 +8,12 @@ use crate::web::http::account::{
 };
 use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
-use crate::web::http::files::{browse, download, edit, selected, selected_zip, trash, tus, upload_form, view, zip};
+use crate::web::http::files::{
+    browse, download, edit, selected, selected_zip, trash, tus, upload_form, view, zip,
+};
 use crate::web::http::links::{
-    add_recipients, deliveries, drop_link, duplicate, extend, live, mail_code, mailing, manifests, my_links, new_link,
-    one_link, press, public_link, remove_recipient, selected_files, share_sheet, view as link_view,
+    add_recipients, deliveries, drop_link, duplicate, extend, live, mail_code, mailing, manifests, my_links,
+    new_link, one_link, press, public_link, remove_recipient, selected_files, share_sheet, view as link_view,
 };
 use crate::web::http::requests::{
     change, guest_form, my_requests, new_request, one_request, public_request, ticket,
@@ -116,9 +118,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .configure(request_routes)
         .service(web::resource("/unsent/{id}").route(get_or_head().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))
-        .service(
-            web::resource("/zip/selected").route(web::post().to(selected_zip::page)),
-        )
+        .service(web::resource("/zip/selected").route(web::post().to(selected_zip::page)))
         .service(
             web::resource("/zip").route(get_or_head().to(zip::page)).route(web::post().to(zip::download)),
         )

@@ -5,7 +5,9 @@ use crate::web::http::account::{
     signup_page, unsent_page, unsubscribe_page,
 };
 use crate::web::http::admin::{accounts_page, audit_page, mail_page};
-use crate::web::http::files::{browse_page, edit_page, move_page, selected_page, trash_page, upload_page, zip_page};
+use crate::web::http::files::{
+    browse_page, edit_page, move_page, selected_page, trash_page, upload_page, zip_page,
+};
 use crate::web::http::landing;
 use crate::web::http::links::{
     add_recipients_page, duplicate_page, my_links_page, new_link_page, one_link_page, public_link_page,

@@ -45,10 +45,11 @@ impl Links {
             LinkPasswordChange::Set(password) => (0, Some(password)),
         };
         let mut transaction = self.begin(link).await?;
-        let before = sqlx::query("SELECT uses, ends_at, mailed_code, hidden_files, viewable FROM links WHERE id = $1")
-            .bind(link.id.as_str())
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let before =
+            sqlx::query("SELECT uses, ends_at, mailed_code, hidden_files, viewable FROM links WHERE id = $1")
+                .bind(link.id.as_str())
+                .fetch_optional(&mut *transaction)
+                .await?;
         let Some(before) = before.as_ref().map(Limits::read).transpose()? else { return Ok(false) };
         let changed = sqlx::query(
             // Keeps the password that is stored now, which may differ from the one in `link`.

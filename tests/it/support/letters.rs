@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::client::Client;
 use super::deliveries::{BothServices, eventually};
 use super::links::make;
+use super::requests::{Guest, ask};
 use super::web::{Browser, PASSWORD, TestWeb};
 
 /// User agents, one of them hostile.
@@ -70,12 +71,14 @@ pub(crate) async fn every_letter() -> Letters {
     let web = TestWeb::spawn_with(|settings| {
         settings.mail.from = "Oncelink <noreply@files.example>".to_owned();
         settings.web.public_url = "https://files.example".to_owned();
+        super::tus::writable(settings);
     })
     .await;
     web.account("ann@example.org", &["readers"]).await;
     of_accounts(&web, &mut letters).await;
     Box::pin(of_links(&web, &mut letters)).await;
     of_the_end(&web, &mut letters).await;
+    of_requests(&web, &mut letters).await;
     web.stop().await;
     Box::pin(of_deliveries(&mut letters)).await;
     letters
@@ -185,6 +188,19 @@ async fn of_the_end(web: &TestWeb, letters: &mut Letters) {
     let gone = ann.fill("/account", "/account/delete", &[("current_password", PASSWORD)]).await;
     assert_eq!(gone.status, 303, "{}", gone.body);
     sent(web, letters, &["account-deleted"]).await;
+}
+
+async fn of_requests(web: &TestWeb, letters: &mut Letters) {
+    web.account("kim@example.org", &[]).await;
+    let mut kim = web.logged_in("kim@example.org").await;
+    let asked = ask(&mut kim, &[("title", "年度报告 <b>"), ("notify", "yes")]).await;
+    let guest = Guest::admitted(&web.base, &asked.public, &[("name", OWNER)]).await;
+    for name in ["a<script>.pdf", "photos", "我这一辈子.pdf"] {
+        guest.put(name, &[0; 2_345]).await;
+    }
+    web.pass(61);
+    web.app.upkeep().tell_owners().await;
+    sent(web, letters, &["received"]).await;
 }
 
 async fn of_deliveries(letters: &mut Letters) {

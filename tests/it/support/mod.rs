@@ -16,6 +16,7 @@ pub mod process;
 pub mod programs;
 pub mod proxies;
 pub mod proxy;
+pub mod requests;
 pub mod scripted_smtp;
 pub mod serving;
 pub mod smtp;

@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, LARGEST_FORM};
-use crate::web::http::flash::FlashMessage;
 use crate::web::http::file_query::MAX_FILES;
+use crate::web::http::flash::FlashMessage;
 use crate::web::http::links::new_link::page_for;
 use crate::web::http::respond::{AppData, redirect_with_flash, see_other};
 use crate::web::http::selection::{Picked, Selection, SelectionFields, query_of};

@@ -90,11 +90,15 @@ pub(crate) async fn mail(
         }
     };
     let sentence = match outcome {
-        Ok(AddRecipientsOutcome::Added(_) | AddRecipientsOutcome::NobodyNew | AddRecipientsOutcome::Before) => {
+        Ok(
+            AddRecipientsOutcome::Added(_) | AddRecipientsOutcome::NobodyNew | AddRecipientsOutcome::Before,
+        ) => {
             return Ok(see_other(&address));
         }
         Ok(AddRecipientsOutcome::NotAllowed) => return Err(WebError::NotSignedIn),
-        Ok(AddRecipientsOutcome::TooManyOnLink) => vec!["A link can have at most 1,000 recipients.".to_owned()],
+        Ok(AddRecipientsOutcome::TooManyOnLink) => {
+            vec!["A link can have at most 1,000 recipients.".to_owned()]
+        }
         Ok(AddRecipientsOutcome::TooManyToday) => {
             vec!["You can name at most 2,000 recipients within a day. Try again tomorrow.".to_owned()]
         }
