@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them.
-const TABLE: [(&str, &[&str]); 32] = [
+const TABLE: [(&str, &[&str]); 33] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -25,12 +25,8 @@ const TABLE: [(&str, &[&str]); 32] = [
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
     ("uploads", &["arrivals", "audit", "db", "identity", "shares"]),
     ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
-<<<<<<< HEAD
     ("links", &["archives", "arrivals", "audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
-=======
-    ("links", &["audit", "db", "forms", "identity", "mail", "revocations", "shares", "tokens"]),
     ("requests", &["audit", "db", "forms", "identity", "links", "mail", "shares", "tokens"]),
->>>>>>> people-requests
     ("restored", &["audit", "db", "revocations", "tokens"]),
     ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored", "shares"]),
     ("instance", &["audit", "db", "revocations", "tokens"]),
@@ -59,11 +55,8 @@ const TABLE: [(&str, &[&str]); 32] = [
         "http",
         &[
             "accounts",
-<<<<<<< HEAD
             "archives",
-=======
             "audit",
->>>>>>> people-requests
             "db",
             "deliveries",
             "forms",

@@ -6,11 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-<<<<<<< HEAD
-const FORMS: [(&str, &[(&str, &str)]); 35] = [
-=======
-const FORMS: [(&str, &[(&str, &str)]); 28] = [
->>>>>>> people-requests
+const FORMS: [(&str, &[(&str, &str)]); 38] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -51,7 +47,6 @@ const FORMS: [(&str, &[(&str, &str)]); 28] = [
         "/links/any",
         &[("title", "T"), ("note", ""), ("uses", "1"), ("ends", ""), ("password", ""), ("notify", "never")],
     ),
-<<<<<<< HEAD
     ("/links/uploading", &[("files", "1"), ("items", "1"), ("name", "a.txt"), ("drop", "x")]),
     (
         "/links/any/sheet",
@@ -59,7 +54,6 @@ const FORMS: [(&str, &[(&str, &str)]); 28] = [
     ),
     ("/links/any/mail", &[("recipients", "bob@example.org")]),
     ("/links/any/settle", &[]),
-=======
     (
         "/requests",
         &[
@@ -84,7 +78,6 @@ const FORMS: [(&str, &[(&str, &str)]); 28] = [
         ],
     ),
     ("/requests/any/stop", &[]),
->>>>>>> people-requests
     ("/links/any/pause", &[]),
     ("/links/any/send", &[("recipient", "any")]),
     ("/links/any/resume", &[]),
@@ -124,12 +117,17 @@ fn is_strangers(path: &str) -> bool {
 
 /// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
-<<<<<<< HEAD
-    let own = ["/links", "/links/any", "/links/any/duplicate", "/links/any/sheet", "/view", "/zip"];
+    let own = [
+        "/links",
+        "/links/any",
+        "/links/any/duplicate",
+        "/links/any/sheet",
+        "/requests",
+        "/requests/any",
+        "/view",
+        "/zip",
+    ];
     own.contains(&path) || path.starts_with("/links/any/recipients")
-=======
-    matches!(path, "/links" | "/links/any" | "/requests" | "/requests/any")
->>>>>>> people-requests
 }
 
 /// More bytes than the form at this address accepts: a list of recipients may be long.

@@ -39,6 +39,7 @@ impl DuplicatePage {
     fn whom(&self) -> String {
         match self.recipients {
             0 => "Anyone with the link".to_owned(),
+            1 => "1 recipient, with a new link".to_owned(),
             count => {
                 let people = human::counted(u64::try_from(count).unwrap_or(u64::MAX), "recipient");
                 format!("{people}, each with a new link")
