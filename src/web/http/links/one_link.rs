@@ -209,7 +209,7 @@ pub(crate) async fn change(
             redirect_to_link(&app, &link, changed.then_some(FlashMessage::LinkChanged))
         }
         ChangeOutcome::Invalid(typed, errors) => {
-            let page = page_of(&app, &who, link, typed, *errors).await?;
+            let page = page_of(&app, &who, link, *typed, *errors).await?;
             Ok(allow_script(&app, unprocessable(&page)?))
         }
     }
@@ -220,7 +220,7 @@ pub(crate) enum ChangeOutcome {
     /// They are valid, and whether the link could still be changed.
     Saved(bool),
     /// Nothing was changed.
-    Invalid(LinkForm, Box<LinkFormErrors>),
+    Invalid(Box<LinkForm>, Box<LinkFormErrors>),
 }
 
 /// Gives a link the terms in a form.
@@ -258,10 +258,10 @@ pub(crate) async fn change_terms(
         Ok(terms) if terms.delete_files && !own => {
             let form = Some(DELETE_OWN_ONLY.to_owned());
             let errors = LinkFormErrors { form, ..LinkFormErrors::default() };
-            return Ok(ChangeOutcome::Invalid(typed, Box::new(errors)));
+            return Ok(ChangeOutcome::Invalid(Box::new(typed), Box::new(errors)));
         }
         Ok(terms) => terms,
-        Err(errors) => return Ok(ChangeOutcome::Invalid(typed, errors)),
+        Err(errors) => return Ok(ChangeOutcome::Invalid(Box::new(typed), errors)),
     };
     if terms.title.is_empty() {
         terms.title.clone_from(&link.title);

@@ -44,7 +44,7 @@ pub(crate) async fn change(
     match change_terms(&app, &who, &place, &link, fields).await? {
         ChangeOutcome::Saved(_) => Ok(see_other(&format!("/links/{}/sheet", link.id))),
         ChangeOutcome::Invalid(typed, errors) => {
-            unprocessable(&sheet_of(&app, &who, link, typed, *errors).await?)
+            unprocessable(&sheet_of(&app, &who, link, *typed, *errors).await?)
         }
     }
 }
