@@ -144,7 +144,7 @@ fn check(folder: &Path, brand: &str) -> (String, Option<i32>) {
     let share = "[[share]]\nname = 'team'\npath = 'team'\n";
     fs::write(folder.join("oncelink.toml"), format!("{services}[brand]\n{brand}\n{share}")).unwrap();
     let output = Command::new(PROGRAM).arg("check").current_dir(folder).env_clear().output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
     (said, output.status.code())
 }
 

@@ -7,7 +7,7 @@ use oncelink::config::ProxyHeader;
 
 use crate::support::client::{Client, Partial};
 use crate::support::deliveries::BothServices;
-use crate::support::process::{Download, Site};
+use crate::support::process::{Download, Site, wait_for};
 use crate::support::proxies::{Front, Kind};
 use crate::support::web::{Browser, PASSWORD, TestWeb};
 use crate::support::{Node, Setup, pattern};
@@ -92,7 +92,9 @@ fn an_untrusted_proxy_is_logged_once() {
         let answer = Download::begin(site.address, &ticket.path, extra).unwrap();
         assert_eq!(answer.status(), 200);
     }
-    process.kill();
+    // The log is written by a thread of its own, which a kill may end first.
+    wait_for("the third download in the log", || site.log().matches("redeemed").count() >= 3);
+    drop(process);
     let log = site.log();
     assert_eq!(log.matches("download.trusted_proxies").count(), 1, "{log}");
 }

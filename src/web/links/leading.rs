@@ -28,7 +28,8 @@ impl Links {
              WHERE links.withdrawn_at IS NULL AND (links.ends_at IS NULL OR links.ends_at > $1) \
              AND SUBSTR(link_files.path, 1, CAST($2 AS INTEGER)) = $3 \
              AND (links.uses IS NULL OR EXISTS (SELECT 1 FROM recipients \
-             WHERE recipients.link = links.id AND recipients.taken - recipients.reserved < links.uses))",
+             WHERE recipients.link = links.id AND recipients.removed_at IS NULL \
+             AND recipients.taken - recipients.reserved < links.uses))",
         )
         .bind(to_column(now))
         .bind(i64::try_from(start.chars().count()).unwrap_or(i64::MAX))
