@@ -31,13 +31,17 @@ impl Asset {
         Asset { name, content_type, bytes, url: address(&content_hash(bytes), name) }
     }
 
+    fn style(name: &'static str, source: &str) -> Asset {
+        Asset::new(name, "text/css; charset=utf-8", compacted(source).leak().as_bytes())
+    }
+
     fn script(name: &'static str, source: &str) -> Asset {
         // Lives as long as the process, like the files that are embedded as they are.
         Asset::new(name, "text/javascript; charset=utf-8", compacted(source).leak().as_bytes())
     }
 }
 
-/// Returns a script without indentation, empty lines and lines that only have a comment: a quarter of its size.
+/// Returns a script or style sheet without indentation, empty lines and lines that only have a comment: a quarter of its size.
 fn compacted(source: &str) -> String {
     let mut all = String::with_capacity(source.len());
     for line in source.lines().map(str::trim) {
@@ -55,13 +59,14 @@ const BASE_CSS: &str = include_str!("../templates/static/base.css");
 
 /// The style sheet of the web app's pages.
 pub static WEB_STYLE: LazyLock<Asset> = LazyLock::new(|| {
-    let css = concat!(
-        include_str!("../templates/static/base.css"),
-        include_str!("../templates/static/web.css"),
-        include_str!("../templates/static/listing.css")
-    );
-    Asset::new("oncelink.css", "text/css; charset=utf-8", css.as_bytes())
+    let css =
+        concat!(include_str!("../templates/static/base.css"), include_str!("../templates/static/web.css"));
+    Asset::style("oncelink.css", css)
 });
+
+/// The style sheet of lists of files, which only the pages with one need.
+pub static LISTING_STYLE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::style("listing.css", include_str!("../templates/static/listing.css")));
 
 /// The icons for file types, as symbols in one SVG file.
 pub static ICONS: LazyLock<Asset> =
@@ -123,6 +128,7 @@ pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let url = address(hash, name);
     let all = [
         &WEB_STYLE,
+        &LISTING_STYLE,
         &ICONS,
         &FAVICON,
         &TIMES_SCRIPT,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::brand::BrandError;
+use crate::brand::error::BrandError;
 
 /// Maximum size of a logo. The download service's pages contain it, because they load no other files, and
 /// should stay small for people on slow networks.

@@ -3,18 +3,18 @@
 //! Nothing here runs scripts or loads files from elsewhere: the color becomes a few declarations of a style
 //! sheet, and the logo is a picture served under [`LOGO_POLICY`].
 
-use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::assets;
+pub use crate::brand::error::BrandError;
 use crate::brand::logo::Logo;
 use crate::brand::palette::{Hex, Palette};
-use crate::config::{BrandSettings, InvalidBrand, Support};
+use crate::config::{BrandSettings, Support};
 
+mod error;
 mod logo;
 mod palette;
 
@@ -23,38 +23,6 @@ pub const LOGO_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sa
 
 /// The color of buttons in emails, and of the text on them, if the operator sets none.
 const MAIL_FILL: (&str, &str) = ("#0b6a5f", "#ffffff");
-
-/// The brand can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BrandError {
-    /// A value is not valid.
-    #[error(transparent)]
-    Setting(#[from] InvalidBrand),
-    /// The logo can't be read.
-    #[error("setting `brand.logo`: cannot read {}; correct the path, or leave it empty", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-    /// The logo is too large.
-    #[error(
-        "setting `brand.logo`: {} is larger than 32 KiB; save it smaller, or as SVG or WebP",
-        path.display()
-    )]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The logo is not a picture that browsers show.
-    #[error("setting `brand.logo`: {} is not a PNG, JPEG, WebP or SVG picture; convert it", path.display())]
-    NotAPicture {
-        /// The file.
-        path: PathBuf,
-    },
-}
 
 /// A file of the brand, served at an address that contains a hash of its content.
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@ use crate::web::http::client_turns::ClientSlots;
 use crate::web::http::cookies::Cookies;
 use crate::web::http::jti_locks::JtiLocks;
 use crate::web::http::state::{AppState, SignupRules};
-use crate::web::http::{branding, csrf, layout, middleware, problem, routes};
+use crate::web::http::{branded, csrf, layout, middleware, problem, routes};
 use crate::web::links::listing::LinkListings;
 use crate::web::links::long_poll::LongPolls;
 use crate::web::mail::message::MessageComposer;
@@ -242,11 +242,11 @@ impl WebApp {
         cfg.app_data(self.state.clone()).service(
             scope("")
                 // Innermost for the handlers, which `carry` may run in another task, and outermost for refusals.
-                .wrap(from_fn(branding::branded))
+                .wrap(from_fn(branded::branded))
                 .wrap(from_fn(middleware::pages_in_turn))
                 .wrap(from_fn(middleware::carry))
                 .wrap(from_fn(problem::edge))
-                .wrap(from_fn(branding::branded))
+                .wrap(from_fn(branded::branded))
                 .configure(routes),
         );
     }

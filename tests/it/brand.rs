@@ -118,7 +118,8 @@ async fn emails_come_from_the_name_and_say_where_to_ask() {
     let mail = mails.last().unwrap();
     assert_eq!(mail.header("subject"), "Reset your password at Acme <Files>");
     assert!(mail.header("from").contains("\"Acme <Files>\""), "{}", mail.header("from"));
-    assert!(mail.text.contains("Questions? help@acme.example"), "{}", mail.text);
+    let words = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Questions? help@acme.example"), "{words}");
     assert!(mail.html.contains("background:#ffd400;color:#000000"), "{}", mail.html);
     assert!(!mail.html.contains("Oncelink") && !mail.html.contains("#0b6a5f"), "{}", mail.html);
     web.stop().await;

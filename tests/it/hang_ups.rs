@@ -59,6 +59,7 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/confirm-address/{token}", "POST", "/confirm-address/x", &[("password", PASSWORD)]),
     ("/{folder:activate|reset|confirm-address}/{token}/renew", "POST", "/activate/x/renew", &[]),
     ("/download", "POST", "/download", &[("file", "/open/file.txt")]),
+    ("/zip/selected", "POST", "/zip/selected", &[("file", "/open/file.txt")]),
     ("/zip", "GET", "/zip?file=/open/file.txt", &[]),
     ("/zip", "POST", "/zip", &[("files", "/open/file.txt")]),
     ("/view", "GET", "/view", &[]),

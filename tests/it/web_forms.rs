@@ -132,7 +132,7 @@ fn has_a_page(path: &str) -> bool {
 
 /// More bytes than the form at this address accepts: a list of recipients may be long.
 fn too_many(path: &str) -> usize {
-    let long = ["/links", "/links/any", "/links/any/mail", "/links/any/recipients", "/links/any/sheet"];
+    let long = ["/links", "/links/any", "/links/any/mail", "/links/any/recipients", "/links/any/sheet", "/zip"];
     if long.contains(&path) { 5_000_000 } else { 70_000 }
 }
 

@@ -47,7 +47,7 @@ async fn deleting_asks_first_and_says_how_many_links_break() {
     let asks = page.find("<details class=\"confirm\">").unwrap();
     assert!(page[asks..].contains("2 links will stop working."), "{page}");
     assert!(asks < page.find("action=\"/manage/delete\"").unwrap(), "asks before it deletes");
-    assert!(!manage(&mut ada, "/open/aXb").await.contains("<details"), "nothing breaks");
+    assert!(!manage(&mut ada, "/open/aXb").await.contains("<details class=\"confirm\""), "nothing breaks");
     let stopped = ada.fill(&ended.page, &format!("{}/revoke", ended.page), &[]).await;
     assert_eq!(stopped.status, 303);
     assert!(manage(&mut ada, "/open/a_b").await.contains("1 link leads to"), "an ended link does not count");

@@ -182,6 +182,10 @@ impl Chrome {
         &assets::UPLOAD_SCRIPT.url
     }
 
+    pub(crate) fn listing_style_url(&self) -> &'static str {
+        &assets::LISTING_STYLE.url
+    }
+
     pub(crate) fn select_script_url(&self) -> &'static str {
         &assets::SELECT_SCRIPT.url
     }

@@ -24,7 +24,8 @@ pub(crate) mod accept;
 pub mod account;
 pub mod admin;
 pub(crate) mod body;
-pub mod branding;
+pub mod branded;
+pub(crate) mod branding;
 pub mod carried;
 pub mod client;
 pub mod client_turns;
@@ -145,7 +146,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/uploads/{id}").route(web::route().to(tus::handle)))
         .service(web::resource("/.well-known/jwks.json").route(get_or_head().to(service::jwks)))
         .service(web::resource("/files{path:/.*}").route(get_or_head().to(browse::browse)))
-        .service(web::resource("/files").route(get_or_head().to(landing::page)))
+        .service(web::resource("/files").route(get_or_head().to(service::home)))
         .service(web::resource("/static/{hash}/{name}").route(get_or_head().to(service::asset)))
         .service(web::resource("/favicon.ico").route(get_or_head().to(service::favicon)))
         .service(web::resource("/robots.txt").route(get_or_head().to(service::robots)))

@@ -11,6 +11,11 @@ use crate::telemetry::chain;
 use crate::web::http::error::WebError;
 use crate::web::http::respond::{AppData, see_other};
 
+/// `GET /files`
+pub(crate) async fn home() -> HttpResponse {
+    see_other("/files/")
+}
+
 pub(crate) async fn asset(app: AppData, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
     let (hash, name) = path.into_inner();
     let mut answer = HttpResponse::Ok();

@@ -55,7 +55,7 @@ pub async fn edge(
             response = response.into_response(written);
         }
     }
-    let policy = response.request().app_data::<Data<AppState>>().map(|state| state.script_policy.clone());
+    let policy = response.request().app_data::<Data<AppState>>().map(|state| state.policy.clone());
     let headers = response.headers_mut();
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),

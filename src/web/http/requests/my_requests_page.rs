@@ -38,9 +38,6 @@ impl RequestRow {
         }
     }
 
-    fn ends(&self) -> String {
-        human::time(self.ends_at)
-    }
 }
 
 /// `GET /requests`

@@ -46,9 +46,6 @@ impl ReceivedRow {
         human::name(&self.name)
     }
 
-    fn exact(&self) -> String {
-        human::exact_time(self.at)
-    }
 }
 
 impl ComingFile {
@@ -87,9 +84,6 @@ pub struct RequestLive {
 }
 
 impl RequestLive {
-    fn ago(&self, at: &Timestamp) -> String {
-        human::ago(self.now, *at)
-    }
 
     fn received(&self) -> String {
         match self.total.files {
@@ -146,13 +140,7 @@ impl OneRequestPage {
         format!("{}, {}", human::counted(self.max.0, "file"), human::size(self.max.1))
     }
 
-    fn ends(&self) -> String {
-        human::time(self.ends_at)
-    }
 
-    fn created(&self) -> String {
-        human::time(self.created_at)
-    }
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {

@@ -99,9 +99,6 @@ impl PublicRequestPage {
         }
     }
 
-    fn ends(&self) -> String {
-        human::time(self.ends_at)
-    }
 
     fn asks_password(&self) -> bool {
         self.guest == GuestView::MustKnowPassword
@@ -121,9 +118,6 @@ impl PublicRequestPage {
         }
     }
 
-    fn ago(&self, at: &Timestamp) -> String {
-        human::ago(self.now, *at)
-    }
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
