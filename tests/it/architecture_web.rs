@@ -143,7 +143,10 @@ const TABLE: [(&str, &[&str]); 34] = [
             "tokens",
         ],
     ),
-    ("http/requests", &["arrivals", "audit", "forms", "http", "identity", "links", "requests", "shares", "uploads"]),
+    (
+        "http/requests",
+        &["arrivals", "audit", "forms", "http", "identity", "links", "requests", "shares", "uploads"],
+    ),
     ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links", "http/requests"]),
     ("settings", &["db", "deliveries", "links", "mail", "membership", "time_reset", "uploads"]),
     (

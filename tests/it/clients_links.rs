@@ -112,8 +112,12 @@ async fn somebody_makes_a_link_and_somebody_else_downloads_once() {
     browser.at(|url| url.contains("/links/new?")).await;
     browser.inspect("link-new").await;
     // The script sends the browser's time zone for the expiry date; without it the page says UTC.
-    browser.run("document.getElementById('expires').value = 'date'; \
-                 document.getElementById('expires').dispatchEvent(new Event('change', { bubbles: true }))").await;
+    browser
+        .run(
+            "document.getElementById('expires').value = 'date'; \
+                 document.getElementById('expires').dispatchEvent(new Event('change', { bubbles: true }))",
+        )
+        .await;
     assert!(browser.text().await.contains("Date and time in your time zone, "));
     let zone = browser.run("return document.getElementById('ends_zone').value").await;
     assert!(zone.as_str().is_some_and(|minutes| minutes.parse::<i32>().is_ok()), "{zone}");
@@ -214,8 +218,13 @@ async fn several_files_with_a_password_and_a_mailed_code_are_downloaded_by_a_nam
     stage.fill("#password", "a word between us").await;
     stage.fill("#code", &code).await;
     let mut files = Vec::new();
-    for (pressed, button) in
-        browser.driver.find_all(By::Css(".takes li:not(:first-child) button[name=file]")).await.unwrap().iter().enumerate()
+    for (pressed, button) in browser
+        .driver
+        .find_all(By::Css(".takes li:not(:first-child) button[name=file]"))
+        .await
+        .unwrap()
+        .iter()
+        .enumerate()
     {
         button.click().await.unwrap();
         // A browser cancels a request when another form is submitted before the response.

@@ -100,7 +100,7 @@ async fn the_bar_counts_and_ticks_survive_sorting_and_searching() {
     assert_eq!(stage.ticked().await, json!(["a.txt", "b.txt", "c.txt", "d.pdf"]));
     stage.tick("b.txt").await;
     stage.says("3 selected").await;
-    assert_eq!(browser.run(disabled).await, json!([false, false, false]));
+    assert_eq!(browser.run(disabled).await, json!([false, false, false, false]));
     browser.inspect("selection").await;
 
     browser.leave_by("button.sort[value^=size]").await;

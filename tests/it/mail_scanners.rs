@@ -70,7 +70,10 @@ async fn a_mailed_link_to_a_file_outlives_a_scanner_and_two_presses_of_a_person_
     assert!(person.downloads().is_empty());
     // The button has the focus: Enter is enough.
     let focus = person.run("return document.activeElement.closest('li').dataset.file").await;
-    assert_eq!(focus, person.run("return document.querySelector('.takes li:nth-child(2)').dataset.file").await);
+    assert_eq!(
+        focus,
+        person.run("return document.querySelector('.takes li:nth-child(2)').dataset.file").await
+    );
     person.find(".takes li:nth-child(2) button").await.click().await.unwrap();
     person.downloaded(1).await;
     // A person who has begun is not asked again, neither here nor after coming back.

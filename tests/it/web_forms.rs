@@ -132,7 +132,16 @@ fn has_a_page(path: &str) -> bool {
 
 /// More bytes than the form at this address accepts: a list of recipients may be long.
 fn too_many(path: &str) -> usize {
-    let long = ["/links", "/links/any", "/links/any/mail", "/links/any/recipients", "/links/any/sheet", "/zip"];
+    let long = [
+        "/links",
+        "/links/any",
+        "/links/any/mail",
+        "/links/any/recipients",
+        "/links/any/sheet",
+        "/requests",
+        "/requests/any",
+        "/zip",
+    ];
     if long.contains(&path) { 5_000_000 } else { 70_000 }
 }
 

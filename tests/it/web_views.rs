@@ -48,7 +48,7 @@ async fn the_page_of_a_view_allows_its_own_kind_from_the_download_service_and_no
     let (web, mut ada) = ada().await;
     let listing = ada.get("/files/open").await;
     let offered = |name: &str| {
-        let button = format!("formaction=\"/view\" name=\"file\" value=\"/open/{name}\"");
+        let button = format!("name=\"file\" value=\"/open/{name}\" type=\"submit\" formaction=\"/view\"");
         listing.body.contains(&button)
     };
     for (name, is_offered) in [

@@ -37,7 +37,6 @@ impl RequestRow {
             files => format!("{} received, {}", human::counted(files, "file"), human::size(self.bytes)),
         }
     }
-
 }
 
 /// `GET /requests`

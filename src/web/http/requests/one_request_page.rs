@@ -45,7 +45,6 @@ impl ReceivedRow {
     fn name(&self) -> Cow<'_, str> {
         human::name(&self.name)
     }
-
 }
 
 impl ComingFile {
@@ -84,7 +83,6 @@ pub struct RequestLive {
 }
 
 impl RequestLive {
-
     fn received(&self) -> String {
         match self.total.files {
             0 => "Nothing yet".to_owned(),
@@ -139,8 +137,6 @@ impl OneRequestPage {
     fn most(&self) -> String {
         format!("{}, {}", human::counted(self.max.0, "file"), human::size(self.max.1))
     }
-
-
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {

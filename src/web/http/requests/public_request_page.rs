@@ -99,7 +99,6 @@ impl PublicRequestPage {
         }
     }
 
-
     fn asks_password(&self) -> bool {
         self.guest == GuestView::MustKnowPassword
     }
@@ -117,7 +116,6 @@ impl PublicRequestPage {
             _ => &self.typed_name,
         }
     }
-
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
