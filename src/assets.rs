@@ -63,7 +63,8 @@ fn tightened(css: &str) -> String {
             space = true;
             continue;
         }
-        let is_apart = !all.ends_with(['{', '}', ';', ',']) && !all.is_empty() && !matches!(c, '{' | '}');
+        let is_apart =
+            !all.ends_with(['{', '}', ';', ',', ':']) && !all.is_empty() && !matches!(c, '{' | '}');
         if std::mem::take(&mut space) && is_apart {
             all.push(' ');
         }
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn a_style_sheet_loses_what_means_nothing_only() {
         let source = "a :hover { content: \"x;  { y\"; margin: 0 1px }\n@media (a) {\n  b, c { d: e; }\n}\n";
-        let tight = "a :hover{content: \"x;  { y\";margin: 0 1px}@media (a){b,c{d: e;}}";
+        let tight = "a :hover{content:\"x;  { y\";margin:0 1px}@media (a){b,c{d:e;}}";
         assert_eq!(tightened(&compacted(source)), tight);
         for style in [&WEB_STYLE, &LISTING_STYLE] {
             let text = std::str::from_utf8(style.bytes).unwrap();
