@@ -54,19 +54,6 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// How long ago `then` was, such as `3 minutes ago`, or the date if it was long ago.
-pub fn ago(now: Timestamp, then: Timestamp) -> String {
-    // Clocks differ a little, so a file from a few seconds in the future counts as new.
-    if then > now && then.since(now).as_secs() > MINUTE {
-        return date(then);
-    }
-    match now.since(then).as_secs() {
-        0..45 => "just now".to_owned(),
-        seconds if seconds < 30 * DAY => format!("{} ago", span(seconds)),
-        _ => date(then),
-    }
-}
-
 /// A duration in its largest suitable unit, rounded: `1 minute`, `3 days`.
 pub fn span(seconds: u64) -> String {
     let (unit, name) = match seconds {
@@ -211,6 +198,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn spans_have_their_largest_suitable_unit_and_moments_are_in_utc() {
+        for (seconds, shown) in [
+            (1, "1 second"),
+            (44, "44 seconds"),
+            (45, "1 minute"),
+            (89, "1 minute"),
+            (120, "2 minutes"),
+            (2_669, "44 minutes"),
+            (2_670, "1 hour"),
+            (5_400, "2 hours"),
+            (79_199, "22 hours"),
+            (79_200, "1 day"),
+            (29 * DAY, "29 days"),
+        ] {
+            assert_eq!(span(seconds), shown, "{seconds}");
+        }
+        let now = Timestamp::from_secs(1_795_340_096);
+        assert_eq!(exact_time(now), "22 November 2026, 09:34:56 UTC");
+        assert_eq!(time(now), "22 Nov 2026, 09:34 UTC");
+        assert_eq!(date(now), "22 Nov 2026");
+    }
+
+    #[test]
     fn sizes_keep_three_digits_and_never_reach_a_thousand() {
         for (bytes, shown) in [
             (0, "0 bytes"),
@@ -231,34 +241,6 @@ mod tests {
         assert_eq!(exact_size(12_345_678), "12,345,678 bytes");
         assert_eq!(exact_size(1), "1 byte");
         assert_eq!(exact_size(123), "123 bytes");
-    }
-
-    #[test]
-    fn times_are_told_from_now() {
-        let now = Timestamp::from_secs(1_795_340_096);
-        for (seconds, shown) in [
-            (0, "just now"),
-            (44, "just now"),
-            (45, "1 minute ago"),
-            (89, "1 minute ago"),
-            (180, "3 minutes ago"),
-            (2_669, "44 minutes ago"),
-            (2_670, "1 hour ago"),
-            (5_400, "2 hours ago"),
-            (79_199, "22 hours ago"),
-            (79_200, "1 day ago"),
-            (29 * DAY, "29 days ago"),
-            (30 * DAY, "23 Oct 2026"),
-        ] {
-            let then = Timestamp::from_secs(now.secs() - seconds);
-            assert_eq!(ago(now, then), shown, "{seconds}");
-        }
-        assert_eq!(ago(now, Timestamp::from_secs(now.secs() + 5)), "just now");
-        assert_eq!(ago(now, Timestamp::from_secs(now.secs() + 400 * DAY)), "27 Dec 2027");
-        assert_eq!(exact_time(now), "22 November 2026, 09:34:56 UTC");
-        assert_eq!(time(now), "22 Nov 2026, 09:34 UTC");
-        assert_eq!(span(120), "2 minutes");
-        assert_eq!(span(1), "1 second");
     }
 
     #[test]

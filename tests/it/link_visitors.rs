@@ -1,4 +1,4 @@
-//! The public page of a link for whoever opens it: hidden files, what a chat shows of it, large folders, and what
+//! The public page of a link: hidden files, what a chat shows of it, large folders, and what
 //! is missing.
 
 use std::fs;

@@ -126,7 +126,7 @@ async fn parts_count_as_one_file_when_they_are_joined() {
 }
 
 #[actix_web::test]
-async fn what_guests_send_counts_against_the_quota_of_whoever_asked_and_they_don_t_learn_it() {
+async fn what_guests_send_counts_against_the_quota_of_the_person_who_asked_and_they_don_t_learn_it() {
     let web = TestWeb::spawn_with(|settings| {
         writable(settings);
         settings.web.account_quota = 1_000;
@@ -147,7 +147,7 @@ async fn what_guests_send_counts_against_the_quota_of_whoever_asked_and_they_don
 }
 
 #[actix_web::test]
-async fn unfinished_files_of_guests_leave_room_for_the_uploads_of_whoever_asked() {
+async fn unfinished_files_of_guests_leave_room_for_the_uploads_of_the_person_who_asked() {
     let web = TestWeb::spawn_with(writable).await;
     let uploader = Uploader::ada(&web).await;
     let mut ada = web.logged_in("ada@example.org").await;

@@ -32,7 +32,7 @@ const CHECKS_AT_ONCE: usize = 2;
 #[derive(Debug)]
 pub(crate) struct KeptManifest {
     pub(crate) layout: Layout,
-    /// Open, so that deleting the file doesn't disturb whoever is reading it.
+    /// Open, so that deleting the file doesn't disturb its readers.
     text: File,
     /// When all files were found unchanged.
     pub(super) checked_at: Mutex<Option<Instant>>,
@@ -67,7 +67,7 @@ impl Archives {
         }
     }
 
-    /// Returns the manifest with this digest; `None` if there is none.
+    /// Returns the manifest with this digest; `None` if it doesn't exist.
     ///
     /// # Errors
     /// If this isn't known now; it may be asked again.
@@ -126,7 +126,7 @@ fn read_kept(path: &Path, digest: &Digest) -> Option<KeptManifest> {
     Some(KeptManifest { layout, text: file, checked_at: Mutex::default() })
 }
 
-/// Verifies a manifest and writes it to disk. It needn't be synced: whoever reads it verifies it again.
+/// Verifies a manifest and writes it to disk. It needn't be synced, because every reader verifies it again.
 fn keep(folder: &Path, path: &Path, text: String, digest: &Digest) -> Result<KeptManifest, ManifestError> {
     let layout = Layout::of(&text)?;
     if layout.digest() != *digest {

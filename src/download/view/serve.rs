@@ -99,7 +99,7 @@ pub(crate) async fn answer(
     Ok(head.set_body(body).map_into_boxed_body())
 }
 
-/// Returns the strong entity tag of a file: the same for the same version, whoever looks at it. Unlike that of
+/// Returns the strong entity tag of a file: the same for the same version and every viewer. Unlike that of
 /// a download it is no key, and unlike the version it says nothing about the file.
 fn tag(grant: &ViewGrant, version: FileVersion) -> String {
     let claimed = grant.version.clone().unwrap_or_else(|| version.to_string());

@@ -191,7 +191,7 @@ impl FlashMessage {
                  can be.",
             ),
             FlashMessage::RequestMade => {
-                (FlashKind::Done, "Your link is ready: whoever has it can send you files.")
+                (FlashKind::Done, "Your link is ready: anyone who has it can send you files.")
             }
             FlashMessage::RequestChanged => (FlashKind::Done, "The request has been changed."),
             FlashMessage::RequestStopped => {

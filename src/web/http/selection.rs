@@ -22,6 +22,9 @@ pub(crate) type SelectionFields = Vec<(String, String)>;
 /// address would be longer than some proxies accept.
 const IN_ADDRESS: usize = 30;
 
+/// The maximum length of a query with a selection.
+const MAX_QUERY: usize = 2_000;
+
 /// What is selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Picked {
@@ -111,12 +114,19 @@ pub(crate) fn path_in(name: &str, value: &str) -> Option<FilePath> {
 }
 
 /// Returns the fields for these paths, as part of an address.
-pub(crate) fn query_of(files: &[FilePath]) -> String {
+fn query_of(files: &[FilePath]) -> String {
     let pair = |path: &FilePath| {
         let (name, value) = field_of(path);
         format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
     };
     files.iter().map(pair).collect::<Vec<_>>().join("&")
+}
+
+/// Returns the address of the page at `path` for these files; `None` if it would be longer than some proxies
+/// accept. With an address, the page can be reloaded.
+pub(crate) fn address_for(path: &str, files: &[FilePath]) -> Option<String> {
+    let query = query_of(files);
+    (query.len() <= MAX_QUERY).then(|| format!("{path}?{query}"))
 }
 
 /// Leaves out what is within another of these folders, because it goes where its folder goes.

@@ -8,10 +8,7 @@ use crate::web::http::file_query::MAX_FILES;
 use crate::web::http::files::zip::page_for;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::respond::{AppData, redirect_with_flash, see_other};
-use crate::web::http::selection::{Picked, Selection, SelectionFields, query_of};
-
-/// Up to this length, the selection is part of the page's address, so that the page can be reloaded.
-const MAX_QUERY: usize = 2_000;
+use crate::web::http::selection::{Picked, Selection, SelectionFields, address_for};
 
 /// `POST /zip/selected`, with the fields of a selection. Downloads nothing yet.
 pub(crate) async fn page(
@@ -30,9 +27,8 @@ pub(crate) async fn page(
         }
         Picked::Everything(folder) => vec![folder.clone()],
     };
-    let query = query_of(&files);
-    if query.len() <= MAX_QUERY {
-        return Ok(see_other(&format!("/zip?{query}")));
+    match address_for("/zip", &files) {
+        Some(address) => Ok(see_other(&address)),
+        None => page_for(app, who, selection.from, files).await,
     }
-    page_for(app, who, selection.from, files).await
 }

@@ -22,7 +22,7 @@ pub(crate) enum UploadSender {
 }
 
 impl UploadSender {
-    /// Returns who sends a request. One that presents a ticket is a guest's, whoever is logged in.
+    /// Returns who sends a request. One that presents a ticket is a guest's, even if someone is logged in.
     pub(crate) async fn of(
         request: &HttpRequest,
         app: &AppData,

@@ -54,10 +54,6 @@ impl LinkRow {
     fn viewed(&self) -> String {
         viewed(self.views)
     }
-
-    fn ends(&self) -> String {
-        self.ends_at.map(human::time).unwrap_or_default()
-    }
 }
 
 /// `GET /links`

@@ -183,14 +183,6 @@ impl OneLinkPage {
         self.live.is_open_to_all()
     }
 
-    fn ends(&self) -> String {
-        self.ends_at.map(human::time).unwrap_or_default()
-    }
-
-    fn created(&self) -> String {
-        human::time(self.created_at)
-    }
-
     pub(crate) fn sample(named: bool) -> OneLinkPage {
         let now = Timestamp::from_secs(1_800_000_000);
         let row = |id: &str, email: Option<&str>, taken, views| RecipientRow {

@@ -175,10 +175,6 @@ impl PublicLinkPage {
         (before, (self.page < self.pages).then(|| at(self.page + 1)))
     }
 
-    fn ends(&self) -> String {
-        self.ends_at.map(human::time).unwrap_or_default()
-    }
-
     fn missing_words(&self) -> String {
         let rest =
             "You can download the rest. If you need what is missing, ask the person who sent you the link.";

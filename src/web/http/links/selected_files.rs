@@ -8,11 +8,7 @@ use crate::web::http::file_query::MAX_FILES;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::links::new_link::page_for;
 use crate::web::http::respond::{AppData, redirect_with_flash, see_other};
-use crate::web::http::selection::{Picked, Selection, SelectionFields, query_of};
-
-/// Up to this length, the selection is part of the page's address, so that the page can be reloaded. Proxies
-/// accept longer ones, but not all of them.
-const MAX_QUERY: usize = 2_000;
+use crate::web::http::selection::{Picked, Selection, SelectionFields, address_for};
 
 /// `POST /links/new`, with the fields of a selection. Creates nothing yet.
 pub(crate) async fn page(
@@ -30,9 +26,8 @@ pub(crate) async fn page(
             return redirect_with_flash(&app, &selection.back(), FlashMessage::TooManyForLink);
         }
     };
-    let query = query_of(files);
-    if query.len() <= MAX_QUERY {
-        return Ok(see_other(&format!("/links/new?{query}")));
+    match address_for("/links/new", files) {
+        Some(address) => Ok(see_other(&address)),
+        None => page_for(app, who, selection.from, files.clone()).await,
     }
-    page_for(app, who, selection.from, files.clone()).await
 }

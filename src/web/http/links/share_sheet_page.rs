@@ -53,10 +53,6 @@ pub struct ShareSheet {
 }
 
 impl ShareSheet {
-    fn ends(&self) -> String {
-        self.ends_at.map(human::time).unwrap_or_default()
-    }
-
     fn downloads(&self) -> String {
         match self.uses {
             Some(uses) => human::counted(u64::from(uses), "download"),

@@ -34,7 +34,7 @@ pub(super) async fn follow(
     .await?;
     for owner in owners {
         let id = AccountId::from_store(&owner);
-        // Not locked: whoever sends a file is asked for the right again, in the new place as well.
+        // Not locked: the right is checked again when a file arrives, in the new place as well.
         let account = rows::find(transaction, &id).await?;
         if account.is_none_or(|account| rights.writable(&account, to.clone()).is_none()) {
             continue;
