@@ -56,7 +56,7 @@ async fn the_page_says_what_how_big_from_whom_until_when_and_how_many_are_left()
         "Dear &#60;b&#62;you",
         "12 bytes",
         "file.txt",
-        "<time data-local datetime=\"2027-01-16T08:00:00Z\">16 Jan 2027, 08:00 UTC</time>",
+        "<time datetime=\"2027-01-16T08:00:00Z\" title=\"16 January 2027, 08:00:00 UTC\">16 Jan 2027, 08:00 UTC</time>",
         "<dd id=\"left\">3</dd>",
         ">Download",
     ] {
