@@ -77,6 +77,7 @@ async fn a_drop_is_a_link_with_two_clicks_and_its_options_change_it() {
     // The next one begins with what was remembered, and the first one steps back.
     browser.run(&drop("all.items.add(new File(['c'], 'c.txt'))", "main")).await;
     browser.says("c.txt").await;
+    browser.find(".sheet.folded").await;
     browser.find(".sheet:not(.folded) [data-copy]").await;
     browser.says("Ready to download").await;
     assert_eq!(browser.driver.find_all(By::Css(".sheet.folded")).await.unwrap().len(), 1);

@@ -23,6 +23,8 @@ use crate::support::unused_address;
 
 /// The maximum time for a page or a download on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// Longer than axe needs for the longest page on a machine with many other things to do.
+const SCRIPT_PATIENCE: Duration = Duration::from_secs(300);
 /// The maximum time for a command of chromedriver.
 const ANSWERING: Duration = Duration::from_secs(120);
 
@@ -145,6 +147,7 @@ impl Browser {
         wishes.set_logging_prefs("performance", LoggingPrefsLogLevel::All).unwrap();
         let driver = WebDriver::builder(format!("http://127.0.0.1:{port}"), wishes).client(Wire::default());
         let driver = driver.await.unwrap();
+        driver.set_script_timeout(SCRIPT_PATIENCE).await.unwrap();
         Browser { driver, home, chromedriver }
     }
 
