@@ -24,9 +24,9 @@ use crate::support::unused_address;
 /// The maximum time for a page or a download on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Longer than axe needs for the longest page on a machine with many other things to do.
-const SCRIPT_PATIENCE: Duration = Duration::from_secs(300);
+const SCRIPT_PATIENCE: Duration = Duration::from_secs(240);
 /// The maximum time for a command of chromedriver.
-const ANSWERING: Duration = Duration::from_secs(120);
+const ANSWERING: Duration = Duration::from_secs(300);
 
 /// The HTTP client for chromedriver.
 #[derive(Default)]
