@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{
     BrandSettings, ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat,
-    LogSettings, MailSettings, MailTls, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume, Settings,
-    ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
+    LogSettings, MailSettings, MailTls, MetricsSettings, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume,
+    Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
 };
 
 impl Default for Settings {
@@ -21,6 +21,7 @@ impl Default for Settings {
             mail: MailSettings::default(),
             brand: BrandSettings::default(),
             log: LogSettings::default(),
+            metrics: MetricsSettings::default(),
             nodes: Vec::new(),
             shares: default_shares(),
             connection_limits: ConnectionLimits::default(),

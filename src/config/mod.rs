@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 mod address;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub brand: BrandSettings,
     /// Log lines.
     pub log: LogSettings,
+    /// Metrics.
+    pub metrics: MetricsSettings,
     /// The download services, if there are several; without any there is the one of `[download]`.
     #[serde(rename = "node")]
     pub nodes: Vec<NodeSettings>,
@@ -386,6 +389,26 @@ pub struct LogSettings {
     pub level: String,
     /// Text or JSON lines.
     pub format: LogFormat,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Address and port at which `/metrics` is served, to anyone who reaches it; `None`: nowhere.
+    #[serde(deserialize_with = "listen_or_off")]
+    pub listen: Option<SocketAddr>,
+}
+
+fn listen_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "off" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| {
+            D::Error::custom(format!(
+                "`{text}` is neither `off` nor an address and port, as in `127.0.0.1:9464`"
+            ))
+        }),
+    }
 }
 
 /// The format of log lines.

@@ -17,6 +17,7 @@ mod content_disposition;
 mod handlers;
 pub mod key_source;
 mod ledger;
+mod metrics;
 pub mod pages;
 mod problem;
 mod readiness;

@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them.
-const TABLE: [(&str, &[&str]); 34] = [
+const TABLE: [(&str, &[&str]); 35] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -65,6 +65,7 @@ const TABLE: [(&str, &[&str]); 34] = [
     ),
     ("time_reset", &["audit", "db", "restored", "services"]),
     ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests"]),
+    ("metrics", &["db", "mail", "nodes", "revocations", "tokens"]),
     (
         "http",
         &[
@@ -78,6 +79,7 @@ const TABLE: [(&str, &[&str]); 34] = [
             "links",
             "mail",
             "membership",
+            "metrics",
             "nodes",
             "requests",
             "restored",

@@ -8,6 +8,7 @@
 )]
 #![allow(unreachable_pub, reason = "one binary; what its modules share is public among them")]
 
+mod access_log;
 mod architecture;
 mod architecture_cycles;
 mod architecture_web;
@@ -88,6 +89,7 @@ mod mail_scanners;
 mod mail_smtp;
 mod mail_stream;
 mod memory;
+mod metrics;
 mod needs;
 mod nodes;
 mod not_a_click;

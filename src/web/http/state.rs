@@ -26,6 +26,7 @@ use crate::web::http::jti_locks::JtiLocks;
 use crate::web::identity::Email;
 use crate::web::links::long_poll::LongPolls;
 use crate::web::mail::test_mail::TestMailer;
+use crate::web::metrics::WebMetrics;
 use crate::web::nodes::monitor::NodeMonitor;
 use crate::web::nodes::readiness::NodeReadiness;
 use crate::web::restored::RestoreDetector;
@@ -105,6 +106,8 @@ pub struct AppState {
     pub restore_detector: RestoreDetector,
     /// Watches the download services.
     pub node_watch: NodeMonitor,
+    /// What is counted for operators.
+    pub(crate) metrics: WebMetrics,
 }
 
 impl AppState {

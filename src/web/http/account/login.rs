@@ -93,6 +93,7 @@ pub(crate) async fn log_in(
     let attempt = match app.throttle.attempt(key, place.address, now) {
         Ok(attempt) => attempt,
         Err(early) => {
+            app.metrics.count_log_in("throttled");
             tracing::warn!(address = %place.address, wait = early.wait.as_secs(), "login throttled");
             let wait = early.wait.as_secs();
             let page = LoginPage { wait_seconds: Some(wait), ..page };
@@ -123,6 +124,7 @@ pub(crate) async fn log_in(
         None => None,
     };
     let (Some(proof), Some(id)) = (proof, id) else {
+        app.metrics.count_log_in("refused");
         tracing::info!(address = %place.address, "login refused");
         let error = Some("Incorrect email address or password.".to_owned());
         return rerender(StatusCode::FORBIDDEN, &LoginPage { error, ..page });
@@ -132,6 +134,7 @@ pub(crate) async fn log_in(
     if let Some(before) = app.cookies.session(request.headers()) {
         app.sessions.end(&before.digest()).await?;
     }
+    app.metrics.count_log_in("logged-in");
     tracing::info!(account = %proof.account().id, address = %place.address, "logged in");
     let mut answer = see_other(next.as_str());
     add_cookie(&mut answer, &app.cookies.set_session(&id, remembered))?;
