@@ -20,6 +20,7 @@ mod ledger;
 mod metrics;
 pub mod pages;
 mod problem;
+mod publish;
 mod readiness;
 pub mod receipts;
 mod redeem;

@@ -183,6 +183,7 @@ const TABLE: [(&str, &[&str]); 35] = [
             "links",
             "mail",
             "membership",
+            "metrics",
             "nodes",
             "restored",
             "services",
