@@ -178,6 +178,11 @@ pub enum UserCommand {
         /// The account's email address
         email: String,
     },
+    /// Remove the second factor of an account whose owner has lost it
+    ResetSecondFactor {
+        /// The account's email address
+        email: String,
+    },
     /// Set a new password for an account and log it out everywhere
     Passwd {
         /// The account's email address

@@ -157,6 +157,8 @@ pub struct WebSettings {
     pub session_remember: Duration,
     /// Minimum length of a password in characters (NIST SP 800-63B-4).
     pub password_min: usize,
+    /// Who needs a second factor.
+    pub second_factor: SecondFactorRule,
     /// How much of the client's address a receipt keeps.
     pub receipt_address: ReceiptAddress,
     /// Trusted proxies in front of it: addresses or networks. Their `proxy_header` is believed.
@@ -184,6 +186,16 @@ pub struct WebSettings {
     /// When trashed files are deleted permanently.
     #[serde(deserialize_with = "duration::deserialize")]
     pub trash_keep: Duration,
+}
+
+/// Who needs a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecondFactorRule {
+    /// Nobody; everyone may turn one on.
+    Optional,
+    /// Administrators, for the pages of the administration.
+    Administrators,
 }
 
 /// How much of an address a receipt keeps.

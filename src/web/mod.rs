@@ -13,7 +13,7 @@ use crate::archive::ManifestProvider;
 use crate::brand::Brand;
 use crate::client_address::ClientAddresses;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{SecondFactorRule, Settings};
 use crate::files::ShareFolders;
 use crate::health::Health;
 use crate::receipt::ReceiptSink;
@@ -73,6 +73,7 @@ pub mod nodes;
 pub mod requests;
 pub mod restored;
 pub mod revocations;
+pub mod second_factor;
 pub mod services;
 pub mod sessions;
 mod settings;
@@ -177,6 +178,7 @@ impl WebApp {
             page_turns: ClientSlots::default(),
             form_turns: ClientSlots::default(),
             signup: SignupRules::new(settings),
+            admins_need_factor: settings.web.second_factor == SecondFactorRule::Administrators,
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",
             test_mailer: TestMailer::new(settings),

@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them.
-const TABLE: [(&str, &[&str]); 35] = [
+const TABLE: [(&str, &[&str]); 36] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -16,7 +16,8 @@ const TABLE: [(&str, &[&str]); 35] = [
     ("audit", &["db", "identity"]),
     ("mail", &["db", "identity"]),
     ("forms", &["db"]),
-    ("accounts", &["audit", "db", "identity"]),
+    ("second_factor", &["audit", "db", "identity", "tokens"]),
+    ("accounts", &["audit", "db", "identity", "second_factor", "tokens"]),
     ("arrivals", &["db", "identity"]),
     ("shares", &["accounts", "audit", "db", "identity"]),
     ("archives", &["db", "shares"]),
@@ -59,6 +60,7 @@ const TABLE: [(&str, &[&str]); 35] = [
             "requests",
             "restored",
             "revocations",
+            "second_factor",
             "shares",
             "tokens",
         ],
@@ -84,6 +86,7 @@ const TABLE: [(&str, &[&str]); 35] = [
             "requests",
             "restored",
             "revocations",
+            "second_factor",
             "services",
             "sessions",
             "shares",
@@ -94,7 +97,17 @@ const TABLE: [(&str, &[&str]); 35] = [
     ),
     (
         "http/account",
-        &["accounts", "audit", "http", "identity", "mail", "membership", "sessions", "throttle"],
+        &[
+            "accounts",
+            "audit",
+            "http",
+            "identity",
+            "mail",
+            "membership",
+            "second_factor",
+            "sessions",
+            "throttle",
+        ],
     ),
     (
         "http/admin",
@@ -107,6 +120,7 @@ const TABLE: [(&str, &[&str]); 35] = [
             "identity",
             "mail",
             "membership",
+            "second_factor",
             "sessions",
             "throttle",
         ],

@@ -157,6 +157,7 @@ mod web_many_files;
 mod web_my_files;
 mod web_reset;
 mod web_revoke;
+mod web_second_factor;
 mod web_selection;
 mod web_sessions;
 mod web_signup;

@@ -49,6 +49,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (20, "file requests", include_str!("../../../migrations/0020_file_requests.sql")),
     (21, "recipients", include_str!("../../../migrations/0021_recipients.sql")),
     (22, "views", include_str!("../../../migrations/0022_views.sql")),
+    (25, "second factors", include_str!("../../../migrations/0025_second_factors.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that is writing.

@@ -62,6 +62,8 @@ pub struct AppState {
     pub shares: Shares,
     /// Who may sign up.
     pub signup: SignupRules,
+    /// Whether administrators need a second factor for the administration.
+    pub admins_need_factor: bool,
     /// How long a device can be remembered; `None` where that is not offered.
     pub remember: Option<Duration>,
     /// Whether mails are only saved in a folder.

@@ -24,6 +24,7 @@ use crate::web::http::problem::log::log;
 use crate::web::http::problem::mended_link::{is_link, mended};
 use crate::web::http::problem::refusal_page::RefusalPage;
 use crate::web::http::problem::to_login::to_login;
+use crate::web::http::respond::see_other;
 use crate::web::http::state::AppState;
 use crate::web::http::zip_words;
 use crate::web::shares::error::StorageError;
@@ -123,8 +124,10 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
         let slug = known.map_or("refused", WebError::slug);
         return Some(answer::json(status, slug, wait, &page));
     }
-    if matches!(known, Some(WebError::NotSignedIn)) {
-        return Some(to_login(request));
+    match known {
+        Some(WebError::NotSignedIn) => return Some(to_login(request)),
+        Some(WebError::FactorNeeded) => return Some(see_other("/account/second-factor")),
+        _ => {}
     }
     let is_about_a_share = matches!(known, Some(WebError::Storage(StorageError::ShareGone)));
     let page = match frame(request, status, is_about_a_share).await {
