@@ -33,6 +33,7 @@ declare -A packages=(
     [7z]=p7zip-full
     [bsdtar]=libarchive-tools
     [python3]=python3
+    [promtool]=prometheus
 )
 
 # Debian keeps servers here; only root has it in the path.

@@ -59,6 +59,12 @@ impl ClientAddresses {
         }
     }
 
+    /// Returns the same without the warning about an unknown proxy, for a second look at a request.
+    #[must_use]
+    pub fn without_warning(&self) -> ClientAddresses {
+        ClientAddresses { warned: Arc::new(AtomicBool::new(true)), ..self.clone() }
+    }
+
     /// Returns who sent `headers` over a connection from `peer`. An IPv4-mapped IPv6 address is returned as
     /// IPv4. Only the header in the settings is read, because a proxy that writes one header may pass on the
     /// client's own in another.

@@ -4,6 +4,7 @@
 //! ([`clock`], [`secret`], [`id`], [`files`], [`token`], [`used_tokens`]). [`server`] wires them, and
 //! [`cli`] is the operator's interface.
 
+pub mod access;
 pub mod archive;
 pub mod assets;
 mod bearer;

@@ -85,7 +85,11 @@ pub enum Command {
     /// Check settings, shares, keys, store and clock, and say how to fix problems
     ///
     /// Exit code: 0 if everything is fine, 1 after warnings, 2 after problems.
-    Check,
+    Check {
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask the running services on this machine whether they can serve, for containers and monitoring
     ///
     /// Exit code: 0 if they can, 1 otherwise.
@@ -175,6 +179,11 @@ pub enum UserCommand {
     },
     /// Enable a disabled account
     Enable {
+        /// The account's email address
+        email: String,
+    },
+    /// Remove the second factor of an account whose owner has lost it
+    ResetSecondFactor {
         /// The account's email address
         email: String,
     },

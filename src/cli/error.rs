@@ -19,6 +19,7 @@ use crate::web::membership::action_links::ActionLinkError;
 use crate::web::membership::self_service::SelfServiceError;
 use crate::web::nodes::keys::NodeError;
 use crate::web::nodes::revoke::RevokeError;
+use crate::web::second_factor::FactorError;
 use crate::web::services::WebOpenError;
 use crate::web::tokens::issuer::IssueError;
 use crate::web::tokens::signer::SignerError;
@@ -75,6 +76,9 @@ pub enum CliError {
     /// Changing an account failed.
     #[error(transparent)]
     SelfService(#[from] SelfServiceError),
+    /// Changing a second factor failed.
+    #[error(transparent)]
+    SecondFactor(#[from] FactorError),
     /// Creating an action link failed.
     #[error(transparent)]
     Action(#[from] ActionLinkError),

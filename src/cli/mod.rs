@@ -87,7 +87,7 @@ async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Restore { folder, force } => done(restore::run(&settings, &folder, force, now)),
         Command::Clock(ClockCommand::Reset) => done(reset_clock::run(&settings).await),
         Command::Healthcheck { service } => healthcheck::run(&settings, service).await,
-        Command::Check => check::run(&settings, file, &clock).await,
+        Command::Check { json } => check::run(&settings, file, &clock, json).await,
         Command::Completions { shell } => done(print(&args::completions(shell))),
     }
 }

@@ -32,6 +32,7 @@ pub(super) async fn run(settings: &Settings, command: UserCommand, clock: Clock)
         UserCommand::List { json } => list(settings, json, clock).await,
         UserCommand::Disable { email } => set_disabled(settings, &email, true, clock).await,
         UserCommand::Enable { email } => set_disabled(settings, &email, false, clock).await,
+        UserCommand::ResetSecondFactor { email } => reset_second_factor(settings, &email, clock).await,
         UserCommand::Passwd { email, password_stdin } => {
             passwd(settings, &email, password_stdin, clock).await
         }
@@ -138,6 +139,19 @@ async fn set_disabled(
     remark(&match disabled {
         true => format!("{email} can no longer log in and was logged out everywhere"),
         false => format!("{email} can log in again"),
+    });
+    Ok(())
+}
+
+async fn reset_second_factor(settings: &Settings, email: &str, clock: Clock) -> Result<(), CliError> {
+    let email = email_of(email)?;
+    let services = Services::open(settings, clock).await?;
+    let account = existing(&services, &email).await?;
+    let (actor, now) = (Actor::operator(), services.clock.now());
+    let event = AuditEvent::SecondFactorReset;
+    remark(&match services.second_factors.remove(&account, &actor, event, now).await? {
+        true => format!("{email} logs in with the password alone now"),
+        false => format!("{email} has no second factor"),
     });
     Ok(())
 }

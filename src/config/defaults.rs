@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{
     BrandSettings, ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat,
-    LogSettings, MailSettings, MailTls, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume, Settings,
-    ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
+    LogSettings, MailSettings, MailTls, MetricsSettings, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume,
+    SecondFactorRule, Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
 };
 
 impl Default for Settings {
@@ -21,6 +21,7 @@ impl Default for Settings {
             mail: MailSettings::default(),
             brand: BrandSettings::default(),
             log: LogSettings::default(),
+            metrics: MetricsSettings::default(),
             nodes: Vec::new(),
             shares: default_shares(),
             connection_limits: ConnectionLimits::default(),
@@ -66,6 +67,7 @@ impl Default for WebSettings {
             session_max: hours(12),
             session_remember: hours(30 * 24),
             password_min: 15,
+            second_factor: SecondFactorRule::Optional,
             receipt_address: ReceiptAddress::Network,
             trusted_proxies: Vec::new(),
             proxy_header: ProxyHeader::XForwardedFor,

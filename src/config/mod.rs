@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 mod address;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub brand: BrandSettings,
     /// Log lines.
     pub log: LogSettings,
+    /// Metrics.
+    pub metrics: MetricsSettings,
     /// The download services, if there are several; without any there is the one of `[download]`.
     #[serde(rename = "node")]
     pub nodes: Vec<NodeSettings>,
@@ -154,6 +157,8 @@ pub struct WebSettings {
     pub session_remember: Duration,
     /// Minimum length of a password in characters (NIST SP 800-63B-4).
     pub password_min: usize,
+    /// Who needs a second factor.
+    pub second_factor: SecondFactorRule,
     /// How much of the client's address a receipt keeps.
     pub receipt_address: ReceiptAddress,
     /// Trusted proxies in front of it: addresses or networks. Their `proxy_header` is believed.
@@ -181,6 +186,16 @@ pub struct WebSettings {
     /// When trashed files are deleted permanently.
     #[serde(deserialize_with = "duration::deserialize")]
     pub trash_keep: Duration,
+}
+
+/// Who needs a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecondFactorRule {
+    /// Nobody; everyone may turn one on.
+    Optional,
+    /// Administrators, for the pages of the administration.
+    Administrators,
 }
 
 /// How much of an address a receipt keeps.
@@ -386,6 +401,26 @@ pub struct LogSettings {
     pub level: String,
     /// Text or JSON lines.
     pub format: LogFormat,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Address and port at which `/metrics` is served, to anyone who reaches it; `None`: nowhere.
+    #[serde(deserialize_with = "listen_or_off")]
+    pub listen: Option<SocketAddr>,
+}
+
+fn listen_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "off" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| {
+            D::Error::custom(format!(
+                "`{text}` is neither `off` nor an address and port, as in `127.0.0.1:9464`"
+            ))
+        }),
+    }
 }
 
 /// The format of log lines.

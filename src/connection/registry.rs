@@ -79,6 +79,12 @@ impl AddressGroup {
 }
 
 impl Connections {
+    /// Returns how many connections are open, and how many bytes are held for them.
+    pub fn figures(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.open.len(), state.held)
+    }
+
     /// Creates an empty registry for connections that may hold `memory_max` bytes in all. A new one doesn't
     /// displace one from its own address that moved a byte within `settled`.
     pub fn new(memory_max: u64, settled: Duration) -> Connections {

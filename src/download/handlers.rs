@@ -8,6 +8,7 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use crate::access::{AccessNote, HandedOn, note_jti, noted_jti};
 use crate::bearer::bearer;
 use crate::client_address::{ClientAddresses, RequestClient};
 use crate::download::body::FileBody;
@@ -29,18 +30,60 @@ use crate::used_tokens::Mark;
 /// Handles every request to the download service.
 pub async fn handle(request: HttpRequest, state: web::Data<DownloadState>) -> HttpResponse {
     let state = state.into_inner();
-    match answer(&request, &state).await {
-        Ok(response) => response,
+    let (mut response, outcome) = respond(&request, &state).await;
+    let route = route_of(request.path());
+    if route.starts_with("/d") {
+        state.metrics.count(if outcome.word.is_empty() { "refused" } else { outcome.word });
+    }
+    let note = AccessNote {
+        route: route.into(),
+        outcome: outcome.word,
+        jti: noted_jti(&request),
+        handed_on: outcome.handed_on,
+    };
+    note.on(&mut response);
+    response
+}
+
+/// What came of a request, for the access log.
+struct Outcome {
+    word: &'static str,
+    handed_on: Option<HandedOn>,
+}
+
+impl Outcome {
+    const fn of(word: &'static str) -> Outcome {
+        Outcome { word, handed_on: None }
+    }
+}
+
+/// Returns the pattern of an address, which shows no token.
+fn route_of(path: &str) -> &'static str {
+    match path {
+        "/d" => "/d",
+        "/revocations" => "/revocations",
+        "/healthz" => "/healthz",
+        "/readyz" => "/readyz",
+        "/robots.txt" => "/robots.txt",
+        path if path.starts_with("/d/") => "/d/{token}",
+        path if path.starts_with(view::PREFIX) => "/v/{token}",
+        _ => "",
+    }
+}
+
+async fn respond(request: &HttpRequest, state: &Arc<DownloadState>) -> (HttpResponse, Outcome) {
+    match answer(request, state).await {
+        Ok(answered) => answered,
         Err(refusal) => {
             let refusal = match refusal.is_invalid_token() {
                 true => {
-                    let caller = caller(&request, &state.addresses);
+                    let caller = caller(request, &state.addresses);
                     state.count_invalid(caller.counted_as).err().unwrap_or(refusal)
                 }
                 false => refusal,
             };
             if request.method() == Method::GET && browser::saves_any_response(request.headers()) {
-                return refusal.keep_silent(&state.request_id());
+                return (refusal.keep_silent(&state.request_id()), Outcome::of(refusal.word()));
             }
             let pages = PageFrame { brand: state.brand.clone(), web_url: &state.web_url };
             let html = prefers_html(request.headers());
@@ -48,23 +91,27 @@ pub async fn handle(request: HttpRequest, state: web::Data<DownloadState>) -> Ht
             if request.path().starts_with(view::PREFIX) {
                 state.view_edge.allow_frame(&mut response);
             }
-            response
+            (response, Outcome::of(refusal.word()))
         }
     }
 }
 
-async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<HttpResponse, DownloadRefusal> {
+async fn answer(
+    request: &HttpRequest,
+    state: &Arc<DownloadState>,
+) -> Result<(HttpResponse, Outcome), DownloadRefusal> {
     let path = request.path();
     if let Some(rest) = path.strip_prefix("/d/") {
         return download(request, state, &token_in(rest)).await;
     }
     if let Some(rest) = path.strip_prefix(view::PREFIX) {
-        return view::answer(request, state, &token_in(rest)).await;
+        let viewed = view::answer(request, state, &token_in(rest)).await?;
+        return Ok((viewed, Outcome::of("viewed")));
     }
-    match path {
+    let response = match path {
         "/d" => {
             let unverified = bearer(request.headers()).unwrap_or_default();
-            download(request, state, unverified).await
+            return download(request, state, unverified).await;
         }
         "/revocations" => revocations(request, state).await,
         "/healthz" => probe(request, Ok(())),
@@ -73,7 +120,8 @@ async fn answer(request: &HttpRequest, state: &Arc<DownloadState>) -> Result<Htt
             probe(request, Ok(())).map(|_| plain(StatusCode::OK, "User-agent: *\nDisallow: /\n"))
         }
         _ => Err(DownloadRefusal::NoSuchAddress),
-    }
+    };
+    response.map(|response| (response, Outcome::of("")))
 }
 
 const DOWNLOAD_METHODS: &str = "GET, HEAD, POST, OPTIONS";
@@ -83,21 +131,23 @@ async fn download(
     request: &HttpRequest,
     state: &Arc<DownloadState>,
     unverified: &str,
-) -> Result<HttpResponse, DownloadRefusal> {
+) -> Result<(HttpResponse, Outcome), DownloadRefusal> {
     match *request.method() {
         Method::GET => {}
         Method::HEAD | Method::POST => {}
         Method::OPTIONS => {
             let mut response = HttpResponse::NoContent();
             response::harden(&mut response);
-            return Ok(response.insert_header((header::ALLOW, DOWNLOAD_METHODS)).finish());
+            let response = response.insert_header((header::ALLOW, DOWNLOAD_METHODS)).finish();
+            return Ok((response, Outcome::of("options")));
         }
         _ => return Err(DownloadRefusal::Method { allow: DOWNLOAD_METHODS }),
     }
     let (grant, ended) = verify(state, unverified).await?;
+    note_jti(request, grant.jti);
     if request.method() == Method::POST {
         return match ended {
-            None => Ok(confirmed(request)),
+            None => Ok((confirmed(request), Outcome::of("confirmed"))),
             Some(ended) => Err(ended.into()),
         };
     }
@@ -108,7 +158,7 @@ async fn download(
             .split('&')
             .any(|part| part == "confirmed" || part.starts_with("confirmed="))
     {
-        return ask(request, state, grant).await;
+        return Ok((ask(request, state, grant).await?, Outcome::of("asked")));
     }
     let wanted = Request {
         grant,
@@ -121,18 +171,23 @@ async fn download(
         caller: caller(request, &state.addresses),
     };
     if request.method() == Method::HEAD {
-        return headers_only(state, &wanted, Agent::of(request.headers())).await;
+        let response = headers_only(state, &wanted, Agent::of(request.headers())).await?;
+        return Ok((response, Outcome::of("headers")));
     }
     if !browser::may_be_a_click(request.headers()) {
         return Err(DownloadRefusal::Prefetch);
     }
     match redeem::redeem(state, &wanted).await? {
-        RedeemOutcome::NotModified(version) => Ok(response::not_modified(version)),
-        RedeemOutcome::Stream { stream, content, part, tag } => {
+        RedeemOutcome::NotModified(version) => {
+            Ok((response::not_modified(version), Outcome::of("not-modified")))
+        }
+        RedeemOutcome::Stream { stream, content, part, tag, is_first } => {
             let head = response::head(&wanted.grant, content.version(), &part, Agent::of(request.headers()));
+            let word = if is_first { "redeemed" } else { "resumed" };
+            let outcome = Outcome { word, handed_on: Some(stream.handed_on()) };
             let line = request.conn_data::<WriteTracker>().cloned().unwrap_or_default();
             let body = FileBody::new(stream, content, state.clock.clone(), line, state.portions.clone());
-            Ok(response::file(head, tag.reveal(), body))
+            Ok((response::file(head, tag.reveal(), body), outcome))
         }
     }
 }

@@ -110,6 +110,14 @@ impl DownloadRefusal {
         matches!(self, DownloadRefusal::Token(e) if !e.is_expired())
     }
 
+    /// The word for this refusal in the access log and in the metrics; empty if the status says everything.
+    pub(crate) fn word(&self) -> &'static str {
+        match self.shown().1.slug() {
+            "about:blank" => "",
+            slug => slug,
+        }
+    }
+
     /// Closes the connection without a response, for a client that would save any response as the file.
     pub(crate) fn keep_silent(&self, request_id: &str) -> HttpResponse {
         let (status, reason) = self.shown();

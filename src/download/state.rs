@@ -18,6 +18,7 @@ use crate::download::archives::Archives;
 use crate::download::buffer_budget::BufferBudget;
 use crate::download::key_source::KeySource;
 use crate::download::ledger::Ledger;
+use crate::download::metrics::DownloadMetrics;
 use crate::download::problem::DownloadRefusal;
 use crate::download::receipts::Receipts;
 use crate::download::view::edge::ViewEdge;
@@ -82,6 +83,7 @@ pub struct DownloadState {
     pub(super) invalid: Option<DefaultKeyedRateLimiter<IpAddr>>,
     /// The operator's name, logo, color and support address.
     pub(crate) brand: Arc<Brand>,
+    pub(crate) metrics: DownloadMetrics,
     health: Health,
     request_prefix: u32,
     requests: AtomicU64,
@@ -124,6 +126,7 @@ impl DownloadState {
             web_url: settings.web_url,
             invalid,
             brand: Brand::built_in(),
+            metrics: DownloadMetrics::default(),
             health: Health::default(),
             request_prefix: u32::from_be_bytes(random_bytes()?),
             requests: AtomicU64::new(0),

@@ -13,6 +13,9 @@ pub(super) fn announce(running: &RunningServices) {
     if running.download.is_some() {
         text += &format!("Download service:  {}\n", running.settings.download.public_url);
     }
+    if let Some(address) = running.metrics {
+        text += &format!("Metrics:           http://{address}/metrics\n");
+    }
     for share in &running.settings.shares {
         text += &format!("Share:             {} ({})\n", share.name.escape_debug(), share.path.display());
     }

@@ -22,6 +22,7 @@ use crate::download::remembered::Remembered;
 use crate::download::{DownloadRules, DownloadState};
 use crate::files::Shares;
 use crate::id::Jti;
+use crate::server::access_log::AccessLog;
 use crate::server::data_dir::{DataDirError, make_private};
 use crate::server::error::ServeError;
 use crate::server::listen::ListenerLimits;
@@ -120,6 +121,11 @@ impl RunningServices {
             max_connections: self.settings.download.max_connections,
             deadlines: self.settings.connection_limits,
             stop_timeout: self.settings.download.stop_timeout,
+            access_log: AccessLog {
+                service: "download",
+                addresses: state.addresses.without_warning(),
+                metrics: self.http_metrics.clone(),
+            },
         };
         let data = Data::from(state.clone());
         let responder = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;

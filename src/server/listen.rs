@@ -20,6 +20,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::ConnectionLimits;
 use crate::connection::{Connection, ConnectionSlot, Connections};
 use crate::download::WRITE_BUFFER;
+use crate::server::access_log::AccessLog;
 use crate::server::deadlines::WithDeadlines;
 use crate::server::requests::{self, TrackedBody};
 use crate::server::transport::SocketTransport;
@@ -43,6 +44,8 @@ pub(crate) struct ListenerLimits {
     pub(crate) deadlines: ConnectionLimits,
     /// How long a graceful stop waits.
     pub(crate) stop_timeout: Duration,
+    /// Where requests are recorded.
+    pub(crate) access_log: AccessLog,
 }
 
 /// Binds a listener, even to a port that a terminated process used a moment ago.
@@ -87,11 +90,13 @@ where
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
     let id = limits.connections.listener(limits.max_connections);
-    let (connections, deadlines) = (limits.connections, limits.deadlines);
+    let (connections, deadlines, access_log) = (limits.connections, limits.deadlines, limits.access_log);
     let builder = builder.listen(address.to_string(), listener, move || {
         let stopping = stopping.clone();
+        let access_log = access_log.clone();
         let app = map_config(application(), |_| AppConfig::default());
         let app = apply_fn_factory(app, move |mut request: Request, app: &_| {
+            let mut entry = access_log.begin(&request);
             let begun = request.conn_data::<Connection>().cloned().map(|connection| {
                 let admitted = requests::is_admitted(&request, &connection);
                 (requests::begin(&mut request, &connection), admitted)
@@ -102,10 +107,11 @@ where
             };
             async move {
                 let (Some(answering), Some((serving, _))) = (answering, begun) else {
-                    return Ok(requests::crowded());
+                    return Ok(requests::crowded(entry));
                 };
-                let response: Response<B> = answering.await?.into();
-                Ok(response.map_body(|_, body| TrackedBody::of(body, serving)))
+                let mut response: Response<B> = answering.await?.into();
+                entry.answered(&mut response);
+                Ok(response.map_body(|_, body| TrackedBody::of(body, serving, entry)))
             }
         });
         let http = HttpServiceBuilder::default()

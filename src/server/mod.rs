@@ -1,6 +1,7 @@
 //! Wires the services: opens what they need, binds the listeners, and serves until stopped. Besides the
 //! command line, this is the only module that knows both services.
 
+mod access_log;
 mod ack_watch;
 mod announce;
 pub mod data_dir;
@@ -8,9 +9,12 @@ mod deadlines;
 mod download_service;
 mod error;
 mod host;
+mod http_metrics;
 mod listen;
+mod metrics_service;
 mod missing_length;
 mod open;
+mod process_metrics;
 mod refusal;
 mod requests;
 mod role;

@@ -9,6 +9,7 @@ use crate::connection::Connections;
 use crate::files::{ShareFolders, Shares};
 use crate::server::data_dir::DataDir;
 use crate::server::error::ServeError;
+use crate::server::http_metrics::HttpMetrics;
 use crate::server::role::Role;
 use crate::server::running::RunningServices;
 use crate::server::task_set::TaskSet;
@@ -44,6 +45,10 @@ pub async fn start_with(
         "download.listen",
         &mut settings.download.public_url,
     )?;
+    let metrics_listener = match settings.metrics.listen {
+        Some(address) => bind_if(true, address, "metrics.listen", &mut String::new())?,
+        None => None,
+    };
     let data_dir = Arc::new(DataDir::hold(&settings.data_dir)?);
     let began = time::begin(&data_dir, &settings, &clock);
     create_default_folders(&settings.shares);
@@ -51,6 +56,8 @@ pub async fn start_with(
     let mut running = RunningServices {
         web: None,
         download: None,
+        metrics: None,
+        http_metrics: HttpMetrics::default(),
         first_admin_link: None,
         spawned: TaskSet::default(),
         web_app: None,
@@ -63,7 +70,8 @@ pub async fn start_with(
         clock: clock.clone(),
         settings,
     };
-    let opening = running.open(&clock, folders, store, began, web_listener, download_listener);
+    let listeners = Listeners { web: web_listener, download: download_listener, metrics: metrics_listener };
+    let opening = running.open(&clock, folders, store, began, listeners);
     // Boxed, like the stopping future, because futures of this size burden their callers.
     match Box::pin(opening).await {
         Ok(()) => {
@@ -79,6 +87,13 @@ pub async fn start_with(
     }
 }
 
+/// The bound listeners.
+struct Listeners {
+    web: Option<TcpListener>,
+    download: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
 impl RunningServices {
     /// Opens and serves. After an error, the caller stops what is left.
     async fn open(
@@ -87,22 +102,24 @@ impl RunningServices {
         folders: ShareFolders,
         store: Option<Arc<dyn UsedTokens>>,
         began: Timestamp,
-        web_listener: Option<TcpListener>,
-        download_listener: Option<TcpListener>,
+        listeners: Listeners,
     ) -> Result<(), ServeError> {
         // The web app is served last: tokens that it issues must not be older than the store's fence.
-        if web_listener.is_some() {
+        if listeners.web.is_some() {
             let app = web::WebApp::open(&self.settings, clock.clone(), folders.clone()).await?;
             self.spawned.report_to(app.health().clone());
             self.web_app = Some(app);
         }
         let web_app = self.web_app.clone();
-        if let Some(listener) = download_listener {
+        if let Some(listener) = listeners.download {
             self.serve_download(listener, web_app.as_ref(), clock, Shares::new(folders), store, began)
                 .await?;
         }
-        if let (Some(listener), Some(app)) = (web_listener, web_app) {
+        if let (Some(listener), Some(app)) = (listeners.web, web_app) {
             self.serve_web(listener, app).await?;
+        }
+        if let Some(listener) = listeners.metrics {
+            self.serve_metrics(listener)?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use futures_util::Stream;
 use tokio::time::{Instant, Sleep};
 
 use crate::connection::{Connection, HeldMemory, RequestInProgress};
+use crate::server::access_log::AccessEntry;
 use crate::server::refusal;
 
 /// Larger responses count as memory held for their client, and are sent in portions of this size.
@@ -41,9 +42,10 @@ pub(super) fn is_admitted(request: &Request, connection: &Connection) -> bool {
 }
 
 /// Returns the response to one that may not.
-pub(super) fn crowded<B>() -> Response<TrackedBody<B>> {
-    let mut response =
-        Response::with_body(StatusCode::SERVICE_UNAVAILABLE, TrackedBody::said(refusal::CROWDED));
+pub(super) fn crowded<B>(mut entry: AccessEntry) -> Response<TrackedBody<B>> {
+    let mut refused = Response::with_body(StatusCode::SERVICE_UNAVAILABLE, ());
+    entry.answered(&mut refused);
+    let mut response = refused.set_body(TrackedBody::said(refusal::CROWDED, entry));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -52,39 +54,73 @@ pub(super) fn crowded<B>() -> Response<TrackedBody<B>> {
     response
 }
 
-/// The body of a response. Its request counts as being served until it ends.
-pub(super) enum TrackedBody<B> {
+/// The body of a response. Its request counts as being served until it ends; then its line in the access log is
+/// written.
+pub(super) struct TrackedBody<B> {
+    // Dropped first, so that the entry knows what was handed on.
+    content: TrackedContent<B>,
+    _serving: Option<RequestInProgress>,
+    entry: AccessEntry,
+}
+
+enum TrackedContent<B> {
     /// The service's own body.
-    Made { body: Pin<Box<B>>, _serving: RequestInProgress },
+    Made(Pin<Box<B>>),
     /// A body in memory, handed on in portions, because the dispatcher copies what it gets.
-    Large { bytes: Bytes, _held: HeldMemory, _serving: RequestInProgress },
+    Large { bytes: Bytes, _held: HeldMemory },
     /// A fixed sentence.
     Said(&'static str),
 }
 
 impl<B: MessageBody> TrackedBody<B> {
-    pub(super) fn of(body: B, serving: RequestInProgress) -> TrackedBody<B> {
-        if !matches!(body.size(), BodySize::Sized(size) if size > LARGE as u64) {
-            return TrackedBody::Made { body: Box::pin(body), _serving: serving };
+    pub(super) fn of(body: B, serving: RequestInProgress, mut entry: AccessEntry) -> TrackedBody<B> {
+        if matches!(body.size(), BodySize::None | BodySize::Sized(0)) {
+            // Nobody polls an empty body.
+            entry.ended();
         }
-        match body.try_into_bytes() {
-            // A buffer that grew by appending may have up to twice the capacity.
-            Ok(bytes) => match serving.connection().hold(bytes.len().saturating_mul(2)) {
-                Some(held) => TrackedBody::Large { bytes, _held: held, _serving: serving },
-                None => {
-                    // This client holds the most, and there is no memory left.
-                    serving.connection().close();
-                    TrackedBody::Said("")
-                }
-            },
-            Err(body) => TrackedBody::Made { body: Box::pin(body), _serving: serving },
-        }
+        let content = TrackedContent::of(body, &serving);
+        TrackedBody { content, _serving: Some(serving), entry }
     }
 }
 
 impl<B> TrackedBody<B> {
-    const fn said(text: &'static str) -> TrackedBody<B> {
-        TrackedBody::Said(text)
+    const fn said(text: &'static str, entry: AccessEntry) -> TrackedBody<B> {
+        TrackedBody { content: TrackedContent::Said(text), _serving: None, entry }
+    }
+}
+
+impl<B: MessageBody> TrackedContent<B> {
+    fn of(body: B, serving: &RequestInProgress) -> TrackedContent<B> {
+        if !matches!(body.size(), BodySize::Sized(size) if size > LARGE as u64) {
+            return TrackedContent::Made(Box::pin(body));
+        }
+        match body.try_into_bytes() {
+            // A buffer that grew by appending may have up to twice the capacity.
+            Ok(bytes) => match serving.connection().hold(bytes.len().saturating_mul(2)) {
+                Some(held) => TrackedContent::Large { bytes, _held: held },
+                None => {
+                    // This client holds the most, and there is no memory left.
+                    serving.connection().close();
+                    TrackedContent::Said("")
+                }
+            },
+            Err(body) => TrackedContent::Made(Box::pin(body)),
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
+        match self {
+            TrackedContent::Made(body) => body.as_mut().poll_next(cx),
+            TrackedContent::Large { bytes, .. } if bytes.is_empty() => Poll::Ready(None),
+            TrackedContent::Large { bytes, .. } => {
+                let portion = bytes.split_to(bytes.len().min(LARGE));
+                Poll::Ready(Some(Ok(portion)))
+            }
+            TrackedContent::Said(text) => {
+                let text = std::mem::take(text);
+                Poll::Ready((!text.is_empty()).then(|| Ok(Bytes::from_static(text.as_bytes()))))
+            }
+        }
     }
 }
 
@@ -92,26 +128,21 @@ impl<B: MessageBody> MessageBody for TrackedBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
-        match self {
-            TrackedBody::Made { body, .. } => body.size(),
-            TrackedBody::Large { bytes, .. } => BodySize::Sized(bytes.len() as u64),
-            TrackedBody::Said(text) => BodySize::Sized(text.len() as u64),
+        match &self.content {
+            TrackedContent::Made(body) => body.size(),
+            TrackedContent::Large { bytes, .. } => BodySize::Sized(bytes.len() as u64),
+            TrackedContent::Said(text) => BodySize::Sized(text.len() as u64),
         }
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
-        match &mut *self {
-            TrackedBody::Made { body, .. } => body.as_mut().poll_next(cx),
-            TrackedBody::Large { bytes, .. } if bytes.is_empty() => Poll::Ready(None),
-            TrackedBody::Large { bytes, .. } => {
-                let portion = bytes.split_to(bytes.len().min(LARGE));
-                Poll::Ready(Some(Ok(portion)))
-            }
-            TrackedBody::Said(text) => {
-                let text = std::mem::take(text);
-                Poll::Ready((!text.is_empty()).then(|| Ok(Bytes::from_static(text.as_bytes()))))
-            }
+        let polled = self.content.poll_next(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(bytes))) => self.entry.sent(bytes.len() as u64),
+            Poll::Ready(None) => self.entry.ended(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
+        polled
     }
 }
 

@@ -12,6 +12,7 @@ use crate::download::receipts::Receipts;
 use crate::download::remembered::Remembered;
 use crate::server::data_dir::DataDir;
 use crate::server::error::ServeError;
+use crate::server::http_metrics::HttpMetrics;
 use crate::server::task_set::TaskSet;
 use crate::server::time;
 use crate::used_tokens::UsedTokens;
@@ -23,6 +24,8 @@ pub struct RunningServices {
     pub web: Option<SocketAddr>,
     /// The address of the download service's listener.
     pub download: Option<SocketAddr>,
+    /// The address of the metrics' listener.
+    pub metrics: Option<SocketAddr>,
     /// The one-time link for creating the first administrator, or `None` if there is one already. It is a secret.
     pub first_admin_link: Option<String>,
     /// The settings with free ports filled in.
@@ -34,6 +37,7 @@ pub struct RunningServices {
     pub(super) remembered: Option<Arc<Remembered>>,
     pub(super) stores: Vec<Arc<dyn UsedTokens>>,
     pub(super) connections: Connections,
+    pub(super) http_metrics: HttpMetrics,
     pub(super) data_dir: Arc<DataDir>,
     pub(super) clock: Clock,
 }

@@ -8,9 +8,12 @@ use actix_server::Server;
 use actix_web::App;
 use actix_web::middleware::from_fn;
 
+use crate::client_address::ClientAddresses;
 use crate::config::Settings;
 use crate::connection::Connections;
+use crate::server::access_log::AccessLog;
 use crate::server::error::ServeError;
+use crate::server::http_metrics::HttpMetrics;
 use crate::server::listen::ListenerLimits;
 use crate::server::running::RunningServices;
 use crate::server::stop_responder::StopResponder;
@@ -30,11 +33,27 @@ pub fn web_server(
     settings: &Settings,
     connections: &Connections,
 ) -> io::Result<Server> {
+    serve(listener, app, settings, connections, HttpMetrics::default())
+}
+
+fn serve(
+    listener: TcpListener,
+    app: &web::WebApp,
+    settings: &Settings,
+    connections: &Connections,
+    metrics: HttpMetrics,
+) -> io::Result<Server> {
+    let (proxies, header) = (&settings.web.trusted_proxies, settings.web.proxy_header);
     let limits = ListenerLimits {
         connections: connections.clone(),
         max_connections: settings.web.max_connections,
         deadlines: settings.connection_limits,
         stop_timeout: WEB_STOP_TIMEOUT,
+        access_log: AccessLog {
+            service: "web",
+            addresses: ClientAddresses::new(proxies, header, "web").without_warning(),
+            metrics,
+        },
     };
     let app = app.clone();
     listen::serve(listener, limits, move || {
@@ -52,7 +71,8 @@ impl RunningServices {
         self.web = listener.local_addr().ok();
         self.first_admin_link = app.first_admin_link().await?;
         let responder = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
-        let server = web_server(listener, &app, &self.settings, &self.connections);
+        let metrics = self.http_metrics.clone();
+        let server = serve(listener, &app, &self.settings, &self.connections, metrics);
         self.spawned.server(server.map_err(ServeError::Server)?, responder);
         let maintained = app.clone();
         self.spawned.task("maintaining the web app", move || {

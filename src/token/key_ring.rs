@@ -108,6 +108,11 @@ impl KeyRing {
         self.keys.is_empty()
     }
 
+    /// Returns the number of keys.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Returns the ids of all keys.
     pub fn kids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|key| key.kid.as_str())

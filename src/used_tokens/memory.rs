@@ -92,6 +92,10 @@ impl UsedTokens for MemoryUsedTokens {
         Timestamp::EPOCH
     }
 
+    fn records(&self) -> Option<usize> {
+        self.open_state().ok().map(|state| state.records.len())
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.open_state().map(|_| ())
     }

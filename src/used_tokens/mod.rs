@@ -8,6 +8,7 @@ pub mod sled;
 pub mod sql;
 
 use async_trait::async_trait;
+use prometheus_client::registry::Registry;
 
 use crate::clock::Timestamp;
 use crate::files::FileVersion;
@@ -245,6 +246,14 @@ pub trait UsedTokens: Send + Sync {
     fn time_reset(&self) -> Option<Timestamp> {
         None
     }
+
+    /// Returns the number of records, if that is known without a search.
+    fn records(&self) -> Option<usize> {
+        None
+    }
+
+    /// Adds the metrics of this backend to those that are published.
+    fn register_metrics(&self, _registry: &mut Registry) {}
 
     /// Returns whether claims can succeed now; used by `/readyz`.
     ///

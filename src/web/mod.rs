@@ -6,16 +6,18 @@ use std::time::Duration;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, scope};
+use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use crate::archive::ManifestProvider;
 use crate::brand::Brand;
 use crate::client_address::ClientAddresses;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{SecondFactorRule, Settings};
 use crate::files::ShareFolders;
 use crate::health::Health;
 use crate::receipt::ReceiptSink;
+use crate::telemetry::chain;
 use crate::web::accounts::store::AccountError;
 use crate::web::archives::ArchiveMaker;
 use crate::web::composer::MailComposer;
@@ -36,6 +38,7 @@ use crate::web::mail::sender::MailSender;
 use crate::web::mail::test_mail::TestMailer;
 use crate::web::mail::transport::MailTransport;
 use crate::web::membership::action_links::ActionLinkError;
+use crate::web::metrics::{MetricSources, WebMetrics};
 use crate::web::nodes::monitor::NodeMonitor;
 use crate::web::nodes::node_key::NodeKey;
 use crate::web::nodes::readiness::{NodeReadiness, ReadinessProbe};
@@ -65,10 +68,12 @@ pub mod instance;
 pub mod links;
 pub mod mail;
 pub mod membership;
+pub(crate) mod metrics;
 pub mod nodes;
 pub mod requests;
 pub mod restored;
 pub mod revocations;
+pub mod second_factor;
 pub mod services;
 pub mod sessions;
 mod settings;
@@ -173,6 +178,7 @@ impl WebApp {
             page_turns: ClientSlots::default(),
             form_turns: ClientSlots::default(),
             signup: SignupRules::new(settings),
+            admins_need_factor: settings.web.second_factor == SecondFactorRule::Administrators,
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
             outbox: settings.mail.send.as_str() == "outbox",
             test_mailer: TestMailer::new(settings),
@@ -187,6 +193,7 @@ impl WebApp {
             form_max: usize::try_from(settings.web.form_max).unwrap_or(usize::MAX),
             cookies: Cookies::new(&settings.web.public_url),
             unsent: UnsentForms::default(),
+            metrics: WebMetrics::default(),
         };
         let sender = sender(settings, &state)?;
         let upkeep = Arc::new(Upkeep {
@@ -235,6 +242,28 @@ impl WebApp {
     /// Returns the health of the app, which records failures in the background and the start of a shutdown.
     pub fn health(&self) -> &Health {
         &self.state.health
+    }
+
+    /// Adds the metrics of this app to those that are published.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.state.metrics.register(&self.state.services.db, registry);
+    }
+
+    /// Updates the metrics that are read rather than counted.
+    pub async fn update_metrics(&self) {
+        let AppState { services, health, metrics, .. } = &**self.state;
+        let from = MetricSources {
+            db: &services.db,
+            queue: &services.queue,
+            revocations: &services.issued.revocations,
+            nodes: &services.nodes,
+            signer: &services.issuer.signer,
+            health,
+            now: services.clock.now(),
+        };
+        if let Err(error) = metrics.update(from).await {
+            tracing::warn!(cause = chain(&error), "cannot read what the metrics are about");
+        }
     }
 
     /// Adds the app's routes to a server.
@@ -301,7 +330,7 @@ impl WebApp {
     pub async fn revoke_tokens(&self) {
         let services = &self.state.services;
         if let Err(error) = services.issued.revocations.set_http_sinks(&services.issuer) {
-            let cause = crate::telemetry::chain(&error);
+            let cause = chain(&error);
             tracing::error!(cause, "cannot send revocations to the download services");
         }
         services.issued.revocations.run(|| services.clock.now()).await;
@@ -342,7 +371,7 @@ impl WebApp {
     async fn close_database(&self) {
         Box::pin(self.upkeep.flush_views()).await;
         if let Err(error) = self.state.restore_detector.advance().await {
-            let cause = crate::telemetry::chain(&error);
+            let cause = chain(&error);
             tracing::warn!(cause, "cannot read the standing of the account database");
         }
         self.state.services.db.close().await;

@@ -31,6 +31,7 @@ use crate::web::requests::FileRequests;
 use crate::web::restored::RestoreDetectionError;
 use crate::web::revocations::Revocations;
 use crate::web::revocations::issued::IssuedTokens;
+use crate::web::second_factor::SecondFactors;
 use crate::web::shares::rights::Rights;
 use crate::web::tokens::issuer::Issuer;
 
@@ -89,6 +90,8 @@ pub struct Services {
     pub passwords: Passwords,
     /// Minimum number of characters of a password.
     pub password_min: usize,
+    /// The second factors of accounts.
+    pub second_factors: SecondFactors,
     /// Issues tokens.
     pub issuer: Issuer,
     /// Issues and verifies action links.
@@ -155,6 +158,7 @@ impl Services {
         };
         let requests = FileRequests { db: db.clone(), key: link_key.clone(), queue: queue.clone() };
         Ok(Services {
+            second_factors: SecondFactors::new(db.clone(), link_key.clone()),
             links,
             requests,
             account_admin: AccountAdmin {

@@ -13,7 +13,7 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// are built on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 29] = [
+const TABLE: [(&str, &[&str]); 30] = [
     ("words", &[]),
     ("bearer", &[]),
     ("clock", &[]),
@@ -22,6 +22,7 @@ const TABLE: [(&str, &[&str]); 29] = [
     ("health", &[]),
     ("http_client", &[]),
     ("id", &["secret"]),
+    ("access", &["id"]),
     ("human", &["clock"]),
     ("config", &["human", "id"]),
     ("moment", &["clock", "human"]),
@@ -40,6 +41,7 @@ const TABLE: [(&str, &[&str]); 29] = [
     (
         "download",
         &[
+            "access",
             "archive",
             "assets",
             "bearer",
@@ -65,6 +67,7 @@ const TABLE: [(&str, &[&str]); 29] = [
     (
         "web",
         &[
+            "access",
             "archive",
             "assets",
             "bearer",
@@ -93,6 +96,7 @@ const TABLE: [(&str, &[&str]); 29] = [
     (
         "server",
         &[
+            "access",
             "archive",
             "brand",
             "client_address",

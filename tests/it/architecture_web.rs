@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them.
-const TABLE: [(&str, &[&str]); 34] = [
+const TABLE: [(&str, &[&str]); 36] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -16,7 +16,8 @@ const TABLE: [(&str, &[&str]); 34] = [
     ("audit", &["db", "identity"]),
     ("mail", &["db", "identity"]),
     ("forms", &["db"]),
-    ("accounts", &["audit", "db", "identity"]),
+    ("second_factor", &["audit", "db", "identity", "tokens"]),
+    ("accounts", &["audit", "db", "identity", "second_factor", "tokens"]),
     ("arrivals", &["db", "identity"]),
     ("shares", &["accounts", "audit", "db", "identity"]),
     ("archives", &["db", "shares"]),
@@ -59,12 +60,14 @@ const TABLE: [(&str, &[&str]); 34] = [
             "requests",
             "restored",
             "revocations",
+            "second_factor",
             "shares",
             "tokens",
         ],
     ),
     ("time_reset", &["audit", "db", "restored", "services"]),
     ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests"]),
+    ("metrics", &["db", "mail", "nodes", "revocations", "tokens"]),
     (
         "http",
         &[
@@ -78,10 +81,12 @@ const TABLE: [(&str, &[&str]); 34] = [
             "links",
             "mail",
             "membership",
+            "metrics",
             "nodes",
             "requests",
             "restored",
             "revocations",
+            "second_factor",
             "services",
             "sessions",
             "shares",
@@ -92,7 +97,17 @@ const TABLE: [(&str, &[&str]); 34] = [
     ),
     (
         "http/account",
-        &["accounts", "audit", "http", "identity", "mail", "membership", "sessions", "throttle"],
+        &[
+            "accounts",
+            "audit",
+            "http",
+            "identity",
+            "mail",
+            "membership",
+            "second_factor",
+            "sessions",
+            "throttle",
+        ],
     ),
     (
         "http/admin",
@@ -105,6 +120,7 @@ const TABLE: [(&str, &[&str]); 34] = [
             "identity",
             "mail",
             "membership",
+            "second_factor",
             "sessions",
             "throttle",
         ],
@@ -181,6 +197,7 @@ const TABLE: [(&str, &[&str]); 34] = [
             "links",
             "mail",
             "membership",
+            "metrics",
             "nodes",
             "restored",
             "services",

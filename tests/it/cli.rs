@@ -602,6 +602,21 @@ fn check_finds_nothing_wrong_on_a_new_machine() {
     assert!(said.out.contains("; no older key is valid"), "{}", said.out);
 }
 
+#[test]
+fn check_tells_programs_the_same_as_people() {
+    let machine = Machine::new().set("ONCELINK_SHARE", "[{ name = 'team', path = 'team' }]");
+    let (shown, told) = (machine.run(["check"]), machine.run(["check", "--json"]));
+    assert_eq!((shown.code, told.code), (2, 2), "{}", told.err);
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(findings.len(), shown.out.lines().count());
+    let problem = findings.iter().find(|finding| finding["level"] == "problem").unwrap();
+    assert_eq!(problem["subject"], "share `team`");
+    for member in ["text", "remedy"] {
+        assert!(shown.out.contains(problem[member].as_str().unwrap()), "{problem}");
+    }
+    assert!(findings.iter().any(|finding| finding["level"] == "ok" && finding["remedy"].is_null()));
+}
+
 /// The one line of `check` that is not "ok", and the exit code.
 fn finding(machine: &Machine) -> (String, i32) {
     let said = machine.run(["check"]);

@@ -8,6 +8,7 @@
 )]
 #![allow(unreachable_pub, reason = "one binary; what its modules share is public among them")]
 
+mod access_log;
 mod architecture;
 mod architecture_cycles;
 mod architecture_web;
@@ -88,6 +89,7 @@ mod mail_scanners;
 mod mail_smtp;
 mod mail_stream;
 mod memory;
+mod metrics;
 mod needs;
 mod nodes;
 mod not_a_click;
@@ -155,6 +157,7 @@ mod web_many_files;
 mod web_my_files;
 mod web_reset;
 mod web_revoke;
+mod web_second_factor;
 mod web_selection;
 mod web_sessions;
 mod web_signup;

@@ -11,13 +11,14 @@ use crate::support::web::{Browser, PASSWORD, TestWeb, malformed};
 /// Every page of administration.
 const PAGES: [&str; 6] =
     ["/admin", "/admin/accounts", "/admin/accounts/ID", "/admin/invite", "/admin/mail", "/admin/audit"];
-const FORMS: [(&str, &[(&str, &str)]); 11] = [
+const FORMS: [(&str, &[(&str, &str)]); 12] = [
     ("/admin/invite", &[("email", "new@example.org"), ("name", ""), ("groups", "")]),
     ("/admin/accounts/ID/link", &[]),
     ("/admin/accounts/ID/rights", &[("groups", "staff"), ("admin", "yes")]),
     ("/admin/accounts/ID/end-sessions", &[]),
     ("/admin/accounts/ID/disable", &[]),
     ("/admin/accounts/ID/enable", &[]),
+    ("/admin/accounts/ID/second-factor", &[]),
     ("/admin/accounts/ID/delete", &[("email", "bob@example.org")]),
     ("/admin/mail/retry", &[("id", "none")]),
     ("/admin/mail/discard", &[("id", "none")]),

@@ -9,7 +9,7 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::Settings;
 use oncelink::used_tokens::UsedTokens;
 use oncelink::used_tokens::sql::SqlUsedTokens;
-use oncelink::web::accounts::proof::LoginProof;
+use oncelink::web::accounts::proof::{LoginProof, PasswordProof};
 use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::audit::Actor;
 use oncelink::web::db::{Database, DatabaseError};
@@ -224,7 +224,10 @@ async fn accounts_behave(settings: &Settings) {
     let (here, there) = (sessions(&desk), sessions(&other));
     let proof = async |password: &Password| {
         let account = accounts.by_id(&ada.id).await.unwrap();
-        LoginProof::by_password(account, password.clone(), &desk.passwords, Asker::Operator).await.unwrap()
+        let password = password.clone();
+        let proof = PasswordProof::by_password(account, password, &desk.passwords, Asker::Operator).await;
+        let factor = desk.second_factors.not_needed(&ada.id).await.unwrap().unwrap();
+        proof.unwrap().and_then(|proof| LoginProof::new(proof, &factor))
     };
     assert!(proof(&second).await.is_none(), "another password proves nothing");
     let place = ClientInfo { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };

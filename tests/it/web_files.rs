@@ -33,6 +33,7 @@ async fn each_person_may_do_what_the_table_says() {
         ("/readyz", [200, 200, 200, 200]),
         ("/.well-known/jwks.json", [200, 200, 200, 200]),
         ("/account", [303, 200, 200, 200]),
+        ("/account/second-factor", [303, 200, 200, 200]),
         ("/files", [303, 303, 303, 303]),
         ("/files/", [303, 200, 200, 200]),
         ("/files/?q=file", [303, 200, 200, 200]),

@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 38] = [
+const FORMS: [(&str, &[(&str, &str)]); 43] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -18,6 +18,11 @@ const FORMS: [(&str, &[(&str, &str)]); 38] = [
     ("/account/email/cancel", &[]),
     ("/account/delete", &[("current_password", PASSWORD)]),
     ("/account/notices", &[]),
+    ("/login/code", &[("code", "123456")]),
+    ("/account/second-factor", &[("current_password", PASSWORD)]),
+    ("/account/second-factor/confirm", &[("code", "123456")]),
+    ("/account/second-factor/codes", &[("code", "123456")]),
+    ("/account/second-factor/off", &[("current_password", PASSWORD), ("code", "123456")]),
     ("/account/sessions/end", &[("name", "any")]),
     ("/account/sessions/end-others", &[]),
     ("/logout", &[]),
@@ -112,12 +117,13 @@ fn token_for<'t>(path: &str, [stranger, own]: &'t [String; 2]) -> &'t str {
 
 /// Whether the form is for people who are not logged in; it has its own page.
 fn is_strangers(path: &str) -> bool {
-    matches!(path, "/login" | "/signup" | "/forgot")
+    matches!(path, "/login" | "/login/code" | "/signup" | "/forgot")
 }
 
 /// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
     let own = [
+        "/account/second-factor",
         "/links",
         "/links/any",
         "/links/any/duplicate",

@@ -19,8 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const MAX_RESPONSE: usize = 1 << 20;
 
 pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: bool, findings: &mut Findings) {
-    for (key, address) in [("web.listen", settings.web.listen), ("download.listen", settings.download.listen)]
-    {
+    let services = [("web.listen", settings.web.listen), ("download.listen", settings.download.listen)];
+    let metrics = settings.metrics.listen.map(|address| ("metrics.listen", address));
+    for (key, address) in services.into_iter().chain(metrics) {
         let taken = match TcpListener::bind(address) {
             Ok(_) => {
                 findings.ok(key, &format!("{address} is free"));
@@ -39,6 +40,7 @@ pub(super) async fn look(settings: &Settings, may_enter: bool, store_in_use: boo
         }
         let is_ours = match key {
             "web.listen" => may_enter && shows_our_keys(settings, address).await,
+            "metrics.listen" => ask(address, "/metrics").await.is_some_and(|text| text.contains("oncelink_")),
             _ => store_in_use || (settings.download.used_tokens.is_shared() && answers(address).await),
         };
         if is_ours {

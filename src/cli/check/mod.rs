@@ -16,6 +16,8 @@ mod store;
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde_json::json;
+
 use crate::cli::check::findings::{Findings, Level};
 use crate::cli::error::CliError;
 use crate::cli::output::print;
@@ -27,6 +29,7 @@ pub(super) async fn run(
     settings: &Settings,
     file: Option<&Path>,
     clock: &Clock,
+    json: bool,
 ) -> Result<ExitCode, CliError> {
     let mut findings = Findings::default();
     settings::look(settings, file, &mut findings);
@@ -40,7 +43,10 @@ pub(super) async fn run(
     let store_in_use = store::look(settings, may_enter, clock, &mut findings).await;
     restored::look(settings, may_enter, clock.now(), &mut findings).await;
     listen::look(settings, may_enter, store_in_use, &mut findings).await;
-    print(&findings.to_text())?;
+    match json {
+        true => print(&format!("{}\n", json!(findings)))?,
+        false => print(&findings.to_text())?,
+    }
     Ok(match findings.worst() {
         Level::Ok => ExitCode::SUCCESS,
         Level::Warning => ExitCode::from(1),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dashmap::{DashMap, Entry};
+use prometheus_client::metrics::counter::Counter;
 
 use crate::clock::Timestamp;
 use crate::download::ledger::delivery::Delivery;
@@ -20,6 +21,8 @@ pub(crate) struct Ledger {
     whole: DashMap<Jti, CompleteDelivery>,
     /// Whether sending is paused because it is unknown what was revoked.
     suspended: AtomicBool,
+    /// How many bytes of files were handed on, for the metrics.
+    pub(crate) bytes_handed_on: Counter,
 }
 
 /// The result of [`Ledger::enter`].

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::access::HandedOn;
 use crate::clock::Timestamp;
 use crate::download::ledger::deliveries::Ledger;
 use crate::download::ledger::delivery::Delivery;
@@ -54,6 +55,8 @@ pub(crate) struct Stream {
     /// Whether bytes that were already sent may be sent again here without a pause: at the start of a stream,
     /// and after a pause.
     repeating: bool,
+    /// For the access log.
+    handed_on: HandedOn,
 }
 
 impl Stream {
@@ -76,6 +79,7 @@ impl Stream {
             resent: RangeSet::default(),
             progress: StreamProgress::Running,
             repeating: true,
+            handed_on: HandedOn::default(),
         }
     }
 
@@ -92,6 +96,11 @@ impl Stream {
     /// The size of the portion that was taken last.
     pub(crate) const fn last_portion(&self) -> u64 {
         self.last_portion
+    }
+
+    /// Returns the count of its bytes, which continues to count.
+    pub(crate) fn handed_on(&self) -> HandedOn {
+        self.handed_on.clone()
     }
 
     /// Returns its delivery.
@@ -144,6 +153,8 @@ impl Stream {
         }
         state.record_portion(portion);
         state.bytes_sent += most;
+        self.handed_on.add(most);
+        self.ledger.bytes_handed_on.inc_by(most);
         if self.keyed {
             state.reserved.spend(most);
         }

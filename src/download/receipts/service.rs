@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::download::ledger::Delivery;
 use crate::download::receipts::active::ActiveDeliveries;
 use crate::download::receipts::opening::{FILE, ReceiptSettings, ReceiptsError};
-use crate::download::receipts::outbox::Outbox;
+use crate::download::receipts::outbox::{Outbox, OutboxError};
 use crate::download::receipts::tally::Tally;
 use crate::download::receipts::way::SinkSlot;
 use crate::download::remembered::Remembered;
@@ -148,6 +148,14 @@ impl Receipts {
             let cause = crate::telemetry::chain(&error);
             tracing::info!(cause, "undelivered receipts are kept for the next start");
         }
+    }
+
+    /// Returns how many deliveries have changed since the web app was last told about them.
+    ///
+    /// # Errors
+    /// If the outbox can't be read.
+    pub(crate) async fn waiting(&self) -> Result<i64, OutboxError> {
+        self.outbox.waiting().await
     }
 
     /// Records that the client of a delivery resumed, possibly after it was reopened.

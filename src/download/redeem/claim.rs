@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
 use crate::config::Resume;
@@ -51,10 +51,12 @@ pub(super) async fn claim(
     let state = state.clone();
     let claim = async move {
         let mut claiming = Claiming { ledger: &state.ledger, delivery: Some(delivery.clone()) };
+        let began = Instant::now();
         let answer = match receipt {
             None => state.store.claim(used).await,
             Some(receipt) => claim_with_receipt(&state, used, receipt, &delivery).await,
         };
+        state.metrics.claim_seconds.observe(began.elapsed().as_secs_f64());
         match answer {
             Ok(Use::First) => {
                 claiming.delivery = None;

@@ -19,8 +19,9 @@ pub(crate) struct Request {
 
 /// The result of a request.
 pub(crate) enum RedeemOutcome {
-    /// Bytes, the permission to send them, and the tag to send with them.
-    Stream { stream: Stream, content: Content, part: RequestedPart, tag: Secret },
+    /// Bytes, the permission to send them, the tag to send with them, and whether this request redeemed the
+    /// token.
+    Stream { stream: Stream, content: Content, part: RequestedPart, tag: Secret, is_first: bool },
     /// 304: the client already has it. Spends nothing.
     NotModified(FileVersion),
 }

@@ -86,7 +86,7 @@ pub(super) async fn resume(
     tracing::info!(jti = %delivery.jti, range = ?wish.range, by = ?wish.proof, "resumed");
     // A client that presents one tag isn't shown the other.
     let tag = shown.unwrap_or_else(|| delivery.resume_key.clone());
-    Ok(RedeemOutcome::Stream { stream, content: file, part, tag })
+    Ok(RedeemOutcome::Stream { stream, content: file, part, tag, is_first: false })
 }
 
 /// Determines how a client proves that it is the one that redeemed.

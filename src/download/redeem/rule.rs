@@ -105,7 +105,7 @@ pub(crate) async fn redeem(
             Claimed::First(stream) => {
                 tracing::info!(%jti, file = ?request.grant.content, address = %caller.counted_as, "redeemed");
                 let tag = stream.delivery().resume_key.clone();
-                return Ok(RedeemOutcome::Stream { stream, content: file, part, tag });
+                return Ok(RedeemOutcome::Stream { stream, content: file, part, tag, is_first: true });
             }
             Claimed::Replay(used) => {
                 reopen(state, request, &used, now)?;

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::access::note_jti;
 use crate::download::conditions::Conditions;
 use crate::download::problem::DownloadRefusal;
 use crate::download::redeem::{Prepared, byte_range, prepare};
@@ -50,6 +51,7 @@ pub(crate) async fn answer(
     }
     let (now, fence) = (state.clock.now(), state.store.fence());
     let grant = with_keys(state, |ring| verify_view(unverified, ring, &state.rules, now, fence)).await?;
+    note_jti(request, grant.jti);
     if grant.issued_at > now {
         // From a clock ahead of ours: a fence that is raised meanwhile must cover it, as for downloads.
         tokio::time::sleep(grant.issued_at.since(now)).await;

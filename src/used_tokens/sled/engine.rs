@@ -145,6 +145,11 @@ impl StoreEngine {
             .map_err(|e| StoreError::Backend { action, source: Box::new(e) })
     }
 
+    /// Returns the number of records.
+    pub(super) fn records(&self) -> usize {
+        self.index.len()
+    }
+
     /// Returns the record of `jti` in `block`, according to the index; `None` if it was purged in the
     /// meantime.
     async fn read(&self, jti: Jti, block: u32) -> Result<Option<UsedToken>, StoreError> {

@@ -66,6 +66,15 @@ impl JtiIndex {
         }
     }
 
+    /// Returns the number of jtis. One whose record is being replaced counts twice.
+    pub(super) fn len(&self) -> usize {
+        let count = |shard: &Mutex<IndexShard>| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.settled.len() + shard.recent.len()
+        };
+        self.shards.iter().map(count).sum()
+    }
+
     /// Returns whether a record that isn't in the database yet may be purged at `now`.
     pub(super) fn journal_holds_due(&self, now: Timestamp) -> bool {
         self.shards.iter().any(|shard| {

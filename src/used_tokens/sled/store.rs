@@ -125,6 +125,10 @@ impl UsedTokens for SledUsedTokens {
         self.watched(self.reopener.engine().raise_fence_if_restored(remembered, now).await)
     }
 
+    fn records(&self) -> Option<usize> {
+        Some(self.reopener.engine().records())
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.watched(self.reopener.engine().ready().await)
     }

@@ -39,6 +39,16 @@ words! {
         AccountDeleted = "account-deleted",
         /// Sessions were ended by their owner or an administrator.
         SessionsEnded = "sessions-ended",
+        /// The owner of an account turned its second factor on.
+        SecondFactorOn = "second-factor-on",
+        /// The owner of an account turned its second factor off.
+        SecondFactorOff = "second-factor-off",
+        /// An operator or administrator removed the second factor of an account.
+        SecondFactorReset = "second-factor-reset",
+        /// Someone logged in with a recovery code, which is used up.
+        RecoveryCodeUsed = "recovery-code-used",
+        /// The owner of an account got new recovery codes.
+        RecoveryCodesRenewed = "recovery-codes-renewed",
         /// An account was created by an operator or administrator.
         AccountMade = "account-made",
         /// Someone was invited.

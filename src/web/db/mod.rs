@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use prometheus_client::registry::Registry;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, SqlSafeStr};
@@ -21,9 +22,11 @@ use crate::config::StoreAddress;
 
 pub(crate) mod columns;
 pub(crate) mod groups;
+mod times;
 mod transactions;
 
 pub use groups::GroupError;
+use times::TransactionTimes;
 
 /// The migrations. One that was released is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -46,6 +49,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (20, "file requests", include_str!("../../../migrations/0020_file_requests.sql")),
     (21, "recipients", include_str!("../../../migrations/0021_recipients.sql")),
     (22, "views", include_str!("../../../migrations/0022_views.sql")),
+    (25, "second factors", include_str!("../../../migrations/0025_second_factors.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that is writing.
@@ -86,6 +90,7 @@ pub struct Database {
     writer: AnyPool,
     /// How many times this process was about to write.
     writes: Arc<AtomicU64>,
+    times: TransactionTimes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +210,8 @@ impl Database {
         // here, in order, instead of polling the file's lock.
         let writer = sqlite_pool(1).connect_with(options.clone()).await.map_err(failed)?;
         let reader = sqlite_pool(4).connect_lazy_with(options);
-        let database = Database { engine: Engine::Sqlite, reader, writer, writes: Arc::default() };
+        let (engine, writes) = (Engine::Sqlite, Arc::default());
+        let database = Database { engine, reader, writer, writes, times: TransactionTimes::default() };
         database.migrate().await.map_err(|error| match error {
             DatabaseError::Migrate(MigrateError::Execute(source)) => sqlite_failure(path, source),
             other => other,
@@ -232,8 +238,9 @@ impl Database {
             .connect_with(options)
             .await
             .map_err(DatabaseError::Connect)?;
-        let database =
-            Database { engine: Engine::Postgres, reader: pool.clone(), writer: pool, writes: Arc::default() };
+        let (engine, writes) = (Engine::Postgres, Arc::default());
+        let (reader, times) = (pool.clone(), TransactionTimes::default());
+        let database = Database { engine, reader, writer: pool, writes, times };
         database.migrate().await?;
         Ok(database)
     }
@@ -286,6 +293,11 @@ impl Database {
                 return Ok(total);
             }
         }
+    }
+
+    /// Adds the metrics of this database to those that are published.
+    pub(super) fn register_metrics(&self, registry: &mut Registry) {
+        self.times.register(registry);
     }
 
     /// Checks that the database responds.

@@ -2,6 +2,8 @@
 //! request. If the future of a `BEGIN` is dropped, the pool doesn't know that its connection is in a transaction. The
 //! next request on that connection would write into it, and be told that it had written.
 
+use std::time::Instant;
+
 use sqlx::{Any, Transaction};
 
 use crate::tasks::to_its_end;
@@ -19,7 +21,9 @@ impl Database {
             Engine::Postgres => "BEGIN",
         };
         let pool = self.writer().clone();
+        let asked = Instant::now();
         let begun = to_its_end(async move { pool.begin_with(statement).await }).await;
+        self.times.begun(asked.elapsed());
         Ok(begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))?)
     }
 
@@ -28,7 +32,9 @@ impl Database {
     /// # Errors
     /// If the database doesn't respond; either nothing has changed then, or everything has.
     pub async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), QueryError> {
+        let asked = Instant::now();
         let done = to_its_end(transaction.commit()).await;
+        self.times.committed(asked.elapsed());
         Ok(done.unwrap_or(Err(sqlx::Error::WorkerCrashed))?)
     }
 

@@ -75,6 +75,23 @@ impl Cookies {
         self.removal("sid")
     }
 
+    /// Returns the login that waits for its code, as the browser presents it.
+    pub fn waiting_login<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        self.value(headers, "login")
+    }
+
+    /// Returns the cookie with a login that waits for its code, for at most `kept`.
+    pub fn set_waiting_login(&self, value: &Secret, kept: std::time::Duration) -> Cookie<'static> {
+        let mut cookie = self.cookie("login", value.reveal().to_owned());
+        cookie.set_max_age(Duration::seconds(i64::try_from(kept.as_secs()).unwrap_or(i64::MAX)));
+        cookie
+    }
+
+    /// Returns a cookie that removes such a login from the browser.
+    pub fn clear_waiting_login(&self) -> Cookie<'static> {
+        self.removal("login")
+    }
+
     /// Returns the cookie with the secret behind forms, kept when the browser closes: the secret is how a
     /// browser continues a download from a link.
     pub fn keep_form(&self, secret: &Secret) -> Cookie<'static> {

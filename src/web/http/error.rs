@@ -28,6 +28,7 @@ use crate::web::membership::action_links::ActionLinkError;
 use crate::web::membership::self_service::SelfServiceError;
 use crate::web::requests::RequestError;
 use crate::web::revocations::recording::RecordError;
+use crate::web::second_factor::FactorError;
 use crate::web::sessions::SessionError;
 use crate::web::shares::error::StorageError;
 use crate::web::throttle::Throttled;
@@ -45,6 +46,9 @@ pub enum WebError {
     /// Nobody is logged in.
     #[error("nobody is logged in")]
     NotSignedIn,
+    /// An administrator must have a second factor first.
+    #[error("administrators need a second factor here")]
+    FactorNeeded,
     /// There is nothing at this address, or this person may not know that there is.
     #[error("there is nothing here")]
     NotFound,
@@ -135,6 +139,7 @@ impl WebError {
     pub(crate) fn slug(&self) -> &'static str {
         match self {
             WebError::NotSignedIn => "not-signed-in",
+            WebError::FactorNeeded => "second-factor-needed",
             WebError::NotFound => "not-found",
             WebError::ForeignForm => "foreign-form",
             WebError::NoCookies => "cookies-needed",
@@ -181,7 +186,8 @@ impl ResponseError for WebError {
         match self {
             WebError::NotSignedIn => StatusCode::UNAUTHORIZED,
             WebError::NotFound => StatusCode::NOT_FOUND,
-            WebError::ForeignForm
+            WebError::FactorNeeded
+            | WebError::ForeignForm
             | WebError::NoCookies
             | WebError::OtherAddress(_)
             | WebError::ViewNotAllowed => StatusCode::FORBIDDEN,
@@ -233,6 +239,15 @@ impl From<IntakeError> for WebError {
         match error {
             IntakeError::Foreign => WebError::NodeKeyUnknown,
             error => WebError::Unavailable(error.into()),
+        }
+    }
+}
+
+impl From<FactorError> for WebError {
+    fn from(error: FactorError) -> WebError {
+        match error {
+            FactorError::Query(_) => WebError::Unavailable(error.into()),
+            FactorError::Random(_) => WebError::Internal(error.into()),
         }
     }
 }

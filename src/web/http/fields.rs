@@ -14,6 +14,8 @@ pub struct FieldErrors {
     pub name: Option<String>,
     /// An error about `current_password`.
     pub current_password: Option<String>,
+    /// An error about `code`.
+    pub code: Option<String>,
     /// An error about `password`.
     pub password: Option<String>,
     /// An error about `password_again`.

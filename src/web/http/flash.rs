@@ -26,6 +26,8 @@ words! {
         Saved = "saved",
         /// Sessions were ended.
         SessionsEnded = "sessions-ended",
+        /// The second factor was turned off.
+        SecondFactorOff = "second-factor-off",
         /// The account was deleted.
         AccountDeleted = "account-deleted",
         /// A link was created.
@@ -153,6 +155,9 @@ impl FlashMessage {
             FlashMessage::Saved => (FlashKind::Done, "Changes saved."),
             FlashMessage::SessionsEnded => {
                 (FlashKind::Done, "Done. Everyone who was logged in there is logged out.")
+            }
+            FlashMessage::SecondFactorOff => {
+                (FlashKind::Done, "From now on you log in with your password only.")
             }
             FlashMessage::AccountDeleted => {
                 (FlashKind::Done, "Your account has been deleted, and you are logged out everywhere.")

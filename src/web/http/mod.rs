@@ -4,7 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::web::http::account::{
-    activate, address, login, profile, renew, reset, sessions, signup, unsent, unsubscribe,
+    activate, address, login, login_code, profile, renew, reset, second_factor, sessions, signup, unsent,
+    unsubscribe,
 };
 use crate::web::http::admin::{accounts, audit, mail};
 use crate::web::http::error::WebError;
@@ -68,9 +69,26 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(
             web::resource("/login").route(get_or_head().to(login::page)).route(web::post().to(login::log_in)),
         )
+        .service(
+            web::resource("/login/code")
+                .route(get_or_head().to(login_code::page))
+                .route(web::post().to(login_code::log_in)),
+        )
         .service(web::resource("/logout").route(web::post().to(login::log_out)))
         .service(web::resource("/account").route(get_or_head().to(profile::page)))
         .service(web::resource("/account/password").route(web::post().to(profile::change_password)))
+        .service(
+            web::resource("/account/second-factor")
+                .route(get_or_head().to(second_factor::page))
+                .route(web::post().to(second_factor::begin)),
+        )
+        .service(
+            web::resource("/account/second-factor/confirm").route(web::post().to(second_factor::confirm)),
+        )
+        .service(
+            web::resource("/account/second-factor/codes").route(web::post().to(second_factor::renew_codes)),
+        )
+        .service(web::resource("/account/second-factor/off").route(web::post().to(second_factor::turn_off)))
         .service(web::resource("/account/sessions").route(get_or_head().to(sessions::page)))
         .service(web::resource("/account/sessions/end").route(web::post().to(sessions::end)))
         .service(web::resource("/account/sessions/end-others").route(web::post().to(sessions::end_others)))
@@ -174,6 +192,9 @@ fn admin_routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/admin/accounts/{id}/rights").route(web::post().to(accounts::set_rights)))
         .service(
             web::resource("/admin/accounts/{id}/end-sessions").route(web::post().to(accounts::end_sessions)),
+        )
+        .service(
+            web::resource("/admin/accounts/{id}/second-factor").route(web::post().to(accounts::reset_factor)),
         )
         .service(web::resource("/admin/accounts/{id}/delete").route(web::post().to(accounts::delete)))
         .service(web::resource("/admin/mail").route(get_or_head().to(mail::list)))

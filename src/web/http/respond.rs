@@ -8,6 +8,7 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, Route, guard};
 use askama::Template;
 
+use crate::access::note_issued;
 use crate::web::forms::idempotency::EarlierResult;
 use crate::web::http::cookies::Cookies;
 use crate::web::http::csrf;
@@ -15,6 +16,7 @@ use crate::web::http::error::WebError;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Flash;
 use crate::web::http::state::AppState;
+use crate::web::tokens::issuer::IssuedToken;
 
 static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -113,8 +115,9 @@ pub(crate) fn redirect_again(app: &AppState, before: &EarlierResult) -> Result<H
 }
 
 /// Redirects to the download service, without revealing the page that the browser comes from.
-pub(crate) fn redirect_to_download(address: &str) -> HttpResponse {
-    let mut answer = see_other(address);
+pub(crate) fn redirect_to_download(issued: &IssuedToken) -> HttpResponse {
+    let mut answer = see_other(&issued.address);
+    note_issued(&mut answer, issued.jti);
     answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }

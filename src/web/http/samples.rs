@@ -1,8 +1,8 @@
 //! A sample of every page, to look at and to test.
 
 use crate::web::http::account::{
-    action_link_page, activate_page, address_page, login_page, profile_page, reset_page, sessions_page,
-    signup_page, unsent_page, unsubscribe_page,
+    action_link_page, activate_page, address_page, login_code_page, login_page, profile_page, reset_page,
+    second_factor_page, sessions_page, signup_page, unsent_page, unsubscribe_page,
 };
 use crate::web::http::admin::{accounts_page, audit_page, mail_page};
 use crate::web::http::files::{
@@ -27,6 +27,8 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
     let pages = [
         landing::samples()?,
         login_page::samples()?,
+        login_code_page::samples()?,
+        second_factor_page::samples()?,
         activate_page::samples()?,
         address_page::samples()?,
         accounts_page::samples()?,

@@ -26,6 +26,7 @@ use crate::web::http::jti_locks::JtiLocks;
 use crate::web::identity::Email;
 use crate::web::links::long_poll::LongPolls;
 use crate::web::mail::test_mail::TestMailer;
+use crate::web::metrics::WebMetrics;
 use crate::web::nodes::monitor::NodeMonitor;
 use crate::web::nodes::readiness::NodeReadiness;
 use crate::web::restored::RestoreDetector;
@@ -61,6 +62,8 @@ pub struct AppState {
     pub shares: Shares,
     /// Who may sign up.
     pub signup: SignupRules,
+    /// Whether administrators need a second factor for the administration.
+    pub admins_need_factor: bool,
     /// How long a device can be remembered; `None` where that is not offered.
     pub remember: Option<Duration>,
     /// Whether mails are only saved in a folder.
@@ -105,6 +108,8 @@ pub struct AppState {
     pub restore_detector: RestoreDetector,
     /// Watches the download services.
     pub node_watch: NodeMonitor,
+    /// What is counted for operators.
+    pub(crate) metrics: WebMetrics,
 }
 
 impl AppState {

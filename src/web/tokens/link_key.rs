@@ -115,6 +115,14 @@ impl LinkKey {
         Secret::presented(text.get(..CODE_LENGTH).unwrap_or_default())
     }
 
+    /// Returns the secret of an account's second factor: 160 bits, as RFC 4226 section 4 recommends.
+    pub fn factor_secret(&self, account: &str, salt: &str) -> Zeroizing<[u8; 20]> {
+        let tag = hmac::sign(&self.0, format!("second factor\n{account}\n{salt}").as_bytes());
+        let mut secret = Zeroizing::new([0; 20]);
+        secret.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+        secret
+    }
+
     /// Returns a pseudonym for the address of a client of a recipient's link: enough to recognize the client
     /// on that link, but useless with another link or without the key.
     pub fn client(&self, recipient: &RecipientId, address: IpAddr) -> String {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use oncelink::clock::Clock;
+use oncelink::config::Settings;
 use oncelink::server::{self, Role, RunningServices};
 use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::identity::NewAccount;
@@ -13,7 +14,7 @@ use oncelink::web::services::Services;
 use tempfile::TempDir;
 
 use super::web::{Browser, PASSWORD, START};
-use super::{for_everyone, on_free_ports};
+use super::{for_everyone, on_free_ports, unused_address};
 
 pub(crate) const ADA: &str = "ada@example.org";
 
@@ -29,12 +30,22 @@ pub(crate) struct Both {
 
 impl Both {
     pub(crate) async fn start() -> Both {
+        Both::start_with(|_| {}).await
+    }
+
+    /// The same with `/metrics` on a listener of its own.
+    pub(crate) async fn start_with_metrics() -> Both {
+        Both::start_with(|settings| settings.metrics.listen = Some(unused_address())).await
+    }
+
+    async fn start_with(change: impl FnOnce(&mut Settings)) -> Both {
         let folder = TempDir::new().unwrap();
         let mut settings = on_free_ports(folder.path());
         settings.download.stop_timeout = Duration::from_secs(1);
         let share = folder.path().join("open");
         fs::create_dir(&share).unwrap();
         settings.shares = vec![for_everyone("open", share)];
+        change(&mut settings);
         let clock = Clock::manual(START);
         let running = Box::pin(server::start(settings, Role::Both, clock.clone())).await.unwrap();
         let desk = Box::pin(Services::open(&running.settings, clock.clone())).await.unwrap();
@@ -68,6 +79,21 @@ impl Both {
 
     pub(crate) fn stranger(&self) -> Browser {
         Browser::at(&self.base)
+    }
+
+    pub(crate) fn has_metrics(&self) -> bool {
+        self.running.metrics.is_some()
+    }
+
+    pub(crate) fn reader_of_metrics(&self) -> Browser {
+        Browser::at(&format!("http://{}", self.running.metrics.unwrap()))
+    }
+
+    /// The published metrics.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.reader_of_metrics().get("/metrics").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
     }
 
     pub(crate) async fn stop(self) {

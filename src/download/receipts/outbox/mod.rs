@@ -226,6 +226,12 @@ impl Outbox {
         Ok(query.fetch_all(&self.reader).await?.iter().map(from_row).collect::<Result<_, _>>()?)
     }
 
+    /// Returns how many deliveries have changed since the web app was last told about them.
+    pub(super) async fn waiting(&self) -> Result<i64, OutboxError> {
+        let count = "SELECT COUNT(*) FROM receipts WHERE sequence > told";
+        Ok(sqlx::query_scalar(count).fetch_one(&self.reader).await?)
+    }
+
     /// Returns the next report; deliveries that weren't reported yet come first.
     pub(super) async fn batch(&self) -> Result<ReportBatch, OutboxError> {
         let rows = sqlx::query(

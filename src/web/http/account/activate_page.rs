@@ -87,6 +87,7 @@ impl ActivatePage {
                 email: Some("Enter an email address like name@example.org.".to_owned()),
                 name: Some("A name must be on one line and have 1 to 100 characters.".to_owned()),
                 current_password: None,
+                code: None,
                 password: Some("A password must have at least 15 characters.".to_owned()),
                 password_again: Some("The two passwords differ.".to_owned()),
                 groups: None,

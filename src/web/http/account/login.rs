@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use crate::config::Signup;
 use crate::human;
-use crate::web::accounts::proof::LoginProof;
+use crate::web::accounts::proof::PasswordProof;
 use crate::web::audit::Actor;
+use crate::web::http::account::enter::{Entered, begin, code_page};
 use crate::web::http::account::login_page::LoginPage;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::csrf;
@@ -24,7 +25,6 @@ use crate::web::http::state::AppState;
 use crate::web::identity::Email;
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::{Asker, Password};
-use crate::web::sessions::NewSession;
 
 #[derive(Deserialize)]
 pub(crate) struct LoginQuery {
@@ -93,6 +93,7 @@ pub(crate) async fn log_in(
     let attempt = match app.throttle.attempt(key, place.address, now) {
         Ok(attempt) => attempt,
         Err(early) => {
+            app.metrics.count_log_in("throttled");
             tracing::warn!(address = %place.address, wait = early.wait.as_secs(), "login throttled");
             let wait = early.wait.as_secs();
             let page = LoginPage { wait_seconds: Some(wait), ..page };
@@ -106,36 +107,43 @@ pub(crate) async fn log_in(
         None => None,
     };
     let passwords = &app.services.passwords;
-    // A second factor would be checked here, between the proof and the session that begins with it.
-    let proof = LoginProof::by_password(
+    let proof = PasswordProof::by_password(
         account,
         Password::presented(&password),
         passwords,
         Asker::LogIn(place.address),
     )
     .await?;
-    let id = match &proof {
-        Some(proof) => {
-            app.throttle.session(&proof.account().id, now)?;
-            let new = NewSession { proof, remembered: remembered.is_some(), place: &place };
-            app.sessions.start(&new, now).await?
-        }
-        None => None,
+    let entered = match proof {
+        Some(proof) => begin(&app, proof, remembered.is_some(), &place).await?,
+        None => Entered::Overtaken,
     };
-    let (Some(proof), Some(id)) = (proof, id) else {
-        tracing::info!(address = %place.address, "login refused");
-        let error = Some("Incorrect email address or password.".to_owned());
-        return rerender(StatusCode::FORBIDDEN, &LoginPage { error, ..page });
+    let (mut answer, cookie) = match entered {
+        Entered::Overtaken => {
+            app.metrics.count_log_in("refused");
+            tracing::info!(address = %place.address, "login refused");
+            let error = Some("Incorrect email address or password.".to_owned());
+            return rerender(StatusCode::FORBIDDEN, &LoginPage { error, ..page });
+        }
+        Entered::Waiting(cookie) => (see_other(&code_page(&next)), cookie),
+        Entered::In(proof, cookie) => {
+            app.metrics.count_log_in("logged-in");
+            tracing::info!(account = %proof.account().id, address = %place.address, "logged in");
+            (see_other(next.as_str()), cookie)
+        }
     };
     app.throttle.succeeded(attempt, now);
-    // The session that the browser had before, perhaps planted by someone else, ends here.
+    end_session_before(&app, &request).await?;
+    add_cookie(&mut answer, &cookie)?;
+    Ok(answer)
+}
+
+/// The session that the browser had before, perhaps planted by someone else, ends with a login.
+pub(crate) async fn end_session_before(app: &AppState, request: &HttpRequest) -> Result<(), WebError> {
     if let Some(before) = app.cookies.session(request.headers()) {
         app.sessions.end(&before.digest()).await?;
     }
-    tracing::info!(account = %proof.account().id, address = %place.address, "logged in");
-    let mut answer = see_other(next.as_str());
-    add_cookie(&mut answer, &app.cookies.set_session(&id, remembered))?;
-    Ok(answer)
+    Ok(())
 }
 
 /// `POST /logout`

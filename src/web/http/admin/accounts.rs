@@ -8,6 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::web::accounts::store::AddOutcome;
+use crate::web::audit::AuditEvent;
 use crate::web::http::admin::accounts_page::{AccountPage, AccountRow, AccountsPage, InvitePage};
 use crate::web::http::admin::administrator::{AdminForm, Administrator};
 use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
@@ -22,6 +23,7 @@ use crate::web::http::respond::{
 use crate::web::http::session_row::session_row;
 use crate::web::identity::{Account, AccountStage, Email, GroupName, NewAccount, PersonName};
 use crate::web::membership::self_service::ChangeOutcome;
+use crate::web::second_factor::FactorState;
 use crate::web::sessions::SessionSelection;
 
 const ONLY_ADMINISTRATOR: &str = "This is the only administrator. Make someone else an administrator first.";
@@ -105,6 +107,7 @@ async fn page_of(app: &AppData, who: &SignedIn, account: &Account) -> Result<Acc
         groups: row.groups.join(" "),
         known_groups: known_groups(app),
         admin: account.admin,
+        has_factor: matches!(app.services.second_factors.state(&account.id).await?, FactorState::On { .. }),
         sessions: sessions.into_iter().map(|listed| session_row(listed, None)).collect(),
         errors: FieldErrors::default(),
         now,
@@ -245,6 +248,19 @@ pub(crate) async fn end_sessions(
     let account = find(&app, &id).await?;
     let now = app.services.clock.now();
     app.sessions.end_selected(&account, SessionSelection::All, &form.actor, now).await?;
+    redirect_to_account(&app, &id)
+}
+
+/// `POST /admin/accounts/{id}/second-factor`: removes it, for an owner who has lost it.
+pub(crate) async fn reset_factor(
+    app: AppData,
+    id: Path<String>,
+    form: AdminForm<EmptyForm>,
+) -> Result<HttpResponse, WebError> {
+    let EmptyForm {} = form.fields;
+    let account = find(&app, &id).await?;
+    let (factors, now) = (&app.services.second_factors, app.services.clock.now());
+    factors.remove(&account, &form.actor, AuditEvent::SecondFactorReset, now).await?;
     redirect_to_account(&app, &id)
 }
 

@@ -86,6 +86,8 @@ pub struct AccountPage {
     pub known_groups: Vec<String>,
     /// Whether the box for administrators is ticked.
     pub admin: bool,
+    /// Whether it has a second factor.
+    pub has_factor: bool,
     /// Its sessions.
     pub sessions: Vec<SessionRow>,
     /// The errors in the forms.
@@ -166,6 +168,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         groups: "staff <i>".to_owned(),
         known_groups: vec!["staff".to_owned()],
         admin: true,
+        has_factor: true,
         sessions: vec![SessionRow::sample(false)],
         errors: FieldErrors {
             form: Some("This is the only administrator.".to_owned()),
@@ -179,6 +182,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         row: invited,
         disabled: true,
         active: false,
+        has_factor: false,
         sessions: Vec::new(),
         errors: FieldErrors::default(),
         ..detail.clone()

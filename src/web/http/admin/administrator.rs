@@ -11,7 +11,9 @@ use crate::web::forms::idempotency::IdempotencyKey;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, SignedIn};
+use crate::web::http::state::AppState;
 use crate::web::identity::Account;
+use crate::web::second_factor::FactorState;
 
 /// An administrator who is logged in.
 pub(crate) struct Administrator {
@@ -24,9 +26,19 @@ impl FromRequest for Administrator {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let who = SignedIn::from_request(request, payload);
+        let state = AppState::of(request);
         Box::pin(async move {
-            let who = who.await?;
-            if who.account().admin { Ok(Administrator { who }) } else { Err(WebError::NotFound) }
+            let (who, state) = (who.await?, state?);
+            if !who.account().admin {
+                return Err(WebError::NotFound);
+            }
+            if state.admins_need_factor {
+                let factor = state.services.second_factors.state(&who.account().id).await?;
+                if !matches!(factor, FactorState::On { .. }) {
+                    return Err(WebError::FactorNeeded);
+                }
+            }
+            Ok(Administrator { who })
         })
     }
 }

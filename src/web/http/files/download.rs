@@ -64,5 +64,5 @@ pub(crate) async fn download(app: AppData, form: CsrfForm<DownloadForm>) -> Resu
     }
     let issued = services.issuer.for_audience(&node.public_url).issue_download_as(jti, &order, now)?;
     tracing::info!(account = %who.account().id, jti = %issued.jti, file = ?wanted.path(), "token issued");
-    Ok(redirect_to_download(&issued.address))
+    Ok(redirect_to_download(&issued))
 }

@@ -117,7 +117,7 @@ async fn issue(
     let issued = services.issuer.for_audience(&node.public_url).issue_download_as(jti, &order, now)?;
     let (account, jti) = (&who.account().id, issued.jti);
     tracing::info!(%account, %jti, files = archive.files, "token issued for an archive");
-    Ok(redirect_to_download(&issued.address))
+    Ok(redirect_to_download(&issued))
 }
 
 /// Returns the files and folders, if all of them exist and this person may read them.

@@ -137,7 +137,7 @@ pub(crate) async fn take(
         }
     };
     tracing::info!(link = %link.id, recipient = %opened.recipient.id, jti = %issued.jti, file = ?file, "token issued through a link");
-    let mut answer = redirect_to_download(&issued.address);
+    let mut answer = redirect_to_download(&issued);
     // So that the browser can continue, even if it is closed in between.
     if let Some(secret) = &form.secret {
         add_cookie(&mut answer, &app.cookies.keep_form(secret))?;

@@ -1,6 +1,8 @@
 //! The web app's edge: an error becomes a status, a fixed sentence for the reader and, once, a log line for
 //! the operator. No cause ever reaches a stranger.
 
+use std::borrow::Cow;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -12,6 +14,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::access::{AccessNote, issued_jti};
 use crate::human::size;
 use crate::web::http::accept::prefers_json;
 use crate::web::http::error::WebError;
@@ -21,6 +24,7 @@ use crate::web::http::problem::log::log;
 use crate::web::http::problem::mended_link::{is_link, mended};
 use crate::web::http::problem::refusal_page::RefusalPage;
 use crate::web::http::problem::to_login::to_login;
+use crate::web::http::respond::see_other;
 use crate::web::http::state::AppState;
 use crate::web::http::zip_words;
 use crate::web::shares::error::StorageError;
@@ -49,6 +53,7 @@ pub async fn edge(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let mut response = next.call(request).await?.map_into_boxed_body();
+    let note = access_note(&response);
     if response.status().is_client_error() || response.status().is_server_error() {
         let written = refusal(response.request(), response.response()).await;
         if let Some(written) = written {
@@ -73,7 +78,20 @@ pub async fn edge(
     if let Some(policy) = policy.filter(|_| !headers.contains_key(CONTENT_SECURITY_POLICY)) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
+    note.on(response.response_mut());
     Ok(response)
+}
+
+/// Returns what the access log says about a request.
+fn access_note(response: &ServiceResponse<BoxBody>) -> AccessNote {
+    let error = response.response().error();
+    let known = error.and_then(|error| error.as_error::<WebError>());
+    AccessNote {
+        route: response.request().match_pattern().map(Cow::Owned).unwrap_or_default(),
+        outcome: known.map_or("", WebError::slug),
+        jti: issued_jti(response.response()),
+        handed_on: None,
+    }
 }
 
 /// Returns the answer in place of a bare refusal; `None` when a handler has already written a page.
@@ -106,8 +124,10 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
         let slug = known.map_or("refused", WebError::slug);
         return Some(answer::json(status, slug, wait, &page));
     }
-    if matches!(known, Some(WebError::NotSignedIn)) {
-        return Some(to_login(request));
+    match known {
+        Some(WebError::NotSignedIn) => return Some(to_login(request)),
+        Some(WebError::FactorNeeded) => return Some(see_other("/account/second-factor")),
+        _ => {}
     }
     let is_about_a_share = matches!(known, Some(WebError::Storage(StorageError::ShareGone)));
     let page = match frame(request, status, is_about_a_share).await {

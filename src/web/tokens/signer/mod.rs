@@ -44,6 +44,7 @@ pub struct Signer {
 struct Keys {
     stamp: IndexStamp,
     active: PrivateKey,
+    active_made_at: Timestamp,
     retired: Vec<(PrivateKey, Timestamp)>,
 }
 
@@ -122,6 +123,11 @@ impl Signer {
         self.keys(now).active.kid().to_owned()
     }
 
+    /// Returns when the active key was made.
+    pub fn active_made_at(&self, now: Timestamp) -> Timestamp {
+        self.keys(now).active_made_at
+    }
+
     /// Returns whether a key is one of these, active or retired.
     pub fn holds(&self, kid: &str, now: Timestamp) -> bool {
         let keys = self.keys(now);
@@ -178,12 +184,12 @@ impl Keys {
         let mut retired = Vec::new();
         for listed in &index.keys {
             match listed.retired_until {
-                None => active = Some(folder.read_key(&listed.kid)?),
+                None => active = Some((folder.read_key(&listed.kid)?, listed.made_at)),
                 Some(until) => retired.push((folder.read_key(&listed.kid)?, until)),
             }
         }
-        let active = active.ok_or_else(|| folder.damaged_index("names no active key"))?;
-        Ok(Keys { stamp, active, retired })
+        let (active, active_made_at) = active.ok_or_else(|| folder.damaged_index("names no active key"))?;
+        Ok(Keys { stamp, active, active_made_at, retired })
     }
 }
 

@@ -1,0 +1,112 @@
+//! The access log: one line for each request when it is over, and the counts and times of requests.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+use actix_http::{HttpMessage, Method, Request, Response, StatusCode};
+
+use crate::access::AccessNote;
+use crate::client_address::ClientAddresses;
+use crate::server::http_metrics::HttpMetrics;
+
+/// The access log of one service. Clones share its metrics.
+#[derive(Clone)]
+pub(crate) struct AccessLog {
+    /// `web` or `download`.
+    pub(crate) service: &'static str,
+    /// How the addresses of clients are found.
+    pub(crate) addresses: ClientAddresses,
+    /// The metrics of all services.
+    pub(crate) metrics: HttpMetrics,
+}
+
+/// A request. Dropping it, when its response was handed on or its client is gone, writes its line.
+pub(super) struct AccessEntry {
+    log: AccessLog,
+    method: Method,
+    address: IpAddr,
+    began: Instant,
+    /// `None` until there is a response.
+    status: Option<StatusCode>,
+    note: AccessNote,
+    /// Bytes of the body that passed through here.
+    bytes: u64,
+    /// Whether the body was handed on to its end.
+    whole: bool,
+}
+
+impl AccessLog {
+    /// Begins the entry of a request.
+    pub(super) fn begin(&self, request: &Request) -> AccessEntry {
+        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        AccessEntry {
+            log: self.clone(),
+            method: request.method().clone(),
+            address: self.addresses.of(peer, request.headers()),
+            began: Instant::now(),
+            status: None,
+            note: AccessNote::default(),
+            bytes: 0,
+            whole: false,
+        }
+    }
+}
+
+impl AccessEntry {
+    /// Records the response.
+    pub(super) fn answered<B>(&mut self, response: &mut Response<B>) {
+        self.status = Some(response.status());
+        if let Some(note) = response.extensions_mut().remove::<AccessNote>() {
+            self.note = note;
+        }
+    }
+
+    /// Records that bytes of the body were handed on.
+    pub(super) const fn sent(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Records that the body was handed on to its end.
+    pub(super) const fn ended(&mut self) {
+        self.whole = true;
+    }
+
+    fn outcome(&self) -> &'static str {
+        match self.status {
+            None => "gone",
+            _ if !self.note.outcome.is_empty() => self.note.outcome,
+            Some(status) if status.is_success() => "ok",
+            Some(status) if status.is_redirection() => "redirected",
+            Some(status) if status.is_client_error() => "refused",
+            Some(_) => "failed",
+        }
+    }
+}
+
+impl Drop for AccessEntry {
+    fn drop(&mut self) {
+        let took = self.began.elapsed();
+        let route = match std::mem::take(&mut self.note.route) {
+            route if route.is_empty() => Cow::Borrowed("other"),
+            route => route,
+        };
+        let status = self.status.map_or(0, |status| status.as_u16());
+        self.log.metrics.record(self.log.service, route.clone(), &self.method, status, took);
+        let bytes = self.note.handed_on.as_ref().map_or(self.bytes, |handed_on| handed_on.bytes());
+        tracing::info!(
+            target: "oncelink::access",
+            service = self.log.service,
+            method = %self.method,
+            route = &*route,
+            status,
+            outcome = self.outcome(),
+            jti = self.note.jti.map(tracing::field::display),
+            address = %self.address,
+            bytes,
+            seconds = took.as_secs_f64(),
+            whole = self.whole,
+            "request"
+        );
+    }
+}

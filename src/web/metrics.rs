@@ -1,0 +1,90 @@
+//! What the web app counts for operators. The names are in `docs/metrics.md`.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use sqlx::Row;
+
+use crate::clock::Timestamp;
+use crate::health::Health;
+use crate::web::db::{Database, QueryError};
+use crate::web::mail::queue::{MailQueue, MailState};
+use crate::web::nodes::Nodes;
+use crate::web::revocations::Revocations;
+use crate::web::tokens::signer::Signer;
+
+/// The metrics of one web app. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct WebMetrics {
+    log_ins: Family<[(&'static str, &'static str); 1], Counter>,
+    mails: Family<[(&'static str, &'static str); 1], Gauge>,
+    revocations_waiting: Family<[(&'static str, String); 1], Gauge>,
+    uploads: Gauge,
+    upload_bytes: Gauge,
+    key_made: Gauge,
+    ready: Gauge,
+}
+
+/// Where the metrics that are read rather than counted come from.
+pub(crate) struct MetricSources<'a> {
+    pub(crate) db: &'a Database,
+    pub(crate) queue: &'a MailQueue,
+    pub(crate) revocations: &'a Revocations,
+    pub(crate) nodes: &'a Nodes,
+    pub(crate) signer: &'a Signer,
+    pub(crate) health: &'a Health,
+    pub(crate) now: Timestamp,
+}
+
+impl WebMetrics {
+    /// Counts an attempt to log in.
+    pub(crate) fn count_log_in(&self, outcome: &'static str) {
+        self.log_ins.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// Adds these metrics to those that are published.
+    pub(crate) fn register(&self, db: &Database, registry: &mut Registry) {
+        let log_ins = "Attempts to log in by what came of them: logged-in, refused or throttled";
+        registry.register("log_ins", log_ins, self.log_ins.clone());
+        let mails = "Emails that wait, and those that were given up and not discarded yet";
+        registry.register("mails", mails, self.mails.clone());
+        let revocations = "Revocations that a download service has not recorded yet";
+        registry.register("revocations_waiting", revocations, self.revocations_waiting.clone());
+        registry.register("uploads", "Uploads that have begun and not ended", self.uploads.clone());
+        let bytes = "Size of the uploads that have begun and not ended, as far as it is known";
+        registry.register("uploads_bytes", bytes, self.upload_bytes.clone());
+        let made = "When the key was made that signs tokens now";
+        registry.register("signing_key_made_timestamp_seconds", made, self.key_made.clone());
+        let ready = "Whether the web app and its database work";
+        registry.register("web_ready", ready, self.ready.clone());
+        db.register_metrics(registry);
+    }
+
+    /// Updates the metrics that are read rather than counted.
+    ///
+    /// # Errors
+    /// When the database fails; then the app isn't ready, and its other metrics are as they were.
+    pub(crate) async fn update(&self, from: MetricSources<'_>) -> Result<(), QueryError> {
+        self.ready.set(0);
+        let made_at = from.signer.active_made_at(from.now).secs();
+        self.key_made.set(i64::try_from(made_at).unwrap_or(i64::MAX));
+        for state in [MailState::Waiting, MailState::Failed] {
+            let count = from.queue.count(state).await?;
+            let gauge = self.mails.get_or_create_owned(&[("state", state.as_str())]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        let waiting = from.revocations.waiting().await?;
+        for node in from.nodes.services() {
+            let gauge = self.revocations_waiting.get_or_create_owned(&[("node", node.name.clone())]);
+            gauge.set(waiting.get(&node.public_url).copied().unwrap_or(0));
+        }
+        let uploads = "SELECT COUNT(*), CAST(COALESCE(SUM(COALESCE(size, received)), 0) AS BIGINT) \
+                       FROM uploads WHERE state <> 'done'";
+        let row = sqlx::query(uploads).fetch_one(from.db.reader()).await?;
+        self.uploads.set(row.try_get(0)?);
+        self.upload_bytes.set(row.try_get(1)?);
+        self.ready.set(from.health.verdict().is_ok().into());
+        Ok(())
+    }
+}
