@@ -13,13 +13,14 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// are built on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 29] = [
+const TABLE: [(&str, &[&str]); 30] = [
     ("words", &[]),
     ("bearer", &[]),
     ("clock", &[]),
     ("secret", &[]),
     ("standing", &[]),
     ("health", &[]),
+    ("turn", &[]),
     ("http_client", &[]),
     ("id", &["secret"]),
     ("human", &["clock"]),
@@ -30,8 +31,8 @@ const TABLE: [(&str, &[&str]); 29] = [
     ("tasks", &["health"]),
     ("files", &["clock", "config", "id", "secret"]),
     ("archive", &["files", "id", "secret"]),
-    ("token", &["clock", "id", "secret"]),
-    ("used_tokens", &["clock", "files", "health", "id", "secret", "standing", "tasks"]),
+    ("token", &["clock", "id", "secret", "turn"]),
+    ("used_tokens", &["clock", "files", "health", "id", "secret", "standing", "tasks", "turn"]),
     ("receipt", &["clock", "id", "standing", "words"]),
     ("viewable", &[]),
     ("assets", &[]),
