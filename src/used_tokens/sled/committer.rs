@@ -103,10 +103,13 @@ impl Committer {
             // Taken under the journal's lock, so that the journal has the order of the queue.
             match self.queue.take_work() {
                 Some(Work::Commit(entries, settlements)) => {
-                    self.commit(writer, entries)?;
+                    let last = self.commit(writer, entries)?;
                     if !settlements.is_empty() {
                         writer.hand_over(settlements);
                     }
+                    // Whoever gets an answer may claim again, and finds the lock free.
+                    drop(journal);
+                    answer(last);
                 }
                 Some(Work::Close { settle }) => {
                     if settle {
@@ -120,15 +123,17 @@ impl Committer {
         Ok(())
     }
 
-    fn commit(&self, writer: &mut JournalWriter, entries: Vec<Entry>) -> Result<(), CommitError> {
+    /// Commits all entries, and answers all but the last group, which it returns.
+    fn commit(&self, writer: &mut JournalWriter, entries: Vec<Entry>) -> Result<Vec<Entry>, CommitError> {
         let mut waiting = entries.into_iter();
+        let mut last = Vec::new();
         while waiting.len() > 0 {
+            answer(last);
             writer.wait_for_room()?;
-            let group: Vec<Entry> = waiting.by_ref().take(writer.room()).collect();
-            self.write(writer, &group)?;
-            answer(group);
+            last = waiting.by_ref().take(writer.room()).collect();
+            self.write(writer, &last)?;
         }
-        Ok(())
+        Ok(last)
     }
 
     fn write(&self, writer: &mut JournalWriter, group: &[Entry]) -> Result<(), CommitError> {
