@@ -8,7 +8,7 @@
 //! After any error the store is poisoned: until there is room if the disk was full, otherwise until the next start,
 //! because the content of the disk is unknown. An fsync is never retried.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::error;
@@ -60,28 +60,42 @@ impl Committer {
             if !self.queue.mark() {
                 return;
             }
-            let Some(mut journal) = self.try_journal() else { return };
-            let room = journal.as_ref().map_or(0, JournalWriter::room);
-            // The thread waits for room, or has ended.
-            let Some(writer) = journal.as_mut().filter(|_| room > 0) else { break };
-            let group = self.queue.take(room);
-            let poisoner = PoisonOnDrop::of(&self.queue, "worker");
-            let written = self.write(writer, &group);
-            poisoner.disarm();
-            if let Err(e) = written {
-                self.fail(&e);
-                return;
-            }
-            drop(journal);
-            answer(group);
-            if !self.queue.is_marked() {
-                return;
-            }
-            if !self.pace.is_quick() {
-                break;
+            match self.commit_marked() {
+                Committed::Done => return,
+                Committed::MoreWaits => {}
+                Committed::NeedsThread => break,
             }
         }
         self.queue.wake_thread();
+    }
+
+    /// Commits one group, if nobody else holds the journal.
+    fn commit_marked(&self) -> Committed {
+        // After a panic in a commit the queue is poisoned and empty, so there is nothing to do either.
+        let Ok(mut journal) = self.journal.try_lock() else { return Committed::Done };
+        let room = journal.as_ref().map_or(0, JournalWriter::room);
+        // The thread waits for room, or has ended.
+        let Some(writer) = journal.as_mut().filter(|_| room > 0) else { return Committed::NeedsThread };
+        let group = self.queue.take(room);
+        // Somebody else took them in the meantime. An empty group would be a gap in the numbers of groups, and at
+        // the next start look like a lost one.
+        if group.is_empty() {
+            return Committed::Done;
+        }
+        let poisoner = PoisonOnDrop::of(&self.queue, "worker");
+        let written = self.write(writer, &group);
+        poisoner.disarm();
+        if let Err(e) = written {
+            self.fail(&e);
+            return Committed::Done;
+        }
+        drop(journal);
+        answer(group);
+        match self.queue.is_marked() {
+            false => Committed::Done,
+            true if self.pace.is_quick() => Committed::MoreWaits,
+            true => Committed::NeedsThread,
+        }
     }
 
     /// The thread: commits until the store is closed or fails.
@@ -162,14 +176,15 @@ impl Committer {
     fn journal(&self) -> MutexGuard<'_, Option<JournalWriter>> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn try_journal(&self) -> Option<MutexGuard<'_, Option<JournalWriter>>> {
-        match self.journal.try_lock() {
-            Ok(journal) => Some(journal),
-            // Somebody panicked while committing, so the queue is poisoned and empty.
-            Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => None,
-        }
-    }
+/// What is left after a worker committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Committed {
+    /// Nothing, or somebody else commits it.
+    Done,
+    MoreWaits,
+    NeedsThread,
 }
 
 fn answer(group: Vec<Entry>) {
@@ -186,5 +201,65 @@ struct Ended<'a>(&'a Committer);
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
         *self.0.journal() = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::used_tokens::sled::journal::JournalFile;
+    use crate::used_tokens::sled::settler::SettleProgress;
+
+    struct Counted(Arc<AtomicUsize>);
+
+    impl JournalFile for Counted {
+        fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_worker_whose_entry_somebody_else_took_writes_nothing() {
+        let (queue, syncs) = (Arc::new(CommitQueue::new(1)), Arc::new(AtomicUsize::new(0)));
+        let file = || -> Box<dyn JournalFile> { Box::new(Counted(Arc::clone(&syncs))) };
+        let (full, to_settle) = channel();
+        let journal = JournalWriter {
+            store: [7; 16],
+            segments: [file(), file()],
+            slots: 2,
+            generation: 1,
+            mark: Timestamp::EPOCH,
+            full,
+            progress: Arc::new(SettleProgress::new(0)),
+            used_slots: 0,
+            group: 0,
+            records: Vec::new(),
+            position: Arc::new(AtomicU64::new(0)),
+        };
+        let committer = Committer::new(Arc::clone(&queue), journal, Duration::MAX);
+        let groups = |committer: &Committer| committer.journal().as_ref().map(|writer| writer.group);
+        assert_eq!(committer.commit_marked(), Committed::Done);
+        assert_eq!((syncs.load(Ordering::SeqCst), groups(&committer)), (0, Some(0)));
+        let pending = queue.push(None, Timestamp::EPOCH, true);
+        assert_eq!(committer.commit_marked(), Committed::Done);
+        assert_eq!((syncs.load(Ordering::SeqCst), groups(&committer)), (1, Some(1)));
+        // The segment becomes full, and the next but one may be overwritten only after it was settled.
+        let more: Vec<_> = (0..3).map(|_| queue.push(None, Timestamp::EPOCH, true)).collect();
+        assert_eq!(committer.commit_marked(), Committed::MoreWaits);
+        assert_eq!(committer.commit_marked(), Committed::Done);
+        assert_eq!(to_settle.try_iter().count(), 2);
+        let last = queue.push(None, Timestamp::EPOCH, true);
+        assert_eq!(committer.commit_marked(), Committed::NeedsThread);
+        assert_eq!(syncs.load(Ordering::SeqCst), 3);
+        drop((pending, more, last));
     }
 }
