@@ -10,17 +10,18 @@
 mod timing;
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::id::{FilePath, Jti};
 use oncelink::token::claims::{CommonClaims, DownloadClaims};
-use oncelink::token::{HmacSecret, KeyRing, TokenKind, TokenRules, verify_download};
+use oncelink::token::{HmacSecret, KeyRing, SignedDownload, TokenKind, TokenRules, verify_download};
 use oncelink::web::tokens::signer::{KeyType, Signer, rotate, sign_shared};
 use serde_json::Value;
 
-use crate::timing::time;
+use crate::timing::{time, time_batches};
 
 const ISSUER: &str = "https://app.example";
 const AUDIENCE: &str = "https://dl.example";
@@ -87,11 +88,27 @@ fn main() {
         leeway: Duration::from_secs(5),
         max_lifetime: Duration::from_secs(604_800),
     };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for case in cases(now) {
         let name = format!("verify {:?}, {} bytes", case.algorithm, case.token.len());
         time(&format!("{name}/ours"), || {
             verify_download(black_box(&case.token), &case.ring, &rules, now, Timestamp::EPOCH).unwrap()
         });
+        if case.algorithm == Algorithm::EdDSA {
+            for count in [1, 3, 8, 16, 64_u32] {
+                let batch = || {
+                    let verify = |_| SignedDownload::verify_in_batch(black_box(&case.token), &case.ring);
+                    runtime.block_on(join_all((0..count).map(verify)))
+                };
+                time_batches(&format!("{name}/ours, {count} at once, each"), |rounds| {
+                    let began = Instant::now();
+                    for _ in 0..rounds {
+                        assert!(black_box(batch()).iter().all(Result::is_ok));
+                    }
+                    began.elapsed() / count
+                });
+            }
+        }
         let mut validation = Validation::new(case.algorithm);
         validation.leeway = 5;
         validation.validate_nbf = true;

@@ -28,6 +28,7 @@ pub mod standing;
 mod tasks;
 pub mod telemetry;
 pub mod token;
+mod turn;
 pub mod used_tokens;
 pub mod viewable;
 pub mod web;

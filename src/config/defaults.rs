@@ -101,6 +101,7 @@ impl Default for DownloadSettings {
             resend_proxied: 32 << 20,
             max_connections: 4000,
             invalid_per_minute: 6000,
+            batch_verification: true,
             stop_timeout: Duration::from_secs(30),
         }
     }

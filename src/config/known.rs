@@ -13,6 +13,7 @@ pub(super) const PREFIX: &str = "ONCELINK_";
 pub(super) enum ValueKind {
     Text,
     Number,
+    Flag,
     List,
 }
 
@@ -32,6 +33,7 @@ impl KnownKey {
         let kind = match value {
             Value::Array(_) => ValueKind::List,
             Value::Integer(_) => ValueKind::Number,
+            Value::Boolean(_) => ValueKind::Flag,
             _ => ValueKind::Text,
         };
         let example = format!("{name} = {value}");
@@ -124,5 +126,6 @@ mod tests {
         assert_eq!(listen.kind, ValueKind::Text);
         assert_eq!(keys.find(Some("web"), "max_connections").unwrap().kind, ValueKind::Number);
         assert_eq!(keys.find(None, "share").unwrap().kind, ValueKind::List);
+        assert_eq!(keys.find(Some("download"), "batch_verification").unwrap().kind, ValueKind::Flag);
     }
 }

@@ -291,6 +291,9 @@ fn read(kind: ValueKind, text: &str) -> Result<Value, String> {
         ValueKind::Number => {
             text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is not a whole number"))
         }
+        ValueKind::Flag => {
+            text.parse().map(Value::Boolean).map_err(|_| format!("`{text}` is neither `true` nor `false`"))
+        }
         ValueKind::List => Value::from_str(text)
             .ok()
             .or_else(|| serde_json::from_str(text).ok())

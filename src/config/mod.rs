@@ -263,6 +263,8 @@ pub struct DownloadSettings {
     /// How many invalid tokens one address (IPv6: one /64) may present in a minute before it has to wait;
     /// 0 = no limit.
     pub invalid_per_minute: u32,
+    /// Whether EdDSA signatures that arrive at the same moment are verified in batches.
+    pub batch_verification: bool,
     /// How long a stopping service waits for running transfers.
     #[serde(deserialize_with = "duration::deserialize")]
     pub stop_timeout: Duration,

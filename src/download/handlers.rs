@@ -261,7 +261,7 @@ async fn revocations(
     }
     let unverified = bearer(request.headers()).unwrap_or_default();
     let now = state.clock.now();
-    let command = with_keys(state, |ring| verify_command(unverified, ring, &state.rules, now)).await?;
+    let command = with_keys(state, async |ring| verify_command(unverified, ring, &state.rules, now)).await?;
     state.revoke(&command.revoke).await?;
     let mut response = HttpResponse::NoContent();
     response::harden(&mut response);

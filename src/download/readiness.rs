@@ -27,7 +27,7 @@ pub(super) async fn answer(
     let ready = state.ready().await;
     let Some(unverified) = bearer(request.headers()) else { return status(request, state, ready) };
     let now = state.clock.now();
-    let question = with_keys(state, |ring| verify_command(unverified, ring, &state.rules, now)).await?;
+    let question = with_keys(state, async |ring| verify_command(unverified, ring, &state.rules, now)).await?;
     // Commands that revoke something else belong to `/revocations`.
     if question.revoke != [question.jti] {
         return Err(TokenError::ClaimValue("revoke").into());

@@ -46,6 +46,8 @@ pub struct DownloadRules {
     pub resend_proxied: u64,
     /// How many invalid tokens an address may send in a minute; 0 for any number.
     pub invalid_per_minute: u32,
+    /// Whether EdDSA signatures are verified in batches.
+    pub batch_verification: bool,
     /// The file with the node key.
     pub node_key: PathBuf,
     /// The web app's address, where people get a new link.
@@ -56,6 +58,8 @@ pub struct DownloadRules {
 pub struct DownloadState {
     pub(crate) keys: KeySource,
     pub(crate) rules: TokenRules,
+    /// Whether EdDSA signatures are verified in batches.
+    pub(crate) batch_verification: bool,
     pub(crate) shares: Shares,
     /// The manifests of archives.
     pub(crate) archives: Archives,
@@ -106,6 +110,7 @@ impl DownloadState {
             .map(|count| RateLimiter::keyed(Quota::per_minute(count)));
         Ok(DownloadState {
             keys,
+            batch_verification: settings.batch_verification,
             max_lifetime: settings.rules.max_lifetime,
             views: Views::default(),
             view_edge: ViewEdge::new(&settings.rules.issuer, &settings.rules.audience),

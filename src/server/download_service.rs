@@ -184,6 +184,7 @@ fn rules(settings: &Settings) -> DownloadRules {
         addresses: ClientAddresses::new(&download.trusted_proxies, download.proxy_header, "download"),
         resend_proxied: download.resend_proxied,
         invalid_per_minute: download.invalid_per_minute,
+        batch_verification: download.batch_verification,
         node_key: settings.node_key_file(),
         web_url: settings.web.public_url.clone(),
     }

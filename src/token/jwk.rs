@@ -7,18 +7,18 @@ use serde_json::{Map, Value, json};
 use crate::secret::Digest;
 use crate::token::key_error::{InvalidPoint, KeyRingError};
 use crate::token::kind::Algorithm;
-use crate::token::point;
+use crate::token::point::KeyPoint;
 
 /// Members of private and secret keys (RFC 7518 section 6).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// A public key whose point is on its curve and not weak.
+/// A public key whose point is on its curve and in the group of prime order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey(Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Ed25519([u8; 32]),
+    Ed25519(KeyPoint),
     P256 { x: [u8; 32], y: [u8; 32] },
 }
 
@@ -26,12 +26,9 @@ impl PublicKey {
     /// Creates an Ed25519 key (RFC 8032 section 5.1.5).
     ///
     /// # Errors
-    /// If the point is not on the curve, of small order or not canonical.
+    /// If the point is not on the curve, has a component of small order or is not canonical.
     pub fn ed25519(point: [u8; 32]) -> Result<PublicKey, InvalidPoint> {
-        if point::is_weak(&point) || !point::is_on_curve(&point) {
-            return Err(InvalidPoint);
-        }
-        Ok(PublicKey(Kind::Ed25519(point)))
+        KeyPoint::decode(point).map(|key| PublicKey(Kind::Ed25519(key))).ok_or(InvalidPoint)
     }
 
     /// Creates a P-256 key from its coordinates, big-endian.
@@ -55,10 +52,18 @@ impl PublicKey {
         }
     }
 
+    /// Returns the point of an Ed25519 key.
+    pub(super) const fn ed25519_point(&self) -> Option<&KeyPoint> {
+        match &self.0 {
+            Kind::Ed25519(point) => Some(point),
+            Kind::P256 { .. } => None,
+        }
+    }
+
     /// Returns the point in the format of the signature library: 32 bytes, or 65 uncompressed ones (SEC 1).
     pub(super) fn bytes(&self) -> Vec<u8> {
         match self.0 {
-            Kind::Ed25519(point) => point.to_vec(),
+            Kind::Ed25519(point) => point.encoded().to_vec(),
             Kind::P256 { x, y } => [&[4], x.as_slice(), y.as_slice()].concat(),
         }
     }
@@ -68,7 +73,7 @@ impl PublicKey {
         // The members that RFC 7638 requires, in its order and without white space.
         let text = match self.0 {
             Kind::Ed25519(point) => {
-                format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(&point))
+                format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(point.encoded()))
             }
             Kind::P256 { x, y } => {
                 format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, encode(&x), encode(&y))
@@ -82,7 +87,8 @@ impl PublicKey {
         let alg = self.algorithm().name();
         match self.0 {
             Kind::Ed25519(point) => json!({
-                "kty": "OKP", "crv": "Ed25519", "x": encode(&point), "kid": kid, "alg": alg, "use": "sig",
+                "kty": "OKP", "crv": "Ed25519", "x": encode(point.encoded()), "kid": kid, "alg": alg,
+                "use": "sig",
             }),
             Kind::P256 { x, y } => json!({
                 "kty": "EC", "crv": "P-256", "x": encode(&x), "y": encode(&y), "kid": kid, "alg": alg,

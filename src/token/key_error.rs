@@ -2,7 +2,7 @@
 
 /// The bytes are not a valid public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the point is not on the curve, of small order or not canonical")]
+#[error("the point is not on the curve, has a component of small order or is not canonical")]
 pub struct InvalidPoint;
 
 /// Maximum number of keys in a ring.

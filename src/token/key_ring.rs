@@ -7,7 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use serde_json::{Value, json};
 
+use crate::token::batch::{self, BatchMember};
 use crate::token::error::TokenError;
+use crate::token::gathering;
 use crate::token::json::{self, JsonFault};
 use crate::token::jwk::PublicKey;
 use crate::token::key_error::{KeyRingError, MAX_JWKS, MAX_KEYS};
@@ -141,6 +143,24 @@ impl KeyRing {
         key.check(message, signature, &URL_SAFE_NO_PAD.encode(signature))
     }
 
+    /// Checks bare signatures like [`KeyRing::check_signature`], but those of Ed25519 keys in a batch, if there are
+    /// at most 64. Each has its kid, its message and its signature.
+    pub fn check_signatures(&self, signed: &[(&str, &[u8], &[u8])]) -> Vec<Result<(), TokenError>> {
+        let member = |(kid, message, signature): &(&str, &[u8], &[u8])| {
+            self.key(kid).and_then(|key| key.batch_member(message, signature))
+        };
+        let members: Vec<Option<BatchMember>> = signed.iter().map(member).collect();
+        let batch: Vec<&BatchMember> = members.iter().flatten().collect();
+        let all_valid = batch::all_are_valid(&batch);
+        let alone =
+            |(kid, message, signature): &(&str, &[u8], &[u8])| self.check_signature(kid, message, signature);
+        let verdicts = members.iter().zip(signed).map(|(member, signed)| match member {
+            Some(_) if all_valid => Ok(()),
+            _ => alone(signed),
+        });
+        verdicts.collect()
+    }
+
     pub(super) fn key(&self, kid: &str) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.kid == kid)
     }
@@ -162,6 +182,28 @@ impl RingKey {
         match &self.material {
             Material::Public { key, .. } => key.algorithm(),
             Material::Shared(secret) => secret.algorithm(),
+        }
+    }
+
+    /// Checks like [`RingKey::check`], together with other signatures if the key is an Ed25519 key.
+    pub(super) async fn check_in_batch(
+        &self,
+        message: &[u8],
+        signature: &[u8],
+        encoded: &str,
+    ) -> Result<(), TokenError> {
+        if let Some(member) = self.batch_member(message, signature)
+            && gathering::is_in_a_valid_batch(member).await
+        {
+            return Ok(());
+        }
+        self.check(message, signature, encoded)
+    }
+
+    fn batch_member(&self, message: &[u8], signature: &[u8]) -> Option<BatchMember> {
+        match &self.material {
+            Material::Public { key, .. } => BatchMember::new(key.ed25519_point()?, message, signature),
+            Material::Shared(_) => None,
         }
     }
 

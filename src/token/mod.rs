@@ -1,13 +1,15 @@
 //! The token: the signed JWT in a download address (RFC 7515, 7519, 8725), which the web app signs and the
 //! download service verifies.
 //!
-//! A token is *unverified* text until [`verify_download`], [`verify_view`], [`verify_action`] or
+//! A token is *unverified* text until [`SignedDownload::grant`], [`verify_view`], [`verify_action`] or
 //! [`verify_command`] returns; only these create a [`Grant`], a [`ViewGrant`], an [`ActionGrant`] or a
-//! [`CommandGrant`]. Nothing here signs with a private key, reads the time or stores anything.
+//! [`CommandGrant`]. Nothing here signs with a private key, reads the wall clock or stores anything.
 
+mod batch;
 pub mod claims;
 mod content;
 mod error;
+mod gathering;
 mod inspect;
 mod json;
 mod jwk;
@@ -17,6 +19,7 @@ mod kind;
 pub mod parse;
 mod point;
 mod shared_secret;
+mod signed;
 mod verify;
 mod view;
 
@@ -30,7 +33,7 @@ pub(crate) use kind::header_part;
 pub use kind::{Algorithm, MAX_TOKEN, TokenKind};
 pub use shared_secret::{HmacSecret, InvalidSecret, SecretFileError};
 pub use verify::{
-    ActionGrant, CommandGrant, Grant, TokenRules, verify_action, verify_command, verify_download,
-    verify_ended_action, verify_redeemed,
+    ActionGrant, CommandGrant, Grant, SignedDownload, TokenRules, verify_action, verify_command,
+    verify_download, verify_ended_action,
 };
 pub use view::{VIEW_LIFETIME, ViewGrant, verify_view};

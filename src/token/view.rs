@@ -12,7 +12,8 @@ use crate::token::error::TokenError;
 use crate::token::json::{JsonInteger, JsonString};
 use crate::token::key_ring::KeyRing;
 use crate::token::kind::TokenKind;
-use crate::token::verify::{Base, Expiry, TokenRules, required, short, signed_claims};
+use crate::token::signed::signed_claims;
+use crate::token::verify::{Base, Expiry, TokenRules, required, short};
 
 /// How long a view may begin, and the maximum `exp - iat` of its token. No setting changes it: that of
 /// downloads allows days, and a view isn't used up by anything but time.

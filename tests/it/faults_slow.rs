@@ -1,5 +1,5 @@
 //! Clients that are slow on purpose: one that stops reading is dropped after a minute, a request that never
-//! ends after ten seconds, and no other client waits for them.
+//! ends after ten seconds, and no other client waits for them. And a disk that is slow: no worker waits for it.
 //!
 //! One test takes over a minute, because it checks a time limit. It mostly waits.
 
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
+use crate::needs::has_program;
 use crate::support::process::{Download, Site, Ticket, pause, wait_for, wait_up_to};
 
 const BIG: u64 = 64 << 20;
@@ -125,4 +126,50 @@ fn a_request_that_never_ends_is_cut_off_and_nobody_else_waits() {
     });
     assert!(begun.elapsed() > Duration::from_secs(8), "cut off after {:?} already", begun.elapsed());
     node.kill();
+}
+
+/// The ids of the threads of a process with this name, of which the kernel keeps 15 characters.
+fn threads(process: u32, name: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let called = |task: &fs::DirEntry| {
+        let comm = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        comm.trim_end() == &name[..name.len().min(15)]
+    };
+    let tasks = tasks.map(Result::unwrap).filter(called);
+    tasks.map(|task| task.file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn no_worker_waits_for_a_slow_disk() {
+    if !has_program("strace") {
+        return;
+    }
+    let site = Site::new();
+    fs::File::create(site.path().join("share/big.bin")).unwrap().set_len(BIG).unwrap();
+    // The store is created before the disk is slow.
+    site.start().kill();
+    let trace = site.path().join("trace");
+    let wrapper = ["strace", "-f", "-y", "-o", trace.to_str().unwrap(), "-e", "trace=fdatasync", "-e"];
+    let slow = [&wrapper[..], &["inject=fdatasync:delay_enter=5000"]].concat();
+    let mut node = site.launch(site.command(&slow));
+    node.wait_until_ready();
+    let committers = threads(node.id(), "used-tokens-commit");
+    assert_eq!(committers.len(), 1);
+    // A transfer runs all the time, on any of the workers.
+    let ticket = site.ticket("big.bin");
+    let streaming = Download::begin(site.address, &ticket.path, "").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| site.redeem(10));
+        }
+    });
+    assert_eq!(streaming.finish().unwrap().body.len() as u64, BIG);
+    node.kill();
+    let trace = fs::read_to_string(trace).unwrap();
+    let syncs: Vec<&str> =
+        trace.lines().filter(|line| line.contains("fdatasync(") && line.contains("/journal.")).collect();
+    assert!(syncs.len() >= 10, "{trace}");
+    for sync in syncs {
+        assert!(sync.starts_with(&format!("{} ", committers[0])), "not by the committer's thread: {sync}");
+    }
 }

@@ -349,6 +349,7 @@ const BAD_VARIABLES: &[(&str, &str, &str)] = &[
     ("ONCELINK_WEB__LISTEN", "", "`web.listen`"),
     ("ONCELINK_WEB__LISTEN", "8080", "`web.listen`"),
     ("ONCELINK_WEB__MAX_CONNECTIONS", "many", "`web.max_connections`"),
+    ("ONCELINK_DOWNLOAD__BATCH_VERIFICATION", "no", "`download.batch_verification`"),
     ("ONCELINK_WEB__TRUSTED_PROXIES", "10.0.0.0/8", "`trusted_proxies = []`"),
     ("ONCELINK_WEB__TRUSTED_PROXIES", "[\"10.0.0.0/8\"", "`trusted_proxies = []`"),
     ("ONCELINK_SHARE", "{name='a',path='b'}", "`share`"),

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use oncelink::clock::{Clock, Timestamp};
 use oncelink::files::identity::FileFingerprint;
@@ -46,10 +47,11 @@ impl Backend for Memory {
     }
 }
 
-/// sled with a journal of `SLOTS` slots; with a few, it wraps around all the time.
-struct Sled<const SLOTS: u32>(tempfile::TempDir);
+/// sled with a journal of `SLOTS` slots; with a few, it wraps around all the time. Whoever claims commits, or a
+/// thread does.
+struct Sled<const SLOTS: u32, const ON_WORKERS: bool>(tempfile::TempDir);
 
-impl<const SLOTS: u32> Backend for Sled<SLOTS> {
+impl<const SLOTS: u32, const ON_WORKERS: bool> Backend for Sled<SLOTS, ON_WORKERS> {
     const PERSISTS: bool = true;
 
     async fn place() -> Option<Self> {
@@ -57,7 +59,8 @@ impl<const SLOTS: u32> Backend for Sled<SLOTS> {
     }
 
     async fn open(&self, clock: &Clock, issued: Timestamp) -> Arc<dyn UsedTokens> {
-        let tuning = Tuning { slots: SLOTS, ..Tuning::default() };
+        let worker_limit = if ON_WORKERS { Duration::MAX } else { Duration::ZERO };
+        let tuning = Tuning { slots: SLOTS, worker_limit, ..Tuning::default() };
         Arc::new(
             SledUsedTokens::open_tuned(&self.0.path().join("store"), clock, Some(issued), &tuning).unwrap(),
         )
@@ -107,8 +110,10 @@ macro_rules! contract {
 }
 
 contract!(memory, Memory);
-contract!(sled, Sled<4096>);
-contract!(sled_with_a_tiny_journal, Sled<3>);
+contract!(sled, Sled<4096, true>);
+contract!(sled_that_commits_by_its_thread, Sled<4096, false>);
+contract!(sled_with_a_tiny_journal, Sled<3, true>);
+contract!(sled_with_a_tiny_journal_that_commits_by_its_thread, Sled<3, false>);
 contract!(sqlite, crate::web_database::Sqlite);
 contract!(postgres, crate::web_database::Postgres);
 

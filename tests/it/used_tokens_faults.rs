@@ -474,7 +474,7 @@ fn gated(fail_write: bool) -> (Tuning, Receiver<()>, Sender<io::Result<()>>) {
     let journal_file = move |file| -> Box<dyn JournalFile> {
         Box::new(Gate { file, begun: begun.clone(), end: Arc::clone(&end), fail_write })
     };
-    (Tuning { slots: SLOTS, journal_file: Arc::new(journal_file) }, has_begun, let_go)
+    (Tuning { slots: SLOTS, journal_file: Arc::new(journal_file), ..Tuning::default() }, has_begun, let_go)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -566,7 +566,9 @@ impl JournalFile for Panicking {
 async fn after_a_panic_of_its_thread_nothing_is_served_until_the_next_start() {
     let site = Site::new();
     let journal_file = |_| -> Box<dyn JournalFile> { Box::new(Panicking) };
-    let store = site.try_open(&Tuning { slots: SLOTS, journal_file: Arc::new(journal_file) }).unwrap();
+    let store = site
+        .try_open(&Tuning { slots: SLOTS, journal_file: Arc::new(journal_file), ..Tuning::default() })
+        .unwrap();
     assert!(store.ready().await.is_ok());
     let used = redeemed(jti(), at(900));
     assert!(matches!(store.claim(used).await, Err(StoreError::Poisoned)));
@@ -606,7 +608,7 @@ fn limited() -> (Tuning, Arc<AtomicBool>, Arc<AtomicBool>) {
     let journal_file = move |file| -> Box<dyn JournalFile> {
         Box::new(Limited { file, full: Arc::clone(&is_full), fsync_fails: Arc::clone(&fails) })
     };
-    (Tuning { slots: SLOTS, journal_file: Arc::new(journal_file) }, full, fsync_fails)
+    (Tuning { slots: SLOTS, journal_file: Arc::new(journal_file), ..Tuning::default() }, full, fsync_fails)
 }
 
 #[tokio::test(flavor = "multi_thread")]

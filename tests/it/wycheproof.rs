@@ -68,6 +68,9 @@ fn bare_signatures(file: &str, alg: &str) -> Option<Count> {
         jwk["kid"] = json!("k");
         jwk["alg"] = json!(alg);
         let ring = KeyRing::from_jwks(&json!({ "keys": [jwk] }).to_string());
+        if let Ok(ring) = &ring {
+            same_in_batches(ring, &group);
+        }
         for test in tests(&group) {
             let bytes = |member: &str| unhex(test[member].as_str().unwrap());
             let result = ring.as_ref().map_err(ToString::to_string).and_then(|ring| {
@@ -79,6 +82,29 @@ fn bare_signatures(file: &str, alg: &str) -> Option<Count> {
         }
     }
     Some(count)
+}
+
+/// Checks that the signatures of a group get the same verdicts in batches: the valid ones together, and each
+/// other one among them.
+fn same_in_batches(ring: &KeyRing, group: &Value) {
+    let case = |test: &Value| ["msg", "sig"].map(|member| unhex(test[member].as_str().unwrap()));
+    let (valid, others): (Vec<_>, Vec<_>) = tests(group).iter().partition(|test| test["result"] == "valid");
+    let valid: Vec<_> = valid.into_iter().map(case).collect();
+    let verdicts = |cases: &[[Vec<u8>; 2]]| {
+        let signed: Vec<(&str, &[u8], &[u8])> =
+            cases.iter().map(|[message, signature]| ("k", &message[..], &signature[..])).collect();
+        ring.check_signatures(&signed)
+    };
+    for some in valid.chunks(64) {
+        assert!(verdicts(some).iter().all(Result::is_ok));
+    }
+    for test in others {
+        let mut cases: Vec<_> = valid.iter().take(4).cloned().collect();
+        cases.push(case(test));
+        let verdicts = verdicts(&cases);
+        let (last, before) = verdicts.split_last().unwrap();
+        assert!(last.is_err() && before.iter().all(Result::is_ok), "{}: {verdicts:?}", test["tcId"]);
+    }
 }
 
 #[test]

@@ -50,7 +50,8 @@ pub(crate) async fn answer(
         _ => return Err(DownloadRefusal::Method { allow: METHODS }),
     }
     let (now, fence) = (state.clock.now(), state.store.fence());
-    let grant = with_keys(state, |ring| verify_view(unverified, ring, &state.rules, now, fence)).await?;
+    let grant =
+        with_keys(state, async |ring| verify_view(unverified, ring, &state.rules, now, fence)).await?;
     note_jti(request, grant.jti);
     if grant.issued_at > now {
         // From a clock ahead of ours: a fence that is raised meanwhile must cover it, as for downloads.

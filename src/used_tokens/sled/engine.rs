@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tracing::error;
 
-use super::committer::{Committer, position};
+use super::committer::Committer;
 use super::database::{SledDatabase, SledDatabaseError, is_full};
 use super::files::StoreLock;
 use super::index::{JtiIndex, RecordLocation};
@@ -20,6 +20,7 @@ use super::opening::{StoreOpenError, Tuning, failed};
 use super::queue::{CommitQueue, StoreFailure};
 use super::recovery::{self, RecoveredStore, recover};
 use super::settler::{SettleProgress, Settler};
+use super::writer::{JournalWriter, position};
 use crate::clock::{Clock, Timestamp};
 use crate::id::Jti;
 use crate::secret::Secret;
@@ -37,6 +38,7 @@ pub(super) struct StoreEngine {
     branches: Vec<Branch>,
     opened_mark: Timestamp,
     queue: Arc<CommitQueue>,
+    committer: Arc<Committer>,
     index: Arc<JtiIndex>,
     open: RwLock<Option<Open>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -70,8 +72,7 @@ impl StoreEngine {
         let branches = begin_branch(&dir.join("branches"), first)?;
         let position = Arc::new(AtomicU64::new(first));
         let (full, to_settle) = std::sync::mpsc::channel();
-        let committer = Committer {
-            queue: Arc::clone(&queue),
+        let journal = JournalWriter {
             store: manifest.store,
             segments: [segment(0)?, segment(1)?],
             slots,
@@ -84,6 +85,7 @@ impl StoreEngine {
             records: Vec::new(),
             position: Arc::clone(&position),
         };
+        let committer = Arc::new(Committer::new(Arc::clone(&queue), journal, tuning.worker_limit));
         let settler = Settler {
             queue: Arc::clone(&queue),
             database: Arc::clone(&database),
@@ -94,7 +96,8 @@ impl StoreEngine {
         };
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let settling = thread("used-tokens-settle").spawn(move || settler.run());
-        let committing = thread("used-tokens-commit").spawn(move || committer.run());
+        let commits = Arc::clone(&committer);
+        let committing = thread("used-tokens-commit").spawn(move || commits.run());
         let start = failed("start its threads");
         Ok(StoreEngine {
             id: format!("sled-{:032x}", u128::from_be_bytes(manifest.store)),
@@ -104,6 +107,7 @@ impl StoreEngine {
             branches,
             opened_mark: manifest.mark,
             queue,
+            committer,
             index,
             open: RwLock::new(Some(Open { database, _lock: lock })),
             threads: Mutex::new(vec![committing.map_err(&start)?, settling.map_err(&start)?]),
@@ -181,13 +185,13 @@ impl StoreEngine {
                 match change(record) {
                     (answer, None) => return Ok(answer),
                     (answer, Some(record)) => {
-                        let pending = self.queue.push(Some(record), now)?;
+                        let pending = self.committer.push(Some(record), now)?;
                         shard.put_recent(pending.ticket, record);
                         (answer, pending)
                     }
                 }
             };
-            return pending.durable(&self.queue).await.map(|()| answer);
+            return self.committer.durable(pending).await.map(|()| answer);
         }
     }
 
@@ -249,14 +253,14 @@ impl UsedTokens for StoreEngine {
                     RecordLocation::Block(block) => Err(block),
                     RecordLocation::Nowhere => {
                         // Under the shard's lock, so that journal and index have the same order.
-                        let pending = self.queue.push(Some(used), used.marked_at)?;
+                        let pending = self.committer.push(Some(used), used.marked_at)?;
                         shard.put_recent(pending.ticket, used);
                         Ok(pending)
                     }
                 }
             };
             match claimed {
-                Ok(pending) => return pending.durable(&self.queue).await.map(|()| Use::First),
+                Ok(pending) => return self.committer.durable(pending).await.map(|()| Use::First),
                 Err(block) => {
                     if let Some(record) = self.read(used.jti, block).await? {
                         return Ok(Use::Replay(record));
@@ -316,7 +320,7 @@ impl UsedTokens for StoreEngine {
     }
 
     async fn record_time(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.queue.push(None, now)?.durable(&self.queue).await
+        self.committer.durable(self.committer.push(None, now)?).await
     }
 
     fn fence(&self) -> Timestamp {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::used_tokens::sled::journal::JournalFile;
 
@@ -40,10 +41,16 @@ pub struct Tuning {
     pub slots: u32,
     /// Wraps a journal file for the committer.
     pub journal_file: Arc<dyn Fn(File) -> Box<dyn JournalFile> + Send + Sync>,
+    /// While a commit takes less than this on average, whoever claims commits; otherwise a thread does.
+    pub worker_limit: Duration,
 }
 
 impl Default for Tuning {
     fn default() -> Tuning {
-        Tuning { slots: 16_384, journal_file: Arc::new(|file| Box::new(file)) }
+        Tuning {
+            slots: 16_384,
+            journal_file: Arc::new(|file| Box::new(file)),
+            worker_limit: Duration::from_micros(300),
+        }
     }
 }

@@ -6,18 +6,23 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::clock::Timestamp;
+use crate::turn::turn;
 use crate::used_tokens::{StoreError, UsedToken};
 
 /// The entries that wait for the committer.
 pub(super) struct CommitQueue {
     state: Mutex<State>,
-    filled: Condvar,
+    /// Wakes the committer's thread.
+    awaited: Condvar,
 }
 
 struct State {
     phase: Phase,
     next_ticket: u64,
     entries: Vec<Entry>,
+    /// Whether the next to hold the journal must commit the entries. Without it, each is committed by its own
+    /// caller.
+    marked: bool,
     /// Waits until everything before is settled in the database.
     settlements: Vec<oneshot::Sender<()>>,
 }
@@ -64,13 +69,15 @@ pub(super) struct Entry {
     pub(super) done: oneshot::Sender<()>,
 }
 
-/// A future that resolves when an entry is durable.
+/// The result of an entry, which is still to come.
 pub(super) struct PendingCommit {
     pub(super) ticket: u64,
     durable: oneshot::Receiver<()>,
+    /// If the caller commits the entry itself.
+    own: Option<OwnCommit>,
 }
 
-/// What the committer has to do next.
+/// What the committer's thread has to do next.
 pub(super) enum Work {
     Commit(Vec<Entry>, Vec<oneshot::Sender<()>>),
     Close { settle: bool },
@@ -78,24 +85,65 @@ pub(super) enum Work {
 
 impl CommitQueue {
     pub(super) fn new(next_ticket: u64) -> CommitQueue {
-        let state = State { phase: Phase::Open, next_ticket, entries: Vec::new(), settlements: Vec::new() };
-        CommitQueue { state: Mutex::new(state), filled: Condvar::new() }
+        let state = State {
+            phase: Phase::Open,
+            next_ticket,
+            entries: Vec::new(),
+            marked: false,
+            settlements: Vec::new(),
+        };
+        CommitQueue { state: Mutex::new(state), awaited: Condvar::new() }
     }
 
-    /// Sends a record to the committer; without one, only the time.
-    pub(super) fn push(&self, used: Option<UsedToken>, mark: Timestamp) -> Result<PendingCommit, StoreError> {
+    /// Adds a record; without one, only the time. It is committed by the thread, or by the caller.
+    pub(super) fn push(
+        self: &Arc<CommitQueue>,
+        used: Option<UsedToken>,
+        mark: Timestamp,
+        by_caller: bool,
+    ) -> Result<PendingCommit, StoreError> {
         let mut state = self.open_state()?;
         let ticket = state.next_ticket;
         state.next_ticket = ticket.saturating_add(1);
         let (done, durable) = oneshot::channel();
         state.entries.push(Entry { ticket, used, mark, done });
-        let is_first = state.entries.len() == 1;
-        // The committer would wake up only to wait for the lock.
+        // If it is marked already, the thread was woken, or somebody holds the journal and will look.
+        let wakes = !by_caller && !std::mem::replace(&mut state.marked, true);
+        // The thread would wake up only to wait for the lock.
         drop(state);
-        if is_first {
-            self.filled.notify_one();
+        if wakes {
+            self.awaited.notify_one();
         }
-        Ok(PendingCommit { ticket, durable })
+        let own = by_caller.then(|| OwnCommit(Some(Arc::clone(self))));
+        Ok(PendingCommit { ticket, durable, own })
+    }
+
+    /// Makes the next to hold the journal commit the entries. Returns whether there are any.
+    pub(super) fn mark(&self) -> bool {
+        let mut state = self.state();
+        state.marked = !state.entries.is_empty();
+        state.marked
+    }
+
+    /// Returns whether somebody waits for the holder of the journal to commit more.
+    pub(super) fn is_marked(&self) -> bool {
+        self.state().marked
+    }
+
+    /// Makes the thread commit the entries, if there are any.
+    pub(super) fn wake_thread(&self) {
+        if self.mark() {
+            self.awaited.notify_one();
+        }
+    }
+
+    /// Removes the first entries, for the holder of the journal. If some remain, they stay marked.
+    pub(super) fn take(&self, count: usize) -> Vec<Entry> {
+        let mut state = self.state();
+        let taken = count.min(state.entries.len());
+        let rest = state.entries.split_off(taken);
+        state.marked = !rest.is_empty();
+        std::mem::replace(&mut state.entries, rest)
     }
 
     /// Waits until everything pushed before is settled in the database.
@@ -103,7 +151,7 @@ impl CommitQueue {
         let settled = {
             let (done, settled) = oneshot::channel();
             self.open_state()?.settlements.push(done);
-            self.filled.notify_one();
+            self.awaited.notify_one();
             settled
         };
         settled.await.map_err(|_| self.failure())
@@ -124,7 +172,7 @@ impl CommitQueue {
         // Their waiters see that there will be no answer.
         state.entries.clear();
         state.settlements.clear();
-        self.filled.notify_one();
+        self.awaited.notify_one();
     }
 
     /// Stops accepting entries; earlier ones are still committed.
@@ -133,7 +181,7 @@ impl CommitQueue {
         if state.phase == Phase::Open {
             state.phase = Phase::Closing { settle };
         }
-        self.filled.notify_one();
+        self.awaited.notify_one();
     }
 
     fn failure(&self) -> StoreError {
@@ -158,29 +206,54 @@ impl CommitQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for work; `None` if the store is poisoned.
-    pub(super) fn next(&self) -> Option<Work> {
+    /// Waits until there is work for the thread; `false` if the store is poisoned.
+    pub(super) fn wait(&self) -> bool {
+        let idle =
+            |state: &mut State| state.phase == Phase::Open && !state.marked && state.settlements.is_empty();
+        let state = self.awaited.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
+        !matches!(state.phase, Phase::Poisoned(_))
+    }
+
+    /// Takes what the thread has to do, for the holder of the journal; `None` if a worker was faster.
+    pub(super) fn take_work(&self) -> Option<Work> {
         let mut state = self.state();
-        loop {
-            if !state.entries.is_empty() || !state.settlements.is_empty() {
-                let entries = std::mem::take(&mut state.entries);
-                return Some(Work::Commit(entries, std::mem::take(&mut state.settlements)));
-            }
-            match state.phase {
-                Phase::Open => {
-                    state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-                Phase::Closing { settle } => return Some(Work::Close { settle }),
-                Phase::Poisoned(_) => return None,
-            }
+        state.marked = false;
+        if !state.entries.is_empty() || !state.settlements.is_empty() {
+            let entries = std::mem::take(&mut state.entries);
+            return Some(Work::Commit(entries, std::mem::take(&mut state.settlements)));
+        }
+        match state.phase {
+            Phase::Closing { settle } => Some(Work::Close { settle }),
+            Phase::Open | Phase::Poisoned(_) => None,
         }
     }
 }
 
 impl PendingCommit {
+    /// Waits for one turn of the event loop if the caller commits the entry itself. Returns whether it must do that
+    /// now, because nobody else did.
+    pub(super) async fn is_still_waiting(&mut self) -> bool {
+        let Some(own) = &mut self.own else { return false };
+        turn().await;
+        // No await follows before the caller commits.
+        own.0 = None;
+        self.durable.is_empty()
+    }
+
     /// Waits until the entry is durable.
     pub(super) async fn durable(self, queue: &CommitQueue) -> Result<(), StoreError> {
         self.durable.await.map_err(|_| queue.failure())
+    }
+}
+
+/// A promise to commit an entry. If the caller goes away before it did, the thread does it.
+struct OwnCommit(Option<Arc<CommitQueue>>);
+
+impl Drop for OwnCommit {
+    fn drop(&mut self) {
+        if let Some(queue) = self.0.take() {
+            queue.wake_thread();
+        }
     }
 }
 

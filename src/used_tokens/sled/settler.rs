@@ -46,6 +46,12 @@ impl SettleProgress {
         settled.is_some()
     }
 
+    /// Returns whether `generation` is settled.
+    pub(super) fn has_settled(&self, generation: u64) -> bool {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.is_some_and(|settled| settled >= generation)
+    }
+
     fn set(&self, settled: Option<u64>) {
         *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = settled;
         self.moved.notify_all();
