@@ -14,6 +14,7 @@ use crate::download::body::FileBody;
 use crate::download::browser::{self, Agent};
 use crate::download::conditions::Conditions;
 use crate::download::pages::{ConfirmPage, PageFrame};
+use crate::download::permission::Permission;
 use crate::download::problem::DownloadRefusal;
 use crate::download::readiness::{self, plain, probe};
 use crate::download::redeem::{self, HeadOutcome, RedeemOutcome, Request};
@@ -131,7 +132,8 @@ async fn download(
         RedeemOutcome::Stream { stream, content, part, tag } => {
             let head = response::head(&wanted.grant, content.version(), &part, Agent::of(request.headers()));
             let line = request.conn_data::<WriteTracker>().cloned().unwrap_or_default();
-            let body = FileBody::new(stream, content, state.clock.clone(), line, state.portions.clone());
+            let permission = Permission::Download(stream);
+            let body = FileBody::new(permission, content, state.clock.clone(), line, state.portions.clone());
             Ok(response::file(head, tag.reveal(), body))
         }
     }

@@ -17,7 +17,10 @@ mod content_disposition;
 mod handlers;
 pub mod key_source;
 mod ledger;
+mod outgoing;
 pub mod pages;
+mod permission;
+mod portion;
 mod problem;
 mod readiness;
 pub mod receipts;
@@ -33,5 +36,6 @@ mod view;
 mod write_tracker;
 
 pub use handlers::handle;
+pub(crate) use outgoing::NextBytes;
 pub use state::{DownloadRules, DownloadState};
-pub use write_tracker::{OrphanedStreams, Undelivered, WRITE_BUFFER, WriteTracker};
+pub use write_tracker::{OrphanedStreams, Undelivered, WriteTracker};

@@ -17,6 +17,7 @@ mod role;
 mod run;
 mod running;
 mod signals;
+mod socket_writer;
 mod stop_responder;
 mod task_set;
 mod time;

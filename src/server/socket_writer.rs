@@ -1,0 +1,116 @@
+//! Writes to a socket what HTTP's dispatcher and a body hand on: the dispatcher's bytes, and then the body's
+//! portion, in one call or in one segment if possible.
+
+use std::io::{self, IoSlice};
+
+use actix_rt::net::TcpStream;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use socket2::SockRef;
+use tokio::io::Interest;
+
+use crate::download::{NextBytes, WriteTracker};
+
+/// Maximum number of unsent bytes in the kernel's send buffer: enough to keep the line busy between two
+/// portions.
+const UNSENT: u32 = 256 * 1024;
+/// The same if the kernel sends a file: these bytes take no memory, and larger portions take fewer calls.
+const UNSENT_OF_FILE: u32 = 1024 * 1024;
+/// A larger portion of a body is not just the end of a file that the kernel sent.
+const END: usize = 32 * 1024;
+
+/// Writes to one socket.
+pub(super) struct SocketWriter {
+    /// Whether the kernel is asked to send files.
+    sendfile: bool,
+    unsent: u32,
+}
+
+impl SocketWriter {
+    /// Prepares a socket.
+    pub(super) fn new(stream: &TcpStream, sendfile: bool) -> SocketWriter {
+        let mut writer = SocketWriter { sendfile, unsent: 0 };
+        writer.limit_unsent(stream, UNSENT);
+        writer
+    }
+
+    /// Writes bytes of the dispatcher, and the beginning of the portion that follows them. Returns how many of both
+    /// were written, which is recorded.
+    pub(super) fn write(&self, stream: &TcpStream, line: &WriteTracker, bytes: &[u8]) -> io::Result<usize> {
+        let written = line.with_next(|next| match next {
+            None => stream.try_write(bytes),
+            Some(NextBytes::Memory(portion)) => {
+                stream.try_write_vectored(&[IoSlice::new(bytes), IoSlice::new(portion)])
+            }
+            Some(NextBytes::File { .. }) => stream.try_io(Interest::WRITABLE, || {
+                let flags = SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+                Ok(send(stream, bytes, flags)?)
+            }),
+        })?;
+        let own = written.min(bytes.len());
+        line.wrote(own as u64);
+        if written > own {
+            line.wrote_portion((written - own) as u64);
+        }
+        Ok(written)
+    }
+
+    /// Writes more of a body's portion. Returns how many bytes were written, which is recorded; `None` if there are no more, or
+    /// if the kernel refuses to send this file.
+    pub(super) fn write_portion(
+        &mut self,
+        stream: &TcpStream,
+        line: &WriteTracker,
+    ) -> io::Result<Option<usize>> {
+        let mut is_file = false;
+        let written = line.with_next(|next| match next {
+            None => Ok(None),
+            Some(NextBytes::Memory(portion)) => {
+                if portion.len() > END {
+                    self.limit_unsent(stream, UNSENT);
+                }
+                stream.try_write(portion).map(Some)
+            }
+            Some(NextBytes::File { file, offset, count }) => {
+                is_file = true;
+                self.limit_unsent(stream, UNSENT_OF_FILE);
+                let send = || match self.sendfile {
+                    true => file.send(stream, offset, count),
+                    false => Err(Errno::NOSYS.into()),
+                };
+                stream.try_io(Interest::WRITABLE, send).map(Some)
+            }
+        });
+        match written {
+            Ok(Some(count)) if count > 0 => {
+                line.wrote_portion(count as u64);
+                Ok(Some(count))
+            }
+            // It is read instead, which shows what is the matter with the file or with the socket.
+            Ok(Some(_)) if is_file => {
+                line.refuse_portion();
+                Ok(None)
+            }
+            Err(e) if is_file && !is_transient(&e) => {
+                line.refuse_portion();
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    fn limit_unsent(&mut self, stream: &TcpStream, unsent: u32) {
+        if self.unsent != unsent {
+            self.unsent = unsent;
+            // This is only an optimization; a socket that refuses it still works.
+            if let Err(e) = SockRef::from(stream).set_tcp_notsent_lowat(unsent) {
+                tracing::debug!("cannot tune a socket: {e}");
+            }
+        }
+    }
+}
+
+/// Returns whether a call that failed is repeated, at once or later.
+pub(super) fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
