@@ -29,8 +29,8 @@ struct State {
     full: Cell<bool>,
     /// Where in its file the rest of a portion begins that the kernel refused to send, and how long it is.
     refused: Cell<Option<(u64, u64)>>,
-    /// A body waits until this many bytes of the connection are acknowledged.
-    settling: Cell<Option<u64>>,
+    /// A body waits until the client has everything that was written.
+    settling: Cell<bool>,
     /// A body wants the connection broken off, with everything that wasn't acknowledged.
     cut: Cell<bool>,
     /// The peer's acknowledgments have become interesting, so they should be looked at now.
@@ -120,10 +120,9 @@ impl WriteTracker {
         self.0.refused.take()
     }
 
-    /// Begins to wait until everything that was written is acknowledged.
+    /// Begins to wait until the client has everything that was written.
     pub(super) fn settle(&self) {
-        self.0.settling.set(Some(self.0.written.get()));
-        self.0.query.set(true);
+        self.0.settling.set(true);
     }
 
     /// Breaks the connection off. What wasn't acknowledged is discarded.
@@ -173,17 +172,14 @@ impl WriteTracker {
         self.0.cut.get()
     }
 
-    /// Returns how many bytes are written that a body wants acknowledged before it sends more: at least one while
-    /// it waits for them.
-    pub(crate) fn settling(&self, outstanding: Option<u64>) -> Option<u64> {
-        let until = self.0.settling.get()?;
-        let acknowledged = self.0.written.get().saturating_sub(outstanding?);
-        Some(until.saturating_sub(acknowledged).max(1))
+    /// Returns whether a body waits until the client has everything that was written.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.0.settling.get()
     }
 
-    /// Returns whether a body waits for acknowledgments before it sends more.
-    pub(crate) fn is_settling(&self) -> bool {
-        self.0.settling.get().is_some()
+    /// Records that the client has everything that was written.
+    pub(crate) fn settled(&self) {
+        self.0.settling.set(false);
     }
 
     /// Returns whether the peer's acknowledgments should be looked at now.
@@ -238,27 +234,21 @@ impl WriteTracker {
         self.0.outgoing.take().is_some() | self.0.full.take()
     }
 
-    /// Returns whether a stream was written completely but isn't known to be acknowledged, or a body waits for
-    /// acknowledgments.
+    /// Returns whether a stream was written completely but isn't known to be acknowledged.
     pub fn awaits_acknowledgement(&self) -> bool {
-        self.is_settling() || self.0.unacknowledged.borrow().front().is_some_and(|tail| tail.end.is_some())
+        self.0.unacknowledged.borrow().front().is_some_and(|tail| tail.end.is_some())
     }
 
     /// Records that all written bytes except for the last `outstanding` are acknowledged. If that is unknown,
-    /// nothing counts as arrived. Returns whether a waiting body must be woken.
-    pub fn acknowledged(&self, outstanding: Option<u64>) -> bool {
-        let Some(outstanding) = outstanding else { return false };
+    /// nothing counts as arrived.
+    pub fn acknowledged(&self, outstanding: Option<u64>) {
+        let Some(outstanding) = outstanding else { return };
         let acknowledged = self.0.written.get().saturating_sub(outstanding);
         move_acknowledged(
             &mut self.0.unacknowledged.borrow_mut(),
             &mut self.0.acknowledged.borrow_mut(),
             acknowledged,
         );
-        let settled = self.0.settling.get().is_some_and(|until| until <= acknowledged);
-        if settled {
-            self.0.settling.take();
-        }
-        settled
     }
 
     /// Records that the client sent something, so it has read what it acknowledged.
@@ -273,7 +263,7 @@ impl WriteTracker {
         self.acknowledged(outstanding);
         let acknowledged = self.0.written.get().saturating_sub(outstanding.unwrap_or(0));
         self.0.broke_at.set(Some(acknowledged));
-        self.0.settling.take();
+        self.0.settling.set(false);
         self.0.acknowledged.take().into_iter().for_each(Stream::mark_unread);
         for mut tail in self.0.unacknowledged.take() {
             if tail.has_reached_proxy(left) {

@@ -24,10 +24,6 @@ use crate::download::{OrphanedStreams, Undelivered, WriteTracker};
 /// The wait between two queries doubles from the first to the second.
 const FIRST_STEP: Duration = Duration::from_millis(2);
 const LONGEST_STEP: Duration = Duration::from_millis(250);
-/// The longest wait while a body sends nothing until the result is known …
-const LONGEST_HALT: Duration = Duration::from_millis(16);
-/// … and how many times the socket is queried before, once or twice in each turn of the worker.
-const TURNS: u32 = 8;
 /// How long a closed connection is watched after everything has arrived, for a reset that shows that the data
 /// wasn't read. As long as an idle connection is kept.
 const WATCH_READ: Duration = Duration::from_secs(30);
@@ -44,52 +40,34 @@ pub(super) struct AckWatch {
     timer: Option<Pin<Box<Sleep>>>,
     /// The wait before the next query; `None` while nobody waits for one.
     step: Option<Duration>,
-    /// Queries without a wait since a body began to wait for the result.
-    turns: u32,
 }
 
 impl AckWatch {
     /// Queries now, and restarts with short intervals.
     pub(super) fn query_now(&mut self, cx: &mut Context<'_>, line: &WriteTracker, socket: impl AsFd + Copy) {
         if line.awaits_acknowledgement() {
-            query(cx, line, socket);
-            (self.step, self.turns) = (None, 0);
+            line.acknowledged(outstanding(socket));
+            self.step = None;
         }
         self.poll(cx, line, socket);
     }
 
     /// Queries when it is time, as long as `line` waits for an acknowledgment.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, line: &WriteTracker, socket: impl AsFd + Copy) {
-        if line.is_settling() && self.turns < TURNS {
-            self.turns += 1;
-            query(cx, line, socket);
-            if line.is_settling() {
-                cx.waker().wake_by_ref();
-                return;
-            }
-        }
         while line.awaits_acknowledgement() {
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(FIRST_STEP)));
-            let longest = if line.is_settling() { LONGEST_HALT } else { LONGEST_STEP };
             let step = match self.step {
                 None => FIRST_STEP,
                 Some(_) if timer.as_mut().poll(cx).is_pending() => return,
                 Some(step) => {
-                    query(cx, line, socket);
-                    (step * 2).min(longest)
+                    line.acknowledged(outstanding(socket));
+                    (step * 2).min(LONGEST_STEP)
                 }
             };
             self.step = Some(step);
             timer.as_mut().reset(Instant::now() + step);
         }
         self.step = None;
-    }
-}
-
-/// Tells `line` what the peer has acknowledged.
-fn query(cx: &Context<'_>, line: &WriteTracker, socket: impl AsFd) {
-    if line.acknowledged(outstanding(socket)) {
-        cx.waker().wake_by_ref();
     }
 }
 

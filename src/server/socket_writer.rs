@@ -10,6 +10,8 @@ use socket2::SockRef;
 use tokio::io::Interest;
 
 use crate::download::{NextBytes, WriteTracker};
+use crate::server::ack_watch::outstanding;
+use crate::server::local_peer::PeerPlace;
 
 /// Maximum number of unsent bytes in the kernel's send buffer: enough to keep the line busy between two
 /// portions.
@@ -23,13 +25,15 @@ const END: usize = 32 * 1024;
 pub(super) struct SocketWriter {
     /// Whether the kernel is asked to send files.
     sendfile: bool,
+    /// Where the client is; looked up when the first file is sent.
+    place: Option<PeerPlace>,
     unsent: u32,
 }
 
 impl SocketWriter {
     /// Prepares a socket.
     pub(super) fn new(stream: &TcpStream, sendfile: bool) -> SocketWriter {
-        let mut writer = SocketWriter { sendfile, unsent: 0 };
+        let mut writer = SocketWriter { sendfile, place: None, unsent: 0 };
         writer.limit_unsent(stream, UNSENT);
         writer
     }
@@ -74,7 +78,7 @@ impl SocketWriter {
             Some(NextBytes::File { file, offset, count }) => {
                 is_file = true;
                 self.limit_unsent(stream, UNSENT_OF_FILE);
-                let send = || match self.sendfile {
+                let send = || match self.sends_files(stream) {
                     true => file.send(stream, offset, count),
                     false => Err(Errno::NOSYS.into()),
                 };
@@ -99,6 +103,24 @@ impl SocketWriter {
         }
     }
 
+    /// Returns how many of the written bytes the client lacks, as far as the kernel can know: they haven't arrived
+    /// at its kernel, or it is in this machine and hasn't read them. `None` if that isn't known.
+    pub(super) fn lacking(&self, stream: &TcpStream) -> Option<u64> {
+        match outstanding(stream) {
+            Some(0) => self.place.unwrap_or(PeerPlace::Unknown).unread(),
+            left => left,
+        }
+    }
+
+    /// Returns whether files are sent by the kernel: only if it can be known when the client has its own copy.
+    fn sends_files(&mut self, stream: &TcpStream) -> bool {
+        let find = || match (stream.local_addr(), stream.peer_addr()) {
+            (Ok(local), Ok(peer)) => PeerPlace::of(local, peer),
+            _ => PeerPlace::Unknown,
+        };
+        self.sendfile && !matches!(self.place.get_or_insert_with(find), PeerPlace::Unknown)
+    }
+
     fn limit_unsent(&mut self, stream: &TcpStream, unsent: u32) {
         if self.unsent != unsent {
             self.unsent = unsent;
@@ -111,6 +133,6 @@ impl SocketWriter {
 }
 
 /// Returns whether a call that failed is repeated, at once or later.
-pub(super) fn is_transient(error: &io::Error) -> bool {
+fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -21,6 +21,7 @@ use tokio::time::{Instant, Sleep};
 use crate::connection::{Connection, ConnectionRefusal, ReadBudget};
 use crate::download::WriteTracker;
 use crate::server::ack_watch::{self, AckWatch, outstanding, undelivered};
+use crate::server::settling::Settling;
 use crate::server::socket_writer::SocketWriter;
 use crate::server::{missing_length, refusal};
 
@@ -51,8 +52,8 @@ pub(crate) struct SocketTransport {
     window: Option<Pin<Box<Sleep>>>,
     /// Bytes that were written, or acknowledged while a body waited for that, in this window.
     moved: u64,
-    /// How many bytes a body wanted acknowledged when it was last looked at.
-    settling: Option<u64>,
+    /// While a body waits until the client has what was written.
+    settling: Option<Settling>,
 }
 
 impl SocketTransport {
@@ -160,16 +161,19 @@ impl SocketTransport {
         Poll::Ready(Ok(()))
     }
 
-    /// Called while a body waits for acknowledgments: a client must read what it waits for.
+    /// Called while a body waits until the client has what was written. Ready when it has.
     fn poll_settling(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let left = self.line.settling(outstanding(&self.stream));
-        if let (Some(before), Some(left)) = (self.settling, left)
-            && left < before
-        {
-            self.moved = self.moved.saturating_add(before - left);
+        let left = self.writer.lacking(&self.stream);
+        if left == Some(0) {
+            self.line.settled();
+            cx.waker().wake_by_ref();
+            return Poll::Ready(Ok(()));
+        }
+        let got = self.settling.get_or_insert_default().wait(cx, left);
+        if got > 0 {
+            self.moved = self.moved.saturating_add(got);
             self.connection.note_written();
         }
-        self.settling = left.or(self.settling);
         self.poll_patience(cx)
     }
 
@@ -257,9 +261,7 @@ impl AsyncRead for SocketTransport {
                 if buffer.filled().len() > before {
                     this.connection.note_read(buffer.filled().len() - before);
                 }
-                if line.acknowledged(outstanding_if_used(line, stream)) {
-                    cx.waker().wake_by_ref();
-                }
+                line.acknowledged(outstanding_if_used(line, stream));
                 line.received();
             }
             Poll::Ready(Err(_)) => line.broke(undelivered(stream)),
@@ -296,7 +298,7 @@ impl AsyncWrite for SocketTransport {
         let new = std::mem::take(&mut this.unflushed) | this.line.take_query();
         this.poll_arrival(cx, new);
         if this.line.is_settling() {
-            return this.poll_settling(cx);
+            ready!(this.poll_settling(cx))?;
         }
         // The reader keeps up.
         (this.window, this.settling) = (None, None);
