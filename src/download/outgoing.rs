@@ -23,6 +23,17 @@ pub(super) struct Outgoing {
     pub(super) is_next: bool,
 }
 
+/// The rest of a portion that the kernel didn't send from its file.
+#[derive(Clone, Copy)]
+pub(super) struct RefusedPortion {
+    /// Where it begins.
+    pub(super) offset: u64,
+    /// How long it is.
+    pub(super) left: u64,
+    /// Whether the file seems to have changed; otherwise the kernel can't send it.
+    pub(super) changed: bool,
+}
+
 /// The bytes of a portion that are written next.
 pub(crate) enum NextBytes<'a> {
     /// These.
@@ -51,20 +62,22 @@ impl Outgoing {
                 portion.as_ref().get(written..).filter(|rest| !rest.is_empty()).map(NextBytes::Memory)
             }
             OutgoingContent::File { file, .. } => {
-                let (offset, count) = self.rest_of_file()?;
-                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                let RefusedPortion { offset, left, .. } = self.refused(false)?;
+                let count = usize::try_from(left).unwrap_or(usize::MAX);
                 (count > 0).then_some(NextBytes::File { file, offset, count })
             }
         }
     }
 
-    /// Returns where in its file the unwritten bytes begin, and how many there are.
-    pub(super) fn rest_of_file(&self) -> Option<(u64, u64)> {
+    /// Returns what isn't written, if it comes from a file.
+    pub(super) fn refused(&self, changed: bool) -> Option<RefusedPortion> {
         match &self.content {
             OutgoingContent::Memory(_) => None,
-            OutgoingContent::File { offset, count, .. } => {
-                Some((offset.saturating_add(self.written), count.saturating_sub(self.written)))
-            }
+            OutgoingContent::File { offset, count, .. } => Some(RefusedPortion {
+                offset: offset.saturating_add(self.written),
+                left: count.saturating_sub(self.written),
+                changed,
+            }),
         }
     }
 

@@ -46,6 +46,15 @@ impl Permission {
         }
     }
 
+    /// Returns how many bytes should be taken at most at a time, so that what is handed on but not written doesn't
+    /// use up what may be sent.
+    pub(super) fn portion_max(&self) -> u64 {
+        match self {
+            Permission::Download(stream) => stream.portion_max(),
+            Permission::View(_) => u64::MAX,
+        }
+    }
+
     /// Records up to `wish` bytes (> 0) as sent, and returns how many may be sent.
     pub(super) fn take(&mut self, wish: u64, now: Timestamp) -> Take {
         let wish = wish.min(self.remaining());

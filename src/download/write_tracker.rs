@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::download::ledger::{PortionWriter, Stream, TWO_SEGMENTS};
-use crate::download::outgoing::{NextBytes, Outgoing, OutgoingContent};
+use crate::download::outgoing::{NextBytes, Outgoing, OutgoingContent, RefusedPortion};
 
 /// The state of one connection, shared by its transport and the body that is being sent. Belongs to one
 /// worker.
@@ -27,8 +27,8 @@ struct State {
     inline: Cell<bool>,
     /// It got a portion, and more will follow.
     full: Cell<bool>,
-    /// Where in its file the rest of a portion begins that the kernel refused to send, and how long it is.
-    refused: Cell<Option<(u64, u64)>>,
+    /// The rest of a portion that the kernel didn't send.
+    refused: Cell<Option<RefusedPortion>>,
     /// A body waits until the client has everything that was written.
     settling: Cell<bool>,
     /// A body wants the connection broken off, with everything that wasn't acknowledged.
@@ -115,8 +115,8 @@ impl WriteTracker {
         self.0.full.get() || self.0.outgoing.borrow().is_some()
     }
 
-    /// Returns where in its file the rest of a portion begins that the kernel refused to send, and how long it is.
-    pub(super) fn take_refused(&self) -> Option<(u64, u64)> {
+    /// Returns the rest of a portion that the kernel didn't send.
+    pub(super) fn take_refused(&self) -> Option<RefusedPortion> {
         self.0.refused.take()
     }
 
@@ -156,10 +156,11 @@ impl WriteTracker {
         self.0.outgoing.borrow().as_ref().is_some_and(|outgoing| outgoing.is_next)
     }
 
-    /// Records that the kernel doesn't send this file. Its body reads the rest of the portion itself.
-    pub(crate) fn refuse_portion(&self) {
+    /// Records that the kernel doesn't send the portion, because its file seems to have changed, or because it can't.
+    /// The body reads the rest itself, or breaks off.
+    pub(crate) fn refuse_portion(&self, changed: bool) {
         let refused = self.0.outgoing.take();
-        self.0.refused.set(refused.and_then(|refused| refused.rest_of_file()));
+        self.0.refused.set(refused.and_then(|refused| refused.refused(changed)));
     }
 
     /// Returns whether the kernel refused to send a portion, and its body doesn't know that yet.

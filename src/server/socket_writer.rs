@@ -4,12 +4,12 @@
 use std::io::{self, IoSlice};
 
 use actix_rt::net::TcpStream;
-use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use socket2::SockRef;
 use tokio::io::Interest;
 
 use crate::download::{NextBytes, WriteTracker};
+use crate::files::QuickCheck;
 use crate::server::ack_watch::outstanding;
 use crate::server::local_peer::PeerPlace;
 
@@ -20,6 +20,15 @@ const UNSENT: u32 = 256 * 1024;
 const UNSENT_OF_FILE: u32 = 1024 * 1024;
 /// A larger portion of a body is not just the end of a file that the kernel sent.
 const END: usize = 32 * 1024;
+
+/// Why the kernel doesn't send a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// It seems to have changed.
+    Changed,
+    /// It can't, or mustn't.
+    CanNot,
+}
 
 /// Writes to one socket.
 pub(super) struct SocketWriter {
@@ -66,7 +75,8 @@ impl SocketWriter {
         stream: &TcpStream,
         line: &WriteTracker,
     ) -> io::Result<Option<usize>> {
-        let mut is_file = false;
+        // Why the kernel doesn't send a file; it is read instead, which shows what is the matter with it or the socket.
+        let mut refused = None;
         let written = line.with_next(|next| match next {
             None => Ok(None),
             Some(NextBytes::Memory(portion)) => {
@@ -76,31 +86,31 @@ impl SocketWriter {
                 stream.try_write(portion).map(Some)
             }
             Some(NextBytes::File { file, offset, count }) => {
-                is_file = true;
+                if !self.sends_files(stream) {
+                    refused = Some(Refusal::CanNot);
+                    return Ok(None);
+                }
+                if !matches!(file.quick_check(), Ok(QuickCheck::Unchanged)) {
+                    refused = Some(Refusal::Changed);
+                    return Ok(None);
+                }
                 self.limit_unsent(stream, UNSENT_OF_FILE);
-                let send = || match self.sends_files(stream) {
-                    true => file.send(stream, offset, count),
-                    false => Err(Errno::NOSYS.into()),
-                };
-                stream.try_io(Interest::WRITABLE, send).map(Some)
+                match stream.try_io(Interest::WRITABLE, || file.send(stream, offset, count)) {
+                    Err(e) if is_transient(&e) => Err(e),
+                    Ok(sent) if sent > 0 => Ok(Some(sent)),
+                    Ok(_) | Err(_) => {
+                        refused = Some(Refusal::CanNot);
+                        Ok(None)
+                    }
+                }
             }
-        });
-        match written {
-            Ok(Some(count)) if count > 0 => {
-                line.wrote_portion(count as u64);
-                Ok(Some(count))
-            }
-            // It is read instead, which shows what is the matter with the file or with the socket.
-            Ok(Some(_)) if is_file => {
-                line.refuse_portion();
-                Ok(None)
-            }
-            Err(e) if is_file && !is_transient(&e) => {
-                line.refuse_portion();
-                Ok(None)
-            }
-            other => other,
+        })?;
+        match (written, refused) {
+            (Some(count), _) => line.wrote_portion(count as u64),
+            (None, Some(refusal)) => line.refuse_portion(refusal == Refusal::Changed),
+            (None, None) => {}
         }
+        Ok(written)
     }
 
     /// Returns how many of the written bytes the client lacks, as far as the kernel can know: they haven't arrived

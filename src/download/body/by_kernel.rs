@@ -5,13 +5,16 @@
 //! file was found unchanged: until then the client lacks bytes, and must come back for them.
 
 use crate::download::body::error::BodyError;
-use crate::files::{OpenFile, QuickCheck};
+use crate::download::outgoing::RefusedPortion;
+use crate::files::OpenFile;
 
 /// Responses of less than this size are copied: the wait before the last portion takes a round trip, and up to 40 ms
 /// more if the client's system delays acknowledgments.
 const RESPONSE_MIN: u64 = 512 * 1024;
-/// The maximum that the kernel is told to send at a time.
+/// The maximum that the kernel is told to send at a time …
 const PORTION_MAX: u64 = 2 * 1024 * 1024;
+/// … unless the bound on what may be sent at all is near: what was handed on counts, even if it isn't written.
+const PORTION_MIN: u64 = 128 * 1024;
 /// At least this much at the end is copied …
 const COPIED_END: u64 = 16 * 1024;
 /// … and this much of it before the wait: many systems acknowledge a segment only when another one follows.
@@ -25,12 +28,10 @@ pub(super) struct ByKernel {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// The client has all that the kernel sent, of an unchanged file.
+    /// The client has all that the kernel sent.
     Settled,
-    /// The kernel got a portion, and the file must be compared again.
-    Unchecked,
-    /// The file was unchanged after the kernel got its last portion.
-    Checked,
+    /// The kernel sent something.
+    Sent,
     /// The beginning of the copied end was handed on, too.
     Nudged,
 }
@@ -41,59 +42,37 @@ impl ByKernel {
         ByKernel { enabled: len >= RESPONSE_MIN, progress: Progress::Settled }
     }
 
-    /// Returns how much of `file` the kernel may send from `position`, if `remaining` bytes remain: nothing that
-    /// isn't in the page cache, because the worker would wait for the disk.
+    /// Returns how much of `file` the kernel may send from `position`, if `remaining` bytes remain and it shouldn't
+    /// be more than `most`: nothing that isn't in the page cache, because the worker would wait for the disk.
     pub(super) fn portion(
         &self,
         file: Option<&OpenFile>,
         position: u64,
         remaining: u64,
+        most: u64,
     ) -> Result<Option<u64>, BodyError> {
-        let most = remaining.saturating_sub(COPIED_END).min(PORTION_MAX);
+        let wish = remaining.saturating_sub(COPIED_END).min(most.clamp(PORTION_MIN, PORTION_MAX));
         match file {
-            Some(file) if self.enabled && most >= COPIED_END => {
-                Ok(file.is_cached(position, most)?.then_some(most))
+            Some(file) if self.enabled && wish >= COPIED_END => {
+                Ok(file.is_cached(position, wish)?.then_some(wish))
             }
             _ => Ok(None),
         }
     }
 
-    /// Records that the kernel got a portion of `count` bytes, and refused to send the last `refused` of them.
-    pub(super) const fn sent(&mut self, count: u64, refused: Option<u64>) {
-        match refused {
-            Some(refused) => {
-                self.enabled = false;
-                if refused < count {
-                    self.progress = Progress::Unchecked;
-                }
-            }
-            None => self.progress = Progress::Unchecked,
+    /// Records that the kernel got a portion of `count` bytes, and what of it wasn't sent.
+    pub(super) fn sent(&mut self, count: u64, refused: Option<RefusedPortion>) {
+        if refused.is_none_or(|refused| refused.left < count) {
+            self.progress = Progress::Sent;
         }
-    }
-
-    /// Compares `file` after the kernel got a portion of it. Returns it if it must be looked at more closely.
-    pub(super) fn check(&mut self, file: Option<&OpenFile>) -> Result<Option<OpenFile>, BodyError> {
-        let Some(file) = file.filter(|_| self.progress == Progress::Unchecked) else { return Ok(None) };
-        match file.quick_check()? {
-            QuickCheck::Changed => Err(BodyError::Changed),
-            QuickCheck::Unclear => Ok(Some(file.clone())),
-            QuickCheck::Unchanged => {
-                self.checked();
-                Ok(None)
-            }
-        }
-    }
-
-    /// Records that the file was unchanged after the kernel got a portion of it.
-    pub(super) const fn checked(&mut self) {
-        self.progress = Progress::Checked;
+        self.enabled &= refused.is_none_or(|refused| refused.changed);
     }
 
     /// Returns how much of the `remaining` bytes may be copied, if there is room for `most`; `None` if the client
     /// must have everything before.
     pub(super) fn copy(&mut self, remaining: u64, most: u64) -> Option<u64> {
         match self.progress {
-            Progress::Unchecked | Progress::Checked if most >= remaining => {
+            Progress::Sent if most >= remaining => {
                 self.progress = Progress::Nudged;
                 (remaining > NUDGE).then_some(NUDGE)
             }
@@ -135,9 +114,10 @@ mod tests {
     #[test]
     fn a_kernel_that_sent_nothing_is_not_waited_for() {
         let mut response = ByKernel::new(RESPONSE_MIN);
-        response.sent(1000, Some(1000));
+        let refused = |left| Some(RefusedPortion { offset: 0, left, changed: false });
+        response.sent(1000, refused(1000));
         assert!(!response.may_be_mixed());
-        response.sent(1000, Some(999));
+        response.sent(1000, refused(999));
         assert!(response.may_be_mixed());
     }
 }

@@ -20,7 +20,7 @@ use crate::download::body::source::{Reading, Source};
 use crate::download::buffer_budget::{BufferBudget, PORTION};
 use crate::download::content::Content;
 use crate::download::ledger::{PATIENCE, Take};
-use crate::download::outgoing::OutgoingContent;
+use crate::download::outgoing::{OutgoingContent, RefusedPortion};
 use crate::download::permission::Permission;
 use crate::download::portion::Portion;
 use crate::download::write_tracker::WriteTracker;
@@ -42,9 +42,8 @@ pub(crate) struct FileBody {
     budget: BufferBudget,
     len: u64,
     by_kernel: ByKernel,
-    /// Where bytes begin that were taken but not handed on, because the kernel refused to send them, and how many
-    /// there are.
-    refused: Option<(u64, u64)>,
+    /// Bytes that were taken, but that the kernel didn't send.
+    refused: Option<RefusedPortion>,
     /// A portion for HTTP's dispatcher.
     inline: Option<Portion>,
     step: Step,
@@ -106,20 +105,19 @@ impl FileBody {
 
     /// Starts the next portion, or what has to be done before. Returns true at the end.
     fn start(&mut self) -> Result<bool, BodyError> {
-        if let Some(file) = self.by_kernel.check(self.source.file())? {
-            self.step = Step::Checking(spawn_blocking(move || file.is_the_same()));
-            return Ok(false);
-        }
         let most = self.budget.size() as u64;
-        if let Some((offset, left)) = self.refused.take() {
+        if let Some(refused) = self.refused.take() {
+            let RefusedPortion { offset, left, .. } = refused;
             let count = left.min(most);
-            self.refused = (count < left).then_some((offset + count, left - count));
+            let rest = RefusedPortion { offset: offset + count, left: left - count, ..refused };
+            self.refused = (count < left).then_some(rest);
             self.read(offset, count)?;
             return Ok(false);
         }
         let Some(permission) = &self.permission else { return Ok(true) };
         let (position, remaining) = (permission.position(), permission.remaining());
-        if let Some(wish) = self.by_kernel.portion(self.source.file(), position, remaining)? {
+        let portion_max = permission.portion_max();
+        if let Some(wish) = self.by_kernel.portion(self.source.file(), position, remaining, portion_max)? {
             if let Some((offset, count)) = self.take(wish)? {
                 self.send(offset, count);
             }
@@ -228,10 +226,14 @@ impl FileBody {
                 Step::Handed | Step::Sending(_) if self.line.is_full() => return Poll::Pending,
                 Step::Handed => self.step = Step::Next,
                 Step::Sending(count) => {
-                    let refused = self.line.take_refused();
-                    self.by_kernel.sent(*count, refused.map(|(_, left)| left));
-                    self.refused = refused;
-                    self.step = Step::Next;
+                    self.refused = self.line.take_refused();
+                    self.by_kernel.sent(*count, self.refused);
+                    self.step = match (self.refused, self.source.file().cloned()) {
+                        (Some(refused), Some(file)) if refused.changed => {
+                            Step::Checking(spawn_blocking(move || file.is_the_same()))
+                        }
+                        _ => Step::Next,
+                    };
                 }
                 Step::Settling if self.line.is_settling() => return Poll::Pending,
                 Step::Settling => {
@@ -242,7 +244,6 @@ impl FileBody {
                     if !ready!(Pin::new(task).poll(cx))?? {
                         return Poll::Ready(Err(BodyError::Changed));
                     }
-                    self.by_kernel.checked();
                     self.step = Step::Next;
                 }
                 Step::Reading(reading) => {

@@ -27,6 +27,14 @@ impl Stream {
         PortionWriter { delivery: self.delivery().clone(), stream: self.id() }
     }
 
+    /// Returns how many bytes should be taken at most at a time: of what may still be sent for the token, an eighth
+    /// of an equal share of each stream.
+    pub(crate) fn portion_max(&self) -> u64 {
+        let state = self.delivery().state();
+        let left = self.delivery().byte_budget().saturating_sub(state.bytes_sent);
+        left / 8 / (state.streams.len() as u64).max(1)
+    }
+
     /// Returns how many of the bytes that were taken weren't written to the kernel.
     pub(crate) fn unwritten(&self) -> u64 {
         let state = self.delivery().state();
