@@ -19,6 +19,9 @@ pub struct ConnectionLimits {
     pub least_per_window: u64,
     /// A new connection doesn't displace one from its own address that moved a byte this recently.
     pub settled: Duration,
+    /// Whether the kernel sends files by itself where it can (`sendfile`). Not a deadline, but as little a
+    /// setting as those; tests turn it off.
+    pub sendfile: bool,
 }
 
 impl Default for ConnectionLimits {
@@ -30,6 +33,7 @@ impl Default for ConnectionLimits {
             window: Duration::from_secs(60),
             least_per_window: 60 * 1024,
             settled: Duration::from_secs(1),
+            sendfile: true,
         }
     }
 }

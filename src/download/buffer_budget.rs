@@ -1,7 +1,7 @@
-//! Limits how much file data is in memory. A client that doesn't read keeps a portion in its connection's
-//! buffer as long as it meets the minimum speed, so all connections share a budget. The less of it is left,
-//! the smaller portions get, down to a size that is affordable for every possible connection. No client is
-//! refused or cut off.
+//! Limits how much file data is in memory. A client that doesn't read keeps a portion in its connection as long
+//! as it meets the minimum speed, so all connections share a budget. The less of it is left, the smaller
+//! portions get, down to a size that is affordable for every possible connection. No client is refused or cut
+//! off.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ pub(crate) struct BufferBudget(Arc<AtomicUsize>);
 impl BufferBudget {
     /// Returns the maximum size of the next portion.
     pub(crate) fn size(&self) -> usize {
-        let left = BUDGET.saturating_sub(self.0.load(Ordering::Relaxed));
+        let left = BUDGET.saturating_sub(self.held());
         (left / SHARE).clamp(SMALLEST, PORTION)
     }
 
@@ -37,7 +37,6 @@ impl BufferBudget {
     }
 
     /// Returns how much all connections hold.
-    #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

@@ -15,6 +15,7 @@ use crate::download::body::FileBody;
 use crate::download::browser::{self, Agent};
 use crate::download::conditions::Conditions;
 use crate::download::pages::{ConfirmPage, PageFrame};
+use crate::download::permission::Permission;
 use crate::download::problem::DownloadRefusal;
 use crate::download::readiness::{self, plain, probe};
 use crate::download::redeem::{self, HeadOutcome, RedeemOutcome, Request};
@@ -186,7 +187,8 @@ async fn download(
             let word = if is_first { "redeemed" } else { "resumed" };
             let outcome = Outcome { word, handed_on: Some(stream.handed_on()) };
             let line = request.conn_data::<WriteTracker>().cloned().unwrap_or_default();
-            let body = FileBody::new(stream, content, state.clock.clone(), line, state.portions.clone());
+            let permission = Permission::Download(stream);
+            let body = FileBody::new(permission, content, state.clock.clone(), line, state.portions.clone());
             Ok((response::file(head, tag.reveal(), body), outcome))
         }
     }

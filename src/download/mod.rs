@@ -18,7 +18,10 @@ mod handlers;
 pub mod key_source;
 mod ledger;
 mod metrics;
+mod outgoing;
 pub mod pages;
+mod permission;
+mod portion;
 mod problem;
 mod publish;
 mod readiness;
@@ -35,5 +38,6 @@ mod view;
 mod write_tracker;
 
 pub use handlers::handle;
+pub(crate) use outgoing::NextBytes;
 pub use state::{DownloadRules, DownloadState};
-pub use write_tracker::{OrphanedStreams, Undelivered, WRITE_BUFFER, WriteTracker};
+pub use write_tracker::{OrphanedStreams, Undelivered, WriteTracker};

@@ -124,6 +124,16 @@ pub(crate) fn file(mut head: HttpResponse, resume_key: &str, body: FileBody) -> 
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{resume_key}\"")) {
         head.headers_mut().insert(header::ETAG, tag);
     }
+    with_file(head, body)
+}
+
+/// Returns a response with the bytes of a file, and their number: the body passes HTTP's dispatcher by, which
+/// would otherwise count them.
+pub(crate) fn with_file(mut head: HttpResponse, body: FileBody) -> HttpResponse {
+    if body.size() == BodySize::Stream {
+        head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        head.head_mut().no_chunking(true);
+    }
     head.set_body(body).map_into_boxed_body()
 }
 

@@ -1,24 +1,16 @@
 //! What a connection and its transfers know about each other.
 //!
-//! Bytes that were handed to HTTP aren't written yet, and written bytes haven't arrived yet. A body waits
-//! here until its portion is written, so that only one portion is in progress. After its last byte was handed
-//! on, the stream stays here: it is complete when the peer's kernel has acknowledged that byte. It stays a
-//! while longer, because a connection reset means that the data wasn't read, and the client's next request or
-//! an orderly close means that it was.
+//! A body hands its portions on here, past HTTP's dispatcher, and waits until each is written, so that only one is
+//! in progress. Written bytes haven't arrived yet: after its last byte was handed on, the stream stays here. It is
+//! complete when the peer's kernel has acknowledged that byte. It stays a while longer, because a connection reset
+//! means that the data wasn't read, and the client's next request or an orderly close means that it was.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::download::buffer_budget::{BufferBudget, PORTION};
-use crate::download::ledger::{Stream, TWO_SEGMENTS};
-
-/// HTTP's dispatcher collects its output in a buffer of this size …
-pub const WRITE_BUFFER: usize = 256 * 1024;
-/// … keeps the buffer between responses unless it grew larger, and begins with this size.
-const FIRST_BUFFER: usize = 8 * 1024;
-/// The space for a response head in it.
-const HEAD: usize = 1024;
+use crate::download::ledger::{PortionWriter, Stream, TWO_SEGMENTS};
+use crate::download::outgoing::{NextBytes, Outgoing, OutgoingContent, RefusedPortion};
 
 /// The state of one connection, shared by its transport and the body that is being sent. Belongs to one
 /// worker.
@@ -29,8 +21,20 @@ pub struct WriteTracker(Rc<State>);
 struct State {
     /// A body is being sent and isn't finished.
     sending: Cell<bool>,
-    /// An unfinished body has handed on bytes that aren't written yet.
+    /// The portion that is being written.
+    outgoing: RefCell<Option<Outgoing>>,
+    /// HTTP's dispatcher got the latest portion.
+    inline: Cell<bool>,
+    /// It got a portion, and more will follow.
     full: Cell<bool>,
+    /// The rest of a portion that the kernel didn't send.
+    refused: Cell<Option<RefusedPortion>>,
+    /// A body waits until the client has everything that was written.
+    settling: Cell<bool>,
+    /// A body wants the connection broken off, with everything that wasn't acknowledged.
+    cut: Cell<bool>,
+    /// The peer's acknowledgments have become interesting, so they should be looked at now.
+    query: Cell<bool>,
     /// Bytes of responses written to the kernel, including heads.
     written: Cell<u64>,
     /// The value of `written` when everything handed on was written.
@@ -41,54 +45,6 @@ struct State {
     unacknowledged: RefCell<VecDeque<UnacknowledgedStream>>,
     /// Streams that were acknowledged since the client last sent something.
     acknowledged: RefCell<Vec<Stream>>,
-    buffer: Buffer,
-}
-
-/// An estimate of the size of the dispatcher's buffer, which can't be queried.
-#[derive(Default)]
-struct Buffer {
-    /// Beyond [`FIRST_BUFFER`].
-    grown: Cell<usize>,
-    /// Bytes that may be in it.
-    filled: Cell<usize>,
-    /// The budget in which `grown` is counted.
-    portions: RefCell<Option<BufferBudget>>,
-}
-
-impl Buffer {
-    fn size(&self) -> usize {
-        FIRST_BUFFER + self.grown.get()
-    }
-
-    fn fill(&self, portions: &BufferBudget, bytes: usize) {
-        let (size, filled) = (self.size(), self.filled.get().saturating_add(bytes));
-        self.filled.set(filled);
-        if filled > size {
-            let more = filled.max(size.saturating_mul(2)) - size;
-            portions.add(more);
-            self.grown.set(self.grown.get().saturating_add(more));
-            self.portions.borrow_mut().get_or_insert_with(|| portions.clone());
-        }
-    }
-
-    fn empty(&self) {
-        self.filled.set(0);
-        if self.size() > WRITE_BUFFER {
-            self.release();
-        }
-    }
-
-    fn release(&self) {
-        if let Some(portions) = &*self.portions.borrow() {
-            portions.remove(self.grown.take());
-        }
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        self.release();
-    }
 }
 
 /// A stream whose last byte was handed on.
@@ -143,33 +99,99 @@ impl WriteTracker {
         self.0.sending.get()
     }
 
-    /// Reserves space in the connection's buffer for the next portion of `remaining` bytes. Returns its
-    /// maximum size: the current size of the buffer, or what the budget allows.
-    pub(crate) fn make_room(&self, portions: &BufferBudget, remaining: u64) -> u64 {
-        let buffer = &self.0.buffer;
-        if buffer.filled.get() == 0 {
-            buffer.fill(portions, HEAD);
+    /// Hands a portion on, after everything that HTTP's dispatcher has got so far.
+    pub(super) fn send(&self, content: OutgoingContent, writer: Option<PortionWriter>) {
+        self.0.outgoing.replace(Some(Outgoing::new(content, writer)));
+    }
+
+    /// Records that HTTP's dispatcher gets a portion.
+    pub(super) fn pass(&self, is_last: bool) {
+        self.0.inline.set(true);
+        self.0.full.set(!is_last);
+    }
+
+    /// Returns whether there is a portion that was handed on but not written, and more will follow.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.full.get() || self.0.outgoing.borrow().is_some()
+    }
+
+    /// Returns the rest of a portion that the kernel didn't send.
+    pub(super) fn take_refused(&self) -> Option<RefusedPortion> {
+        self.0.refused.take()
+    }
+
+    /// Begins to wait until the client has everything that was written.
+    pub(super) fn settle(&self) {
+        self.0.settling.set(true);
+    }
+
+    /// Breaks the connection off. What wasn't acknowledged is discarded.
+    pub(super) fn cut(&self) {
+        self.0.cut.set(true);
+    }
+
+    /// Calls `write` with the bytes of the portion that are written next, if there are any.
+    pub(crate) fn with_next<T>(&self, write: impl FnOnce(Option<NextBytes<'_>>) -> T) -> T {
+        let outgoing = self.0.outgoing.borrow();
+        write(outgoing.as_ref().filter(|_| !self.is_broken()).and_then(Outgoing::next))
+    }
+
+    /// Records that this much of the portion was written to the kernel.
+    pub(crate) fn wrote_portion(&self, count: u64) {
+        self.wrote(count);
+        if let Some(outgoing) = &mut *self.0.outgoing.borrow_mut() {
+            outgoing.wrote(count);
         }
-        let free = buffer.size().saturating_sub(buffer.filled.get());
-        let room = portions.size().max(free.min(PORTION));
-        let room = usize::try_from(remaining).map_or(room, |remaining| remaining.min(room));
-        buffer.fill(portions, room);
-        room as u64
     }
 
-    /// Records that bytes were handed on and more will follow.
-    pub(crate) fn fill(&self) {
-        self.0.full.set(true);
+    /// Records that everything before the portion was written.
+    pub(crate) fn reached_portion(&self) {
+        if let Some(outgoing) = &mut *self.0.outgoing.borrow_mut() {
+            outgoing.is_next = true;
+        }
     }
 
-    /// Returns whether there are bytes that were handed on but not written.
-    pub(crate) fn is_full(&self) -> bool {
-        self.0.full.get()
+    /// Returns whether what HTTP's dispatcher writes now comes after the portion.
+    pub(crate) fn is_portion_next(&self) -> bool {
+        self.0.outgoing.borrow().as_ref().is_some_and(|outgoing| outgoing.is_next)
+    }
+
+    /// Records that the kernel doesn't send the portion, because its file seems to have changed, or because it can't.
+    /// The body reads the rest itself, or breaks off.
+    pub(crate) fn refuse_portion(&self, changed: bool) {
+        let refused = self.0.outgoing.take();
+        self.0.refused.set(refused.and_then(|refused| refused.refused(changed)));
+    }
+
+    /// Returns whether the kernel refused to send a portion, and its body doesn't know that yet.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.0.refused.get().is_some()
+    }
+
+    /// Returns whether a body wants the connection broken off.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.cut.get()
+    }
+
+    /// Returns whether a body waits until the client has everything that was written.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.0.settling.get()
+    }
+
+    /// Records that the client has everything that was written.
+    pub(crate) fn settled(&self) {
+        self.0.settling.set(false);
+    }
+
+    /// Returns whether the peer's acknowledgments should be looked at now.
+    pub(crate) fn take_query(&self) -> bool {
+        self.0.query.take()
     }
 
     /// Records that the last bytes of a body were handed on.
     pub(crate) fn hand_over(&self, stream: Stream) {
         self.0.sending.set(false);
+        self.0.query.set(true);
         self.0.unacknowledged.borrow_mut().push_back(UnacknowledgedStream { stream, end: None });
     }
 
@@ -184,9 +206,15 @@ impl WriteTracker {
     pub(crate) fn abandon(&self, stream: &mut Stream) {
         self.0.sending.set(false);
         if let Some(acknowledged) = self.0.broke_at.get() {
-            let pending = if self.is_full() { stream.last_portion() } else { 0 };
-            stream.mark_lost(pending.saturating_add(self.0.flushed.get()).saturating_sub(acknowledged));
+            stream.mark_lost(self.end_of(stream).saturating_sub(acknowledged));
         }
+    }
+
+    /// Returns the value that `written` will have when what `stream` has taken is written.
+    fn end_of(&self, stream: &Stream) -> u64 {
+        // Which of the dispatcher's bytes were written isn't known until all are.
+        let written = if self.0.inline.get() { &self.0.flushed } else { &self.0.written };
+        written.get().saturating_add(stream.unwritten())
     }
 
     /// Records that this many more bytes were written to the kernel.
@@ -199,12 +227,12 @@ impl WriteTracker {
     pub fn flushed(&self) -> bool {
         let written = self.0.written.get();
         self.0.flushed.set(written);
-        self.0.buffer.empty();
+        self.0.inline.set(false);
         for tail in self.0.unacknowledged.borrow_mut().iter_mut().filter(|tail| tail.end.is_none()) {
             tail.end = Some(written);
             tail.stream.finish();
         }
-        self.0.full.replace(false)
+        self.0.outgoing.take().is_some() | self.0.full.take()
     }
 
     /// Returns whether a stream was written completely but isn't known to be acknowledged.
@@ -236,14 +264,14 @@ impl WriteTracker {
         self.acknowledged(outstanding);
         let acknowledged = self.0.written.get().saturating_sub(outstanding.unwrap_or(0));
         self.0.broke_at.set(Some(acknowledged));
+        self.0.settling.set(false);
         self.0.acknowledged.take().into_iter().for_each(Stream::mark_unread);
         for mut tail in self.0.unacknowledged.take() {
             if tail.has_reached_proxy(left) {
                 tail.stream.acknowledge();
                 continue;
             }
-            let end =
-                tail.end.unwrap_or_else(|| self.0.flushed.get().saturating_add(tail.stream.last_portion()));
+            let end = tail.end.unwrap_or_else(|| self.end_of(&tail.stream));
             tail.stream.mark_lost(end.saturating_sub(acknowledged));
         }
     }
@@ -297,48 +325,5 @@ fn move_acknowledged(tails: &mut VecDeque<UnacknowledgedStream>, to: &mut Vec<St
     while let Some(mut tail) = tails.pop_front_if(|tail| tail.end.is_some_and(|end| end <= acknowledged)) {
         tail.stream.acknowledge();
         to.push(tail.stream);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: u64 = 1 << 30;
-
-    #[test]
-    fn a_thousand_connections_that_are_not_read_hold_little_more_than_the_budget() {
-        let portions = BufferBudget::default();
-        let lines: Vec<WriteTracker> = std::iter::repeat_with(WriteTracker::default).take(4096).collect();
-        let sizes: Vec<u64> = lines.iter().map(|line| line.make_room(&portions, FILE)).collect();
-        assert_eq!(sizes.first(), Some(&(PORTION as u64)), "nobody else holds anything");
-        assert!(sizes.is_sorted_by(|a, b| a >= b));
-        assert_eq!(sizes.last(), Some(&(16 * 1024)));
-        assert!(portions.held() < (32 << 20) + 4096 * 17 * 1024, "{}", portions.held());
-        // Connections with a large buffer keep it; new ones get a small one.
-        for line in &lines {
-            line.flushed();
-        }
-        let before = portions.held();
-        assert!(lines[0].make_room(&portions, FILE) >= PORTION as u64 - HEAD as u64);
-        assert_eq!(portions.held(), before);
-        drop(lines);
-        assert_eq!(portions.held(), 0);
-    }
-
-    #[test]
-    fn answers_that_follow_each_other_are_counted_together_and_a_large_buffer_is_given_back() {
-        let (portions, line) = (BufferBudget::default(), WriteTracker::default());
-        assert_eq!(line.make_room(&portions, 100), 100);
-        assert_eq!(portions.held(), 0, "it fits into what every connection has");
-        for _ in 0..3 {
-            assert_eq!(line.make_room(&portions, FILE), PORTION as u64);
-        }
-        assert!(portions.held() > 3 * PORTION - FIRST_BUFFER);
-        line.flushed();
-        assert_eq!(portions.held(), 0, "the dispatcher lets go of what is larger than it keeps");
-        assert_eq!(line.make_room(&portions, FILE), PORTION as u64);
-        line.flushed();
-        assert!(portions.held() >= PORTION - FIRST_BUFFER, "and keeps what is not");
     }
 }

@@ -89,6 +89,33 @@ impl OpenFile {
         }
     }
 
+    /// Returns whether `count` bytes from `offset` are probably in the page cache: one in every 128 KiB is.
+    ///
+    /// # Errors
+    /// If the read fails.
+    pub fn is_cached(&self, offset: u64, count: u64) -> io::Result<bool> {
+        const STEP: usize = 128 * 1024;
+        let last = offset.saturating_add(count.saturating_sub(1));
+        for at in (offset..last).step_by(STEP).chain([last]) {
+            if self.read_cached(&mut [0], at)? != Some(1) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets the kernel send up to `count` bytes from `offset` to a socket that doesn't block. Returns how many
+    /// were sent; zero means the end of the file. Bytes that aren't in the page cache are waited for.
+    ///
+    /// The socket refers to the pages of the file until they were acknowledged: if the file changes until then,
+    /// so does what is sent.
+    ///
+    /// # Errors
+    /// If the socket is full or broken, or if the kernel can't send from this file.
+    pub fn send(&self, socket: impl AsFd, mut offset: u64, count: usize) -> io::Result<usize> {
+        Ok(rustix::fs::sendfile(socket, &self.opened.handle, Some(&mut offset), count)?)
+    }
+
     /// Fills `buffer` from `offset`, waiting for the disk. Returns the number of bytes read, which is smaller
     /// than the buffer only at the end of the file.
     ///

@@ -19,7 +19,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::ConnectionLimits;
 use crate::connection::{Connection, ConnectionSlot, Connections};
-use crate::download::WRITE_BUFFER;
 use crate::server::access_log::AccessLog;
 use crate::server::deadlines::WithDeadlines;
 use crate::server::requests::{self, TrackedBody};
@@ -30,6 +29,9 @@ use crate::server::transport::SocketTransport;
 const BACKLOG: i32 = 4096;
 /// Connections beyond the limit that may be open until the displaced ones are closed.
 const GIVING_WAY: usize = 256;
+/// HTTP's dispatcher collects its output in a buffer of this size, and keeps it between responses unless it grew
+/// larger: two portions of a large page. Files pass it by.
+const WRITE_BUFFER: usize = 128 * 1024;
 /// How long a peer has to close its connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -126,8 +128,6 @@ where
             // A client that closes its side has hung up. Its handlers end at once, so that its next
             // connection isn't blocked.
             .h1_allow_half_closed(false)
-            // More than one portion of a file and its head, so that the dispatcher keeps the buffer
-            // instead of allocating it each time.
             .h1_write_buffer_size(WRITE_BUFFER)
             .local_addr(address)
             .on_connect_ext(|transport: &SocketTransport, data| {

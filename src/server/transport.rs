@@ -21,6 +21,8 @@ use tokio::time::{Instant, Sleep};
 use crate::connection::{Connection, ConnectionRefusal, ReadBudget};
 use crate::download::WriteTracker;
 use crate::server::ack_watch::{self, AckWatch, outstanding, undelivered};
+use crate::server::settling::Settling;
+use crate::server::socket_writer::SocketWriter;
 use crate::server::{missing_length, refusal};
 
 /// A silent peer is probed after this long …
@@ -32,13 +34,11 @@ const PROBES: u32 = 4;
 /// How much a refused client may still send before its connection is closed: enough to let it read the
 /// response first.
 const DRAIN_MAX: usize = 1024 * 1024;
-/// Maximum number of unsent bytes in the kernel's send buffer: enough to keep the line busy between two
-/// portions.
-const UNSENT: u32 = 256 * 1024;
 
 /// A TCP stream whose peer must keep reading while there is something to write.
 pub(crate) struct SocketTransport {
     stream: TcpStream,
+    writer: SocketWriter,
     line: WriteTracker,
     connection: Connection,
     arrival: AckWatch,
@@ -48,9 +48,12 @@ pub(crate) struct SocketTransport {
     fresh: bool,
     /// Bytes were written since the last flush.
     unflushed: bool,
-    /// Runs while a write is blocked.
+    /// Runs while a write is blocked, or while a body waits for acknowledgments.
     window: Option<Pin<Box<Sleep>>>,
-    written: u64,
+    /// Bytes that were written, or acknowledged while a body waited for that, in this window.
+    moved: u64,
+    /// While a body waits until the client has what was written.
+    settling: Option<Settling>,
 }
 
 impl SocketTransport {
@@ -58,16 +61,15 @@ impl SocketTransport {
         let socket = SockRef::from(&stream);
         let probes =
             TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES);
-        let tuned = socket
-            .set_tcp_nodelay(true)
-            .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT))
-            .and_then(|()| socket.set_tcp_keepalive(&probes));
+        let tuned = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&probes));
         // These are only optimizations; a socket that refuses them still works.
         if let Err(e) = tuned {
             tracing::debug!("cannot tune a socket: {e}");
         }
+        let writer = SocketWriter::new(&stream, connection.limits().sendfile);
         SocketTransport {
             stream,
+            writer,
             line: WriteTracker::default(),
             connection,
             arrival: AckWatch::default(),
@@ -75,7 +77,8 @@ impl SocketTransport {
             fresh: true,
             unflushed: false,
             window: None,
-            written: 0,
+            moved: 0,
+            settling: None,
         }
     }
 
@@ -89,28 +92,99 @@ impl SocketTransport {
         &self.line
     }
 
-    /// Called while a write is blocked: waits for the end of the window, and checks the reader's speed.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Called while a write is blocked or acknowledgments are awaited: waits for the end of the window, and checks
+    /// the reader's speed.
+    fn poll_patience<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.connection.set_writing(true);
         let limits = self.connection.limits();
-        let written = &mut self.written;
+        let moved = &mut self.moved;
         let window = self.window.get_or_insert_with(|| {
-            *written = 0;
+            *moved = 0;
             Box::pin(tokio::time::sleep(limits.window))
         });
         while window.as_mut().poll(cx).is_ready() {
-            if *written < limits.least_per_window {
-                self.line.broke(undelivered(&self.stream));
+            if *moved < limits.least_per_window {
                 // Unread data must not stay in the kernel's buffers indefinitely.
-                self.connection.close();
+                self.break_off();
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the client reads too slowly",
                 )));
             }
-            *written = 0;
+            *moved = 0;
             window.as_mut().reset(Instant::now() + limits.window);
         }
         Poll::Pending
+    }
+
+    /// Makes the connection end at once, with what its peer hasn't acknowledged.
+    fn break_off(&self) {
+        self.line.broke(undelivered(&self.stream));
+        self.connection.close();
+    }
+
+    /// Records that bytes were written.
+    fn note_written(&mut self, count: usize) {
+        self.moved = self.moved.saturating_add(count as u64);
+        self.connection.note_written();
+        self.unflushed = true;
+    }
+
+    /// Repeats `write` until it is done or the socket is full.
+    fn poll_writing<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&mut SocketWriter, &TcpStream, &WriteTracker) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            match write(&mut self.writer, &self.stream, &self.line) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => match self.stream.poll_write_ready(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                    Poll::Pending => return self.poll_patience(cx),
+                },
+                Err(e) => {
+                    self.line.broke(undelivered(&self.stream));
+                    return Poll::Ready(Err(e));
+                }
+                Ok(done) => return Poll::Ready(Ok(done)),
+            }
+        }
+    }
+
+    /// Writes a body's portion. Ready when there is no more of it.
+    fn poll_portion(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(count) = ready!(self.poll_writing(cx, SocketWriter::write_portion))? {
+            self.note_written(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Called while a body waits until the client has what was written. Ready when it has.
+    fn poll_settling(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let left = self.writer.lacking(&self.stream);
+        if left == Some(0) {
+            self.line.settled();
+            cx.waker().wake_by_ref();
+            return Poll::Ready(Ok(()));
+        }
+        let got = self.settling.get_or_insert_default().wait(cx, left);
+        if got > 0 {
+            self.moved = self.moved.saturating_add(got);
+            self.connection.note_written();
+        }
+        self.poll_patience(cx)
+    }
+
+    /// Looks at what the peer has acknowledged, if someone waits for that.
+    fn poll_arrival(&mut self, cx: &mut Context<'_>, now: bool) {
+        // The dispatcher flushes at every poll, usually without new data.
+        if now {
+            self.arrival.query_now(cx, &self.line, &self.stream);
+        } else {
+            self.arrival.poll(cx, &self.line, &self.stream);
+        }
     }
 
     /// Reads at most `most` bytes.
@@ -199,40 +273,37 @@ impl AsyncRead for SocketTransport {
 
 impl AsyncWrite for SocketTransport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write(cx, bytes) {
-            Poll::Ready(Ok(count)) => {
-                self.written = self.written.saturating_add(count as u64);
-                self.connection.note_written();
-                self.line.wrote(count as u64);
-                self.unflushed = true;
-                Poll::Ready(Ok(count))
-            }
-            Poll::Ready(Err(e)) => {
-                self.line.broke(undelivered(&self.stream));
-                Poll::Ready(Err(e))
-            }
-            Poll::Pending => {
-                self.connection.set_writing(true);
-                self.poll_patience(cx)
-            }
+        let this = &mut *self;
+        if this.line.is_portion_next() {
+            ready!(this.poll_portion(cx))?;
         }
+        let written =
+            ready!(this.poll_writing(cx, |writer, stream, line| writer.write(stream, line, bytes)))?;
+        this.note_written(written);
+        Poll::Ready(Ok(written.min(bytes.len())))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The dispatcher flushes when everything is written: the reader keeps up.
-        self.window = None;
-        self.connection.set_writing(false);
-        if self.line.flushed() {
+        let this = &mut *self;
+        if this.line.is_cut() {
+            this.break_off();
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the file changed")));
+        }
+        this.line.reached_portion();
+        ready!(this.poll_portion(cx))?;
+        // Everything is written, or the kernel refused to: the body goes on.
+        if this.line.is_refused() || this.line.flushed() {
             cx.waker().wake_by_ref();
         }
-        let this = &mut *self;
-        // The dispatcher flushes at every poll, usually without new data.
-        if std::mem::take(&mut this.unflushed) {
-            this.arrival.query_now(cx, &this.line, &this.stream);
-        } else {
-            this.arrival.poll(cx, &this.line, &this.stream);
+        let new = std::mem::take(&mut this.unflushed) | this.line.take_query();
+        this.poll_arrival(cx, new);
+        if this.line.is_settling() {
+            ready!(this.poll_settling(cx))?;
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // The reader keeps up.
+        (this.window, this.settling) = (None, None);
+        this.connection.set_writing(false);
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -20,6 +20,7 @@ const SHORT: ConnectionLimits = ConnectionLimits {
     window: Duration::from_millis(400),
     least_per_window: 16 * 1024,
     settled: Duration::ZERO,
+    sendfile: true,
 };
 
 /// By then every deadline has passed, even on a machine that is busy with other tests.

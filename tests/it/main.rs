@@ -19,6 +19,7 @@ mod asvs;
 mod behaviour;
 mod brand;
 mod budgets;
+mod by_kernel;
 mod byte_bound;
 mod changes_interrupted;
 mod changes_settled;

@@ -95,6 +95,7 @@ async fn a_transfer_is_cut_when_its_file_is_written_in_place_even_if_its_time_is
         replace(&file, how, &other(24 * MIB));
         let got = running.read_to_end().await;
         assert!(got < 24 * MIB, "{how}: {got} bytes arrived");
+        // In the middle, none of it was with the kernel yet; the rest was cut off before.
         assert!(running.body == pattern(24 * MIB)[..got], "{how}");
     }
     node.stop().await;

@@ -47,9 +47,7 @@ pub(crate) struct Stream {
     position: u64,
     end: u64,
     keyed: bool,
-    /// The size of the portion that was taken last.
-    last_portion: u64,
-    /// The bytes of it that were counted as sent again.
+    /// The bytes that were counted as sent again.
     resent: RangeSet,
     progress: StreamProgress,
     /// Whether bytes that were already sent may be sent again here without a pause: at the start of a stream,
@@ -75,7 +73,6 @@ impl Stream {
             position: range.start,
             end: range.end,
             keyed,
-            last_portion: 0,
             resent: RangeSet::default(),
             progress: StreamProgress::Running,
             repeating: true,
@@ -93,9 +90,8 @@ impl Stream {
         self.end - self.position
     }
 
-    /// The size of the portion that was taken last.
-    pub(crate) const fn last_portion(&self) -> u64 {
-        self.last_portion
+    pub(super) const fn id(&self) -> u64 {
+        self.id
     }
 
     /// Returns the count of its bytes, which continues to count.
@@ -147,7 +143,6 @@ impl Stream {
         }
         let portion = self.position..self.position + most;
         self.position = portion.end;
-        self.last_portion = most;
         if again > 0 {
             self.resent.insert(portion.clone());
         }

@@ -3,7 +3,7 @@
 //!
 //! Like a download, a view is refused and cut off when its token is revoked, and when its file changes.
 
-mod body;
 pub(crate) mod edge;
+pub(crate) mod range;
 pub(crate) mod registry;
 pub(crate) mod serve;

@@ -9,14 +9,17 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::access::note_jti;
+use crate::download::body::FileBody;
 use crate::download::conditions::Conditions;
+use crate::download::content::Content;
+use crate::download::permission::Permission;
 use crate::download::problem::DownloadRefusal;
 use crate::download::redeem::{Prepared, byte_range, prepare};
 use crate::download::response;
 use crate::download::same_file;
 use crate::download::state::DownloadState;
 use crate::download::verified::with_keys;
-use crate::download::view::body::ViewBody;
+use crate::download::view::range::ViewedRange;
 use crate::download::write_tracker::WriteTracker;
 use crate::files::FileVersion;
 use crate::secret::Digest;
@@ -98,8 +101,15 @@ pub(crate) async fn answer(
         return Ok(response::without_body(head, range.end - range.start));
     }
     let line = request.conn_data::<WriteTracker>().cloned().unwrap_or_default();
-    let body = ViewBody::new(viewing, Arc::clone(state), file, line, range);
-    Ok(head.set_body(body).map_into_boxed_body())
+    let view = ViewedRange::new(viewing, Arc::clone(&state.ledger), range, version.len);
+    let body = FileBody::new(
+        Permission::View(view),
+        Content::File(file),
+        state.clock.clone(),
+        line,
+        state.portions.clone(),
+    );
+    Ok(response::with_file(head, body))
 }
 
 /// Returns the strong entity tag of a file: the same for the same version and every viewer. Unlike that of

@@ -194,6 +194,11 @@ impl Partial {
             .map(|(_, v)| v)
     }
 
+    /// Returns how many bytes have arrived that weren't read.
+    pub fn arrived(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.stream).unwrap()
+    }
+
     /// Reads `count` more bytes.
     pub async fn read(&mut self, count: usize) {
         let have = self.body.len();
