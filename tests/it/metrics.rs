@@ -43,6 +43,7 @@ async fn the_metrics_say_what_both_services_did() {
         ("oncelink_download_requests_total{outcome=\"used-token\"}", 1.0),
         ("oncelink_download_bytes_total", 2000.0),
         ("oncelink_claim_seconds_count", 1.0),
+        ("oncelink_flush_seconds_count", 1.0),
         ("oncelink_deliveries{state=\"running\"}", 0.0),
         ("oncelink_used_tokens", 1.0),
         ("oncelink_verification_keys", 1.0),

@@ -118,7 +118,8 @@ impl Site {
         let watch = Arc::clone(&seen);
         let journal_file =
             move |file| -> Box<dyn JournalFile> { Box::new(Watched { file, seen: Arc::clone(&watch) }) };
-        let tuning = Tuning { slots, journal_file: Arc::new(journal_file), worker_limit };
+        let journal_file = Arc::new(journal_file);
+        let tuning = Tuning { slots, journal_file, worker_limit, ..Tuning::default() };
         let dir = folder.path().join("store");
         let store = SledUsedTokens::open_tuned(&dir, &Clock::manual(NOW), Some(NOW), &tuning).unwrap();
         Site { folder, store: Arc::new(store), seen, sync_began: has_begun }

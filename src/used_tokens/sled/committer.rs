@@ -9,11 +9,13 @@
 //! because the content of the disk is unknown. An fsync is never retried.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use prometheus_client::metrics::histogram::Histogram;
 use tracing::error;
 
 use crate::clock::Timestamp;
+use crate::used_tokens::sled::opening::Tuning;
 use crate::used_tokens::sled::pace::CommitPace;
 use crate::used_tokens::sled::queue::{CommitQueue, Entry, PendingCommit, PoisonOnDrop, Work};
 use crate::used_tokens::sled::writer::{CommitError, JournalWriter};
@@ -30,12 +32,14 @@ pub(super) struct Committer {
     /// `None` after the thread has ended: nothing more is written. Locked before the queue, never after it.
     journal: Mutex<Option<JournalWriter>>,
     pace: CommitPace,
+    flush_seconds: Histogram,
 }
 
 impl Committer {
-    /// Creates a committer; workers commit while that takes less than `worker_limit` on average.
-    pub(super) fn new(queue: Arc<CommitQueue>, journal: JournalWriter, worker_limit: Duration) -> Committer {
-        Committer { queue, journal: Mutex::new(Some(journal)), pace: CommitPace::new(worker_limit) }
+    /// Creates a committer of a store with these parameters.
+    pub(super) fn new(queue: Arc<CommitQueue>, journal: JournalWriter, tuning: &Tuning) -> Committer {
+        let (pace, flush_seconds) = (CommitPace::new(tuning.worker_limit), tuning.flush_seconds.clone());
+        Committer { queue, journal: Mutex::new(Some(journal)), pace, flush_seconds }
     }
 
     /// Adds a record to the queue; without one, only the time. It is committed even if the caller goes away.
@@ -157,7 +161,9 @@ impl Committer {
             // Done before the waiters see that there will be no answer.
             self.queue.poison(e.failure());
         }
-        self.pace.record(begun.elapsed());
+        let took = begun.elapsed();
+        self.pace.record(took);
+        self.flush_seconds.observe(took.as_secs_f64());
         written
     }
 
@@ -209,6 +215,7 @@ mod tests {
     use std::io;
     use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
     use std::sync::mpsc::channel;
+    use std::time::Duration;
 
     use super::*;
     use crate::used_tokens::sled::journal::JournalFile;
@@ -245,7 +252,8 @@ mod tests {
             records: Vec::new(),
             position: Arc::new(AtomicU64::new(0)),
         };
-        let committer = Committer::new(Arc::clone(&queue), journal, Duration::MAX);
+        let tuning = Tuning { worker_limit: Duration::MAX, ..Tuning::default() };
+        let committer = Committer::new(Arc::clone(&queue), journal, &tuning);
         let groups = |committer: &Committer| committer.journal().as_ref().map(|writer| writer.group);
         assert_eq!(committer.commit_marked(), Committed::Done);
         assert_eq!((syncs.load(Ordering::SeqCst), groups(&committer)), (0, Some(0)));

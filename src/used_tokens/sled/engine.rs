@@ -85,7 +85,7 @@ impl StoreEngine {
             records: Vec::new(),
             position: Arc::clone(&position),
         };
-        let committer = Arc::new(Committer::new(Arc::clone(&queue), journal, tuning.worker_limit));
+        let committer = Arc::new(Committer::new(Arc::clone(&queue), journal, tuning));
         let settler = Settler {
             queue: Arc::clone(&queue),
             database: Arc::clone(&database),

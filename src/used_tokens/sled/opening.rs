@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::histogram::Histogram;
+
 use crate::used_tokens::sled::journal::JournalFile;
 
 /// The store could not be opened. Nothing was served.
@@ -43,7 +45,12 @@ pub struct Tuning {
     pub journal_file: Arc<dyn Fn(File) -> Box<dyn JournalFile> + Send + Sync>,
     /// While a commit takes less than this on average, whoever claims commits; otherwise a thread does.
     pub worker_limit: Duration,
+    /// How long writing a group durably took, in seconds.
+    pub flush_seconds: Histogram,
 }
+
+/// Upper bounds of the classes of flushes, in seconds. Up to the third, workers commit.
+const FLUSH_SECONDS: [f64; 11] = [0.00005, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
 
 impl Default for Tuning {
     fn default() -> Tuning {
@@ -51,6 +58,7 @@ impl Default for Tuning {
             slots: 16_384,
             journal_file: Arc::new(|file| Box::new(file)),
             worker_limit: Duration::from_micros(300),
+            flush_seconds: Histogram::new(FLUSH_SECONDS),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 
 use crate::clock::{Clock, Timestamp};
 use crate::id::Jti;
@@ -18,6 +20,7 @@ use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 pub struct SledUsedTokens {
     reopener: Arc<Reopener>,
     opened_mark: Timestamp,
+    flush_seconds: Histogram,
 }
 
 impl SledUsedTokens {
@@ -51,7 +54,8 @@ impl SledUsedTokens {
         let engine = StoreEngine::open(dir, clock, nothing_issued_before, tuning)?;
         // Records that a replacement engine finds there were sent by this process, which knows about them.
         let opened_mark = engine.opened_mark();
-        Ok(SledUsedTokens { reopener: Reopener::of(engine, dir, clock, tuning), opened_mark })
+        let flush_seconds = tuning.flush_seconds.clone();
+        Ok(SledUsedTokens { reopener: Reopener::of(engine, dir, clock, tuning), opened_mark, flush_seconds })
     }
 
     /// Resets the time of the store in the folder `dir`, which must not be in use, to `now`: forgets all
@@ -127,6 +131,11 @@ impl UsedTokens for SledUsedTokens {
 
     fn records(&self) -> Option<usize> {
         Some(self.reopener.engine().records())
+    }
+
+    fn register_metrics(&self, registry: &mut Registry) {
+        let flush = "How long it took to write a group of records durably";
+        registry.register("flush_seconds", flush, self.flush_seconds.clone());
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
