@@ -111,6 +111,10 @@ async fn somebody_makes_a_link_and_somebody_else_downloads_once() {
         .unwrap();
     browser.at(|url| url.contains("/links/new?")).await;
     browser.inspect("link-new").await;
+    browser.look(1280, "light").await;
+    stage.press("main form .options > summary").await;
+    browser.inspect("link-new-options").await;
+    browser.look(1280, "light").await;
     // The script sends the browser's time zone for the expiry date; without it the page says UTC.
     browser
         .run(
@@ -177,6 +181,7 @@ async fn several_files_with_a_password_and_a_mailed_code_are_downloaded_by_a_nam
     browser.named("Create link").await.click().await.unwrap();
     browser.at(|url| url.contains("/links/new?")).await;
     stage.fill("#recipients", "bob@example.org\nkim@example.org").await;
+    stage.press("main form .options > summary").await;
     stage.press("#mailed_code").await;
     stage.fill("#password", "a word between us").await;
     stage.fill("#title", "All of it").await;
