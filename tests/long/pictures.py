@@ -20,6 +20,18 @@ from scratch import PASSWORD, Person, Server, until
 SCREENS = {"phone": (390, 844, True), "desktop": (1280, 800, False)}
 LONG = "Minutes of the general meeting of the allotment garden association, second and corrected version.pdf"
 
+PDF = b"""%PDF-1.1
+1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
+2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
+3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 200]/Contents 4 0 R/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>endobj
+4 0 obj<</Length 40>>stream
+BT /F 24 Tf 40 100 Td (A letter) Tj ET
+endstream endobj
+trailer<</Root 1 0 R>>
+"""
+# No node is ready, and a link may be pressed once a minute.
+UNREADY = '[links]\npresses = 1\n[[node]]\nname = "eu"\npublic_url = "http://127.0.0.1:1"\ninner_url = "http://127.0.0.1:1"'
+
 
 def png(width, height):
     """A picture with a gradient."""
@@ -41,6 +53,7 @@ def fill(folder):
             file.truncate(size)
     for name in ["beach.png", "Photos/2026/beach.png", "Photos/mountain.png", "Photos/harbour.png"]:
         (folder / name).write_bytes(png(640, 400))
+    (folder / "letter.pdf").write_bytes(PDF)
     (folder / "notes.txt").write_text("Remember the milk.\n\n" + "A line of these notes.\n" * 40)
     for n in range(1000):
         (folder / f"Thousand/scan {n + 1}.pdf").write_bytes(b"x" * (n * 977 % 60_000 + 1))
@@ -138,15 +151,6 @@ def strangers(take, server):
     Person(server.base).post("/forgot", "/forgot", email="ada@example.org")
     take.shot("reset", server.mailed_link("ada@example.org", "eset"))
     take.shot("activate-invalid", "/activate/nonsense")
-    eve = Person(server.base)
-    for _ in range(12):
-        eve.post("/login", "/login", email="nobody@example.org", password="wrong wrong wrong", next="")
-    take.open("/login")
-    take.browser.type("#email", "nobody@example.org")
-    take.browser.type("#password", "wrong wrong wrong")
-    take.browser.click("main button[type=submit]")
-    take.browser.find(".notice.failed")
-    take.shot("error-429-login")
 
 
 def files(take, server, ada, home):
@@ -175,13 +179,12 @@ def files(take, server, ada, home):
         take.browser.click(f".listing tbody tr:nth-child({row}) input.pick")
     take.shot("folder-selected")
     ada.post(f"/manage/entry?path={home}/report.pdf", "/manage/delete", path=f"{home}/report.pdf")
-    folder = urllib.parse.quote(home, safe="")
-    for name, path in {"trash": f"/manage/trash?share={folder}", "manage": "/manage/entry?path=/team/contract.docx",
+    for name, path in {"trash": "/manage/trash?share=home", "manage": "/manage/entry?path=/team/contract.docx",
                        "move": "/manage/to?path=/team/contract.docx", "new-folder": "/manage/new-folder?folder=/team",
                        "zip": "/zip?file=/team/Photos&file=/team/notes.txt", "link-new": "/links/new?file=/team/Photos",
                        "error-403": "/admin/accounts"}.items():
         take.shot(name, path)
-    for kind, file in {"picture": "beach.png", "text": "notes.txt", "sound": "song.mp3"}.items():
+    for kind, file in {"picture": "beach.png", "pdf": "letter.pdf", "text": "notes.txt", "sound": "song.mp3"}.items():
         take.open("/files/team")
         take.browser.run(f"const to = document.getElementById('download'); to.action = '/view'; to.insertAdjacentHTML('beforeend', '<input name=file value=\"/team/{file}\">'); to.submit()")
         take.browser.find("#view")
@@ -277,6 +280,18 @@ def accounts(take, server, admin):
     take.shot("invited", server.mailed_link("invited@example.org"))
 
 
+def refusals(take, server):
+    """With a server that can't give anybody a file."""
+    (server.home / "team/notes.txt").write_text("Remember the milk.")
+    ada, _ = server.account("ada@example.org", "Ada Lovelace")
+    _, addresses = ada.link(["/team/notes.txt"])
+    for name in ["error-503", "error-429"]:
+        take.open(addresses[0])
+        take.browser.click("button[name=file]")
+        until("the refusal", lambda: take.browser.run("return document.getElementById('downloads') === null"))
+        take.shot(name)
+
+
 def main():
     binary, folder, *wanted = sys.argv[1:]
     folder = pathlib.Path(folder)
@@ -292,6 +307,9 @@ def main():
         links(take, server, ada)
         requests(take, ada)
         accounts(take, server, admin)
+        with Server(binary, ["team"], UNREADY) as unready:
+            take.server = unready
+            refusals(take, unready)
         take.index()
     for place in take.wide:
         print(f"wider than its window: {place}")
