@@ -5,10 +5,21 @@
 
   /** The links that were made, by the address of their form. */
   const made = new Map();
+  const main = document.querySelector("main");
   const note = document.createElement("p");
   note.className = "quick-note";
   note.setAttribute("role", "status");
-  document.querySelector("main").append(note);
+  main.append(note);
+
+  /** Names what each button is for; in the page itself, a thousand names more would weigh too much. */
+  function label() {
+    for (const button of main.querySelectorAll("button.quick")) {
+      button.setAttribute("aria-label", `Copy link to ${button.closest("tr").querySelector(".label bdi").textContent}`);
+    }
+  }
+  label();
+  // The list is replaced when files arrive.
+  new MutationObserver(label).observe(main, { childList: true });
 
   const read = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
 
@@ -57,11 +68,11 @@
     const change = element("a", "Change", { href: link.page });
     if (!isCopied) return show("Your link: ", element("code", link.address, { dir: "ltr" }), ` ${link.terms} `, change);
     show(element("strong", "Link copied."), ` ${link.terms} `, change);
-    const label = button.firstChild;
-    label.data = "Copied";
+    const word = button.firstChild;
+    word.data = "Copied";
     button.classList.add("done");
     setTimeout(() => {
-      label.data = "Copy link";
+      word.data = "Copy link";
       button.classList.remove("done");
     }, 3000);
   }

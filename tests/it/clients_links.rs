@@ -103,7 +103,7 @@ async fn somebody_makes_a_link_and_somebody_else_downloads_once() {
     browser.inspect("folder-with-links").await;
     browser
         .driver
-        .find(By::XPath("//tr[.//bdi[text()='我这一辈子.pdf']]//a[starts-with(., 'Link')]"))
+        .find(By::XPath("//tr[.//bdi[text()='我这一辈子.pdf']]//a[starts-with(., 'Share')]"))
         .await
         .unwrap()
         .click()

@@ -179,7 +179,7 @@ def files(take, server, ada, home):
         take.browser.click(f".listing tbody tr:nth-child({row}) input.pick")
     take.shot("folder-selected")
     ada.post(f"/manage/entry?path={home}/report.pdf", "/manage/delete", path=f"{home}/report.pdf")
-    for name, path in {"trash": "/manage/trash?share=home", "manage": "/manage/entry?path=/team/contract.docx",
+    for name, path in {"trash": "/manage/trash" + ada.get(f"/files{home}").value('href="/manage/trash'), "manage": "/manage/entry?path=/team/contract.docx",
                        "move": "/manage/to?path=/team/contract.docx", "new-folder": "/manage/new-folder?folder=/team",
                        "zip": "/zip?file=/team/Photos&file=/team/notes.txt", "link-new": "/links/new?file=/team/Photos",
                        "error-403": "/admin/accounts"}.items():

@@ -38,7 +38,9 @@ impl NewLinkPage {
     fn usual(&self) -> String {
         let downloads = match self.typed.uses_per_recipient.trim() {
             "" => "Unlimited downloads".to_owned(),
-            uses => uses.parse().map_or_else(|_| "Downloads".to_owned(), |uses| human::counted(uses, "download")),
+            uses => {
+                uses.parse().map_or_else(|_| "Downloads".to_owned(), |uses| human::counted(uses, "download"))
+            }
         };
         match self.typed.lifetime() {
             Some(Lifetime::Never) => format!("{downloads}, never expires."),
