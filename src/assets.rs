@@ -88,7 +88,8 @@ pub static WEB_STYLE: LazyLock<Asset> = LazyLock::new(|| {
 pub static LISTING_STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::style("listing.css", include_str!("../templates/static/listing.css")));
 
-/// The style sheet of the pages for sharing, sending and receiving files, and of the page for strangers.
+/// The style sheet of the start page, of the pages for sharing, sending and receiving files, and of the page for
+/// strangers.
 pub static SHARING_STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::style("sharing.css", include_str!("../templates/static/sharing.css")));
 

@@ -68,12 +68,14 @@
     const change = element("a", "Change", { href: link.page });
     if (!isCopied) return show("Your link: ", element("code", link.address, { dir: "ltr" }), ` ${link.terms} `, change);
     show(element("strong", "Link copied."), ` ${link.terms} `, change);
-    const word = button.firstChild;
-    word.data = "Copied";
+    const name = button.getAttribute("aria-label").replace(/^\w+/, "Copied");
+    button.setAttribute("aria-label", name);
+    button.textContent = "Copied";
     button.classList.add("done");
     setTimeout(() => {
-      word.data = "Copy link";
+      button.textContent = "Copy link";
       button.classList.remove("done");
+      label();
     }, 3000);
   }
 
