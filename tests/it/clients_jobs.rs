@@ -95,10 +95,15 @@ impl Stage {
         self.clicks.set(self.clicks.get() + 1);
     }
 
+    #[expect(clippy::print_stdout, reason = "the seconds are for people, who run this test with --nocapture")]
+    fn say(&self, words: &str) {
+        println!("{}: {words}", self.screen.get());
+    }
+
     /// Ends a job, which must have taken at most this many clicks.
     fn end(&self, job: &str, most: u32) {
         let (clicks, seconds) = (self.clicks.get(), self.began.get().elapsed().as_secs_f64());
-        println!("{}: {job}: {clicks} clicks, {seconds:.1} s", self.screen.get());
+        self.say(&format!("{job}: {clicks} clicks, {seconds:.1} s"));
         assert!(clicks <= most, "{}: {job} takes {clicks} clicks", self.screen.get());
     }
 
@@ -225,5 +230,5 @@ async fn see_whether_it_was_taken(stage: &Stage, address: &str) {
     assert_eq!((reply.status.as_u16(), reply.body.len()), (200, 30_000));
     let ended = Instant::now();
     eventually("the new state", async || says("1 of 1 download").await && says("used up").await).await;
-    println!("{}: the answer changed after {:.1} s", stage.screen.get(), ended.elapsed().as_secs_f64());
+    stage.say(&format!("the answer changed after {:.1} s", ended.elapsed().as_secs_f64()));
 }

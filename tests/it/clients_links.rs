@@ -160,6 +160,10 @@ async fn somebody_makes_a_link_and_somebody_else_downloads_once() {
     stage.press("main button[type=submit]").await;
     browser.at(|url| url.ends_with("/links")).await;
     browser.inspect("links").await;
+    // A row leads to its link wherever it is pressed.
+    let corner = "const row = document.querySelector('.rows > li').getBoundingClientRect(); \
+                  return document.elementFromPoint(row.right - 9, row.bottom - 9).closest('a')?.href";
+    assert_eq!(browser.run(corner).await, json!(page));
     browser.goto(&page).await;
     stage.press(".confirm > summary").await;
     stage.press("form[action$='/revoke'] button").await;

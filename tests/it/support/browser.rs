@@ -308,8 +308,10 @@ impl Browser {
                 self.driver.screenshot(&file).await.unwrap();
             }
             if axe.is_some() && [(390, "dark"), (1280, "light")].contains(&(width, scheme)) {
-                let found =
-                    self.run("return axe.run().then(found => [found.passes.length, found.violations])").await;
+                // The rows of a long list are alike.
+                let check = "return axe.run({ exclude: ['.listing tbody tr:nth-child(n + 40)'] }) \
+                             .then(found => [found.passes.length, found.violations])";
+                let found = self.run(check).await;
                 assert!(found[0].as_u64() > Some(5), "axe did not check {page}");
                 assert_eq!(found[1], json!([]), "{page} at {width}, {scheme}");
             }
