@@ -88,6 +88,11 @@ pub static WEB_STYLE: LazyLock<Asset> = LazyLock::new(|| {
 pub static LISTING_STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::style("listing.css", include_str!("../templates/static/listing.css")));
 
+/// The style sheet of the start page, of the pages for sharing, sending and receiving files, and of the page for
+/// strangers.
+pub static SHARING_STYLE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::style("sharing.css", include_str!("../templates/static/sharing.css")));
+
 /// The icons for file types, as symbols in one SVG file.
 pub static ICONS: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icons.svg", "image/svg+xml", ICONS_SVG.as_bytes()));
@@ -131,6 +136,10 @@ pub static GUEST_SCRIPT: LazyLock<Asset> =
 pub static SELECT_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("select.js", include_str!("../templates/static/select.js")));
 
+/// The script that copies a link to a file of a list with one click.
+pub static QUICK_SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::script("quick.js", include_str!("../templates/static/quick.js")));
+
 /// The script that keeps a dropped file from replacing a page that accepts no files.
 pub static DROP_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("drop.js", include_str!("../templates/static/drop.js")));
@@ -149,6 +158,7 @@ pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
     let all = [
         &WEB_STYLE,
         &LISTING_STYLE,
+        &SHARING_STYLE,
         &ICONS,
         &FAVICON,
         &TIMES_SCRIPT,
@@ -159,6 +169,7 @@ pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
         &GUEST_SCRIPT,
         &DROP_SCRIPT,
         &SELECT_SCRIPT,
+        &QUICK_SCRIPT,
         &WAITING_SCRIPT,
         &SHEET_SCRIPT,
     ];
@@ -219,7 +230,7 @@ mod tests {
         let source = "a :hover { content: \"x;  { y\"; margin: 0 1px }\n@media (a) {\n  b, c { d: e; }\n}\n";
         let tight = "a :hover{content:\"x;  { y\";margin:0 1px}@media (a){b,c{d:e;}}";
         assert_eq!(tightened(&compacted(source)), tight);
-        for style in [&WEB_STYLE, &LISTING_STYLE] {
+        for style in [&WEB_STYLE, &LISTING_STYLE, &SHARING_STYLE] {
             let text = std::str::from_utf8(style.bytes).unwrap();
             assert_eq!(text.matches('"').count() % 2, 0);
             assert_eq!(text.matches('{').count(), text.matches('}').count());

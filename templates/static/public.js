@@ -28,6 +28,7 @@
     if (news.textContent === words) return;
     news.textContent = words;
     news.hidden = words === "";
+    news.classList.toggle("done", words === "Your download is complete.");
   };
 
   const show = (row, state) => {

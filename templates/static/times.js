@@ -3,6 +3,7 @@
   "use strict";
 
   const format = new Intl.DateTimeFormat(navigator.languages, { dateStyle: "medium", timeStyle: "short" });
+  const days = new Intl.DateTimeFormat(navigator.languages, { dateStyle: "medium" });
   const language = format.resolvedOptions().locale;
 
   const show = (time) => {
@@ -11,7 +12,14 @@
     time.dataset.utc = time.textContent;
     time.title ||= time.textContent;
     time.lang = language;
-    time.textContent = format.format(moment);
+    const [day, whole] = [days.format(moment), format.format(moment)];
+    time.textContent = whole;
+    // A list on a phone has room for the day only.
+    if (!time.closest(".listing") || !whole.startsWith(day)) return;
+    const clock = document.createElement("span");
+    clock.className = "clock";
+    clock.textContent = whole.slice(day.length);
+    time.replaceChildren(day, clock);
   };
   const showIn = (part) => part.querySelectorAll("time[datetime]").forEach(show);
 

@@ -103,7 +103,7 @@ async fn somebody_makes_a_link_and_somebody_else_downloads_once() {
     browser.inspect("folder-with-links").await;
     browser
         .driver
-        .find(By::XPath("//tr[.//bdi[text()='我这一辈子.pdf']]//a[starts-with(., 'Link')]"))
+        .find(By::XPath("//tr[.//bdi[text()='我这一辈子.pdf']]//a[starts-with(., 'Share')]"))
         .await
         .unwrap()
         .click()
@@ -111,6 +111,10 @@ async fn somebody_makes_a_link_and_somebody_else_downloads_once() {
         .unwrap();
     browser.at(|url| url.contains("/links/new?")).await;
     browser.inspect("link-new").await;
+    browser.look(1280, "light").await;
+    stage.press("main form .options > summary").await;
+    browser.inspect("link-new-options").await;
+    browser.look(1280, "light").await;
     // The script sends the browser's time zone for the expiry date; without it the page says UTC.
     browser
         .run(
@@ -156,6 +160,10 @@ async fn somebody_makes_a_link_and_somebody_else_downloads_once() {
     stage.press("main button[type=submit]").await;
     browser.at(|url| url.ends_with("/links")).await;
     browser.inspect("links").await;
+    // A row leads to its link wherever it is pressed.
+    let corner = "const row = document.querySelector('.rows > li').getBoundingClientRect(); \
+                  return document.elementFromPoint(row.right - 9, row.bottom - 9).closest('a')?.href";
+    assert_eq!(browser.run(corner).await, json!(page));
     browser.goto(&page).await;
     stage.press(".confirm > summary").await;
     stage.press("form[action$='/revoke'] button").await;
@@ -177,6 +185,7 @@ async fn several_files_with_a_password_and_a_mailed_code_are_downloaded_by_a_nam
     browser.named("Create link").await.click().await.unwrap();
     browser.at(|url| url.contains("/links/new?")).await;
     stage.fill("#recipients", "bob@example.org\nkim@example.org").await;
+    stage.press("main form .options > summary").await;
     stage.press("#mailed_code").await;
     stage.fill("#password", "a word between us").await;
     stage.fill("#title", "All of it").await;

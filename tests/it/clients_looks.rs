@@ -161,6 +161,11 @@ async fn a_printed_link_is_what_it_is_its_address_and_its_qr_code_and_nothing_el
     }
     let code = browser.run("return document.querySelector('.qr').getBoundingClientRect().width").await;
     assert!(code.as_f64().unwrap() > 100.0, "{code}");
+    stage.open("/links").await;
+    let seen = browser.run(SEEN).await;
+    for wanted in ["Your links", "Holiday pictures", "0 of 1 download"] {
+        assert!(seen.as_str().unwrap().contains(wanted), "{wanted}: {seen}");
+    }
     stage.stop().await;
 }
 

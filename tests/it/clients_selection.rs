@@ -271,10 +271,11 @@ async fn a_row_on_a_phone_is_low_and_a_tap_anywhere_on_it_acts() {
     }
     stage.open("/files/open").await;
     browser.look(390, "light").await;
-    // What a tap in the middle of the row, beside its buttons, meets.
+    // What a tap on the row, beside its buttons, meets.
     let target = "const row = document.querySelector(`tr:has(${arguments[0]})`).getBoundingClientRect(); \
-                  const at = document.elementFromPoint(row.left + row.width * 0.45, row.top + row.height / 2); \
-                  return at.closest('button, a')?.textContent.trim() ?? at.outerHTML";
+                  const at = document.elementFromPoint(row.left + row.width * 0.35, row.top + row.height / 2); \
+                  const found = at.closest('button, a'); \
+                  return found?.getAttribute('aria-label') ?? found?.textContent.trim() ?? at.outerHTML";
     let target = async |css: &str| browser.run(&target.replace("${arguments[0]}", css)).await;
     assert_eq!(target("[value=\"/open/a.txt\"]").await, "Download a.txt");
     assert_eq!(target("[value=\"/open/Archive\"]").await, "Archive");

@@ -161,12 +161,12 @@ async fn press(browser: &Browser, text: &str) {
 /// Presses Tab until the element called `name` has the focus; each stop on the way shows its focus.
 async fn tab_to(browser: &Browser, name: &str) {
     let mut passed = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..60 {
         press(browser, "\t").await;
         let at = browser
             .run(
                 "const at = document.activeElement, style = getComputedStyle(at);
-                 return [at.innerText.replace(/\\s+/g, ' ').trim(),
+                 return [(at.ariaLabel ?? at.innerText).replace(/\\s+/g, ' ').trim(),
                          style.outlineStyle != 'none' || style.boxShadow != 'none' || at.tagName == 'INPUT'];",
             )
             .await;

@@ -30,6 +30,7 @@ mod clients_aria2;
 mod clients_chromium;
 mod clients_curl;
 mod clients_drop_links;
+mod clients_jobs;
 mod clients_link_owner;
 mod clients_links;
 mod clients_looks;

@@ -240,7 +240,7 @@ async fn hostile_names_stay_names() {
 
 /// The page without the element that loads our script.
 fn without_own_script(body: &str) -> String {
-    ["/times.js", "/drop.js", "/select.js"].into_iter().fold(body.to_owned(), |body, name| {
+    ["/times.js", "/drop.js", "/select.js", "/quick.js"].into_iter().fold(body.to_owned(), |body, name| {
         let (before, rest) = body.split_once("<script src=\"/static/").unwrap();
         let (address, after) = rest.split_once("\" defer></script>").unwrap();
         assert!(address.ends_with(name) && !address.contains('"'), "{address}");

@@ -4,57 +4,18 @@
 Controls the real browser's download manager through Marionette: a download is canceled at 10 of 63 MB, its
 partial data dropped, and started again. Prints Firefox's result; exits with 1 if it takes a refusal for the file.
 """
-import http.client, json, os, pathlib, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.parse
+import http.client
+import os
+import socket
+import sys
+import threading
+import time
+import urllib.parse
+
+from marionette import Firefox
+from scratch import Server
 
 SIZE, SPEED = 63 << 20, 16 << 20
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def until(what, done, seconds=60):
-    end = time.time() + seconds
-    while time.time() < end:
-        try:
-            if done():
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise SystemExit(f"waited {seconds} s for {what}")
-
-
-class Marionette:
-    """The Marionette protocol: each message is its length, a colon, and JSON."""
-
-    def __init__(self, port):
-        self.sock, self.buffer, self.last = socket.create_connection(("127.0.0.1", port), timeout=120), b"", 0
-        self.receive()
-
-    def receive(self):
-        while b":" not in self.buffer:
-            self.buffer += self.sock.recv(65536)
-        length, _, rest = self.buffer.partition(b":")
-        while len(rest) < int(length):
-            rest += self.sock.recv(65536)
-        self.buffer = rest[int(length):]
-        return json.loads(rest[: int(length)])
-
-    def command(self, name, **parameters):
-        self.last += 1
-        message = json.dumps([0, self.last, name, parameters]).encode()
-        self.sock.sendall(str(len(message)).encode() + b":" + message)
-        _, _, error, value = self.receive()
-        if error:
-            raise SystemExit(f"{name}: {error['message']}")
-        return value
-
-    def run(self, script, *arguments):
-        script = f"const done = arguments[arguments.length - 1]; (async () => {{ {script} }})().then(done, e => done(String(e)));"
-        return self.command("WebDriver:ExecuteAsyncScript", script=script, args=list(arguments), sandbox="oncelink", newSandbox=False)["value"]
 
 
 def relay(to, speed, cut=None):
@@ -93,37 +54,18 @@ def relay(to, speed, cut=None):
 
 
 def main():
-    binary, home = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(tempfile.mkdtemp())
-    web, download, marionette = free_port(), free_port(), free_port()
-    (home / "files").mkdir()
-    (home / "files/big.bin").write_bytes(os.urandom(SIZE))
-    (home / "oncelink.toml").write_text(
-        f'[web]\nlisten = "127.0.0.1:{web}"\n[download]\nlisten = "127.0.0.1:{download}"\n'
-        f'[[share]]\nname = "files"\npath = "files"\n'
-    )
-    (home / "profile").mkdir()
-    (home / "profile/user.js").write_text(f'user_pref("marionette.port", {marionette});\nuser_pref("network.proxy.type", 0);\n')
-    log = open(home / "log", "wb")
-    config = ["--config", str(home / "oncelink.toml")]
-    programs = [subprocess.Popen([binary, "serve", *config], cwd=home, stdout=log, stderr=log)]
-    try:
-        until("oncelink", lambda: socket.create_connection(("127.0.0.1", download)).close() is None)
-        firefox = ["firefox-esr", "--headless", "--marionette", "--remote-allow-system-access", "--profile", str(home / "profile")]
-        programs.append(subprocess.Popen(firefox, stdout=log, stderr=log, env={**os.environ, "HOME": str(home)}))
-        until("firefox", lambda: socket.create_connection(("127.0.0.1", marionette)).close() is None)
-        browser = Marionette(marionette)
-        browser.command("WebDriver:NewSession", capabilities={"alwaysMatch": {}})
+    with Server(sys.argv[1], ["files"]) as server, Firefox() as browser:
+        big, content = server.home / "files/big.bin", os.urandom(SIZE)
+        big.write_bytes(content)
         browser.command("Marionette:SetContext", value="chrome")
         browser.command("WebDriver:SetTimeouts", script=120_000)
-        line = relay(download, SPEED)
+        line = relay(server.download, SPEED)
         wrong = 0
         for name, used_before in [("canceled, dropped, started again", False), ("used up before", True)]:
-            mint = [binary, "token", "mint", "/files/big.bin", *config]
-            minted = subprocess.run(mint, cwd=home, capture_output=True, text=True, check=True)
-            path = urllib.parse.urlsplit(minted.stdout.strip()).path
-            target = home / f"saved-{used_before}"
+            path = urllib.parse.urlsplit(server.run("token", "mint", "/files/big.bin").strip()).path
+            target = server.home / f"saved-{used_before}"
             if used_before:
-                connection = http.client.HTTPConnection("127.0.0.1", download)
+                connection = http.client.HTTPConnection("127.0.0.1", server.download)
                 connection.request("GET", path)
                 assert len(connection.getresponse().read()) == SIZE
                 connection.close()
@@ -142,17 +84,12 @@ def main():
                 return {succeeded: d.succeeded, size: d.target.size, error};""")
             if isinstance(again, str) or isinstance(first, str):
                 raise SystemExit(f"{first} {again}")
-            whole = target.exists() and target.read_bytes() == (home / "files/big.bin").read_bytes()
+            whole = target.exists() and target.read_bytes() == content
             good = whole or not again["succeeded"]
             wrong += not good
             print(f"{'good ' if good else 'WRONG'} {name}: first {first} bytes, then {again}, the file is {'complete' if whole else 'missing'}")
-        sys.exit(wrong > 0)
-    finally:
-        for program in programs:
-            program.terminate()
-            program.wait()
-        shutil.rmtree(home, ignore_errors=True)
+        return wrong > 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -186,6 +186,14 @@ impl Chrome {
         &assets::LISTING_STYLE.url
     }
 
+    pub(crate) fn sharing_style_url(&self) -> &'static str {
+        &assets::SHARING_STYLE.url
+    }
+
+    pub(crate) fn quick_script_url(&self) -> &'static str {
+        &assets::QUICK_SCRIPT.url
+    }
+
     pub(crate) fn select_script_url(&self) -> &'static str {
         &assets::SELECT_SCRIPT.url
     }

@@ -105,6 +105,12 @@ impl LinkFormErrors {
     pub fn any(&self) -> bool {
         *self != LinkFormErrors::default()
     }
+
+    /// Whether there is an error in a field other than the recipients.
+    pub fn in_terms(&self) -> bool {
+        let others = LinkFormErrors { form: None, recipients: Vec::new(), ..self.clone() };
+        others.any()
+    }
 }
 
 impl LinkForm {

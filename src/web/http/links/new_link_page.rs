@@ -2,7 +2,9 @@
 
 use askama::Template;
 
+use crate::human;
 use crate::web::http::layout::{Chrome, Section};
+use crate::web::links::lifetime::Lifetime;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 
 /// `GET /links/new`; posts `files`, the fields of [`LinkForm`], `mail` and `csrf` to `/links`.
@@ -32,6 +34,21 @@ pub struct NewLinkPage {
 }
 
 impl NewLinkPage {
+    /// Returns the number of downloads and the expiry that are chosen, in words.
+    fn usual(&self) -> String {
+        let downloads = match self.typed.uses_per_recipient.trim() {
+            "" => "Unlimited downloads".to_owned(),
+            uses => {
+                uses.parse().map_or_else(|_| "Downloads".to_owned(), |uses| human::counted(uses, "download"))
+            }
+        };
+        match self.typed.lifetime() {
+            Some(Lifetime::Never) => format!("{downloads}, never expires."),
+            Some(lifetime) => format!("{downloads}, expires {}.", lifetime.words()),
+            None => format!("{downloads}, expires on a date."),
+        }
+    }
+
     /// Returns a page with an error at every field.
     pub fn sample() -> NewLinkPage {
         let wrong = |text: &str| Some(text.to_owned());
