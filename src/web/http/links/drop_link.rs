@@ -16,7 +16,7 @@ use crate::web::http::links::own_link::{own_link, redirect_to_link};
 use crate::web::http::respond::{AppData, see_other};
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::links::create::{AwaitedFiles, CreateOutcome, NewLink};
-use crate::web::links::terms::MAX_TITLE;
+use crate::web::links::typed::MAX_TITLE;
 use crate::web::shares::error::StorageError;
 use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
