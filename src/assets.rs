@@ -97,6 +97,10 @@ pub static FAVICON: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("favicon.svg", "image/svg+xml", include_bytes!("../templates/static/favicon.svg"))
 });
 
+/// The script that all pages which send files build on.
+pub static SENDING_SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::script("sending.js", include_str!("../templates/static/sending.js")));
+
 /// The script that uploads files from a folder's page.
 pub static UPLOAD_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("upload.js", include_str!("../templates/static/upload.js")));
@@ -152,6 +156,7 @@ pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
         &ICONS,
         &FAVICON,
         &TIMES_SCRIPT,
+        &SENDING_SCRIPT,
         &UPLOAD_SCRIPT,
         &LINKS_SCRIPT,
         &LIVE_SCRIPT,

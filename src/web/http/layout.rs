@@ -162,6 +162,10 @@ impl Chrome {
         &assets::PUBLIC_SCRIPT.url
     }
 
+    pub(crate) fn sending_script_url(&self) -> &'static str {
+        &assets::SENDING_SCRIPT.url
+    }
+
     pub(crate) fn guest_script_url(&self) -> &'static str {
         &assets::GUEST_SCRIPT.url
     }
