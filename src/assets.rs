@@ -143,6 +143,10 @@ pub static DROP_SCRIPT: LazyLock<Asset> =
 pub static WAITING_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("waiting.js", include_str!("../templates/static/waiting.js")));
 
+/// The script of the page that waits for a ZIP file.
+pub static ZIP_SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::script("zip.js", include_str!("../templates/static/zip.js")));
+
 /// The script that turns what is dropped on the start page into a link.
 pub static SHEET_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("sheet.js", include_str!("../templates/static/sheet.js")));
@@ -166,6 +170,7 @@ pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
         &SELECT_SCRIPT,
         &WAITING_SCRIPT,
         &SHEET_SCRIPT,
+        &ZIP_SCRIPT,
     ];
     all.into_iter().map(|asset| &**asset).find(|asset| asset.url == url)
 }

@@ -178,6 +178,10 @@ impl Chrome {
         &assets::WAITING_SCRIPT.url
     }
 
+    pub(crate) fn zip_script_url(&self) -> &'static str {
+        &assets::ZIP_SCRIPT.url
+    }
+
     pub(crate) fn sheet_script_url(&self) -> &'static str {
         &assets::SHEET_SCRIPT.url
     }

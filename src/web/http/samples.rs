@@ -133,6 +133,7 @@ mod tests {
             &assets::SELECT_SCRIPT,
             &assets::SENDING_SCRIPT,
             &assets::UPLOAD_SCRIPT,
+            &assets::ZIP_SCRIPT,
             &assets::LINKS_SCRIPT,
             &assets::LIVE_SCRIPT,
             &assets::PUBLIC_SCRIPT,
