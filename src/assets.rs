@@ -102,6 +102,10 @@ pub static FAVICON: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("favicon.svg", "image/svg+xml", include_bytes!("../templates/static/favicon.svg"))
 });
 
+/// The script that all pages which send files build on.
+pub static SENDING_SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::script("sending.js", include_str!("../templates/static/sending.js")));
+
 /// The script that uploads files from a folder's page.
 pub static UPLOAD_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("upload.js", include_str!("../templates/static/upload.js")));
@@ -148,6 +152,10 @@ pub static DROP_SCRIPT: LazyLock<Asset> =
 pub static WAITING_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("waiting.js", include_str!("../templates/static/waiting.js")));
 
+/// The script of the page that waits for a ZIP file.
+pub static ZIP_SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::script("zip.js", include_str!("../templates/static/zip.js")));
+
 /// The script that turns what is dropped on the start page into a link.
 pub static SHEET_SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::script("sheet.js", include_str!("../templates/static/sheet.js")));
@@ -162,6 +170,7 @@ pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
         &ICONS,
         &FAVICON,
         &TIMES_SCRIPT,
+        &SENDING_SCRIPT,
         &UPLOAD_SCRIPT,
         &LINKS_SCRIPT,
         &LIVE_SCRIPT,
@@ -172,6 +181,7 @@ pub fn find(hash: &str, name: &str) -> Option<&'static Asset> {
         &QUICK_SCRIPT,
         &WAITING_SCRIPT,
         &SHEET_SCRIPT,
+        &ZIP_SCRIPT,
     ];
     all.into_iter().map(|asset| &**asset).find(|asset| asset.url == url)
 }

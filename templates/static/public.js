@@ -22,7 +22,9 @@
   let wait = soon;
   let timer = 0;
   let known = "";
-  let busy = rows.some((row) => row.dataset.offer === "running");
+  // The ZIP file is being prepared; its button is pressed again when it is ready.
+  let preparing = "preparing" in form.dataset;
+  let busy = preparing || rows.some((row) => row.dataset.offer === "running");
 
   const say = (words) => {
     if (news.textContent === words) return;
@@ -47,6 +49,23 @@
 
   const askIfNeeded = () => {
     if (proofs) proofs.hidden = rows.every((row) => row.querySelector("button").hidden);
+  };
+
+  const follow = (state) => {
+    const button = form.querySelector("button[value=zip]");
+    if (state.zip_preparing) {
+      say(state.zip_preparing);
+      busy = true;
+      return;
+    }
+    preparing = false;
+    if (!button || button.hidden) return;
+    if (proofs && !proofs.hidden) {
+      say("The ZIP file is ready. Fill in the field below again, then press the button.");
+      proofs.querySelector("input").focus();
+    } else {
+      form.requestSubmit(button);
+    }
   };
 
   const apply = (state) => {
@@ -76,6 +95,7 @@
       }
     }
     askIfNeeded();
+    if (preparing) follow(state);
   };
 
   const look = async () => {
@@ -91,7 +111,7 @@
         wait = soon;
       } else if (answer.status === 304) {
         // Nothing is new: a stalled download is checked less and less often.
-        wait = Math.min(wait * 1.1, 10000);
+        wait = preparing ? soon : Math.min(wait * 1.1, 10000);
       } else {
         wait = Math.min(wait * 2, longest);
       }
@@ -117,6 +137,7 @@
     const button = event.submitter;
     // A view leads to another page.
     if (!button || button.name !== "file" || button.hasAttribute("formaction")) return;
+    preparing = false;
     pressed = button.value;
     pressedAt = Date.now();
     // Earlier errors no longer matter; if this press fails, another page says so.

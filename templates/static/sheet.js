@@ -6,31 +6,13 @@
 globalThis.dropLinks = (page) => {
   const host = document.getElementById("sheets");
   if (!host) return null;
-  const { send, say, shown, counted, Trouble } = page;
+  const { send } = page;
+  const { Trouble, say, counted, shown } = sending;
   const KEPT_MS = 7 * 24 * 3600 * 1000;
   const NAME_MAX = 255;
 
   /** Which files belong to which link, for pages that are loaded later. */
-  const memory = {
-    KEY: "oncelink-drops",
-    all() {
-      try {
-        const all = JSON.parse(localStorage.getItem(this.KEY)) ?? {};
-        return Object.fromEntries(Object.entries(all).filter(([, one]) => one.until > Date.now()));
-      } catch {
-        return {};
-      }
-    },
-    change(change) {
-      const all = this.all();
-      change(all);
-      try {
-        localStorage.setItem(this.KEY, JSON.stringify(all));
-      } catch {
-        // Without storage, a drop lives as long as its page.
-      }
-    },
-  };
+  const memory = sending.memoryOf("oncelink-drops");
 
   /** 53 bits of a text (cyrb53), to recognize a file among those of a drop. */
   function mark(text) {

@@ -11,16 +11,8 @@
   const form = document.getElementById("upload-form");
   if (!form) return;
 
+  const { Trouble, Transfer, say, metadata, bytes, counted, shown } = sending;
   const AT_ONCE = 3;
-  // A request never takes so long that the session could end during it.
-  const PORTION = 16 * 1024 * 1024;
-  // A size that every proxy allows: the strictest common limit is 1 MiB.
-  const SMALL_PORTION = 512 * 1024;
-  let portion = PORTION;
-  // Seconds before each retry; after that, the person has to act.
-  const WAITS = [1, 2, 4, 8, 15, 30, 30, 30];
-  // A connection without progress for this long counts as lost.
-  const STALLED_MS = 60_000;
   const SPEED_OVER_MS = 6_000;
   const KEPT_MS = 7 * 24 * 3600 * 1000;
   // Rows that the list shows; more of them would only slow the page down.
@@ -31,105 +23,34 @@
   const list = section.querySelector("ul");
   const total = section.querySelector(".total");
   const pauseAll = section.querySelector("[data-act=pause-all]");
-  const news = document.getElementById("upload-news");
   const blank = document.getElementById("upload-entry");
   let token = form.elements.csrf.value;
   const uploads = [];
 
-  /** Why an upload stopped. Temporary problems are retried. */
-  class Trouble extends Error {
-    constructor(message, { passing = false, broken = false, gone = false, wait = 0, type = "" } = {}) {
-      super(message);
-      Object.assign(this, { passing, broken, gone, wait, type });
-    }
-  }
-
-  /** Announces something to people who can't see the progress. */
-  function say(text) {
-    news.textContent = text;
-  }
-
   // Remembered across a reload: which upload on the server belongs to which file.
 
-  const memory = {
-    KEY: "oncelink-uploads",
-    all() {
-      try {
-        const all = JSON.parse(localStorage.getItem(this.KEY)) ?? {};
-        return Object.fromEntries(Object.entries(all).filter(([, one]) => one.until > Date.now()));
-      } catch {
-        return {};
-      }
-    },
-    change(change) {
-      const all = this.all();
-      change(all);
-      try {
-        localStorage.setItem(this.KEY, JSON.stringify(all));
-      } catch {
-        // Without storage, an upload still lives as long as its page.
-      }
-    },
+  const memory = Object.assign(sending.memoryOf("oncelink-uploads"), {
     keep(upload) {
       const { url, folder, place, size, modified, item } = upload;
       const until = Date.now() + KEPT_MS;
       const link = upload.drop?.link;
       this.change((all) => (all[upload.fingerprint] = { url, folder, place, size, modified, link, item, until }));
     },
-    forget(upload) {
-      this.change((all) => delete all[upload.fingerprint]);
-    },
-  };
+  });
 
   // Requests.
 
-  /** Sends a request and returns the response, even a refusal; throws if the connection is lost. */
-  function send(method, url, { headers = {}, body = null, progress = () => {}, started = () => {} } = {}) {
-    return new Promise((resolve, reject) => {
-      const request = new XMLHttpRequest();
-      request.open(method, url);
-      const all = { Accept: "application/json", "X-CSRF-Token": token, "Tus-Resumable": "1.0.0", ...headers };
-      for (const [name, value] of Object.entries(all)) request.setRequestHeader(name, value);
-      let stalled;
-      const alive = () => {
-        clearTimeout(stalled);
-        stalled = setTimeout(() => request.abort(), STALLED_MS);
-      };
-      const broken = () => reject(new Trouble("The connection was lost.", { passing: true, broken: true }));
-      request.upload.onprogress = (event) => {
-        alive();
-        progress(event.loaded);
-      };
-      request.onload = () => resolve(request);
-      request.onerror = request.onabort = broken;
-      request.onloadend = () => clearTimeout(stalled);
-      started(request);
-      alive();
-      request.send(body);
-    });
-  }
+  const send = (method, url, more = {}) => sending.send(method, url, { ...more, headers: { "X-CSRF-Token": token, ...more.headers } });
 
   /** Converts an unsuccessful response to an error. */
   async function refused(answer) {
-    const { status } = answer;
-    let problem = {};
-    try {
-      problem = JSON.parse(answer.responseText);
-    } catch {
-      // It has no body, or something between us and the app answered.
-    }
-    if (status === 401 || problem.type === "foreign-form") {
-      // The person may have logged in in another tab; the page then has the new token.
-      const before = token;
-      await look();
-      if (token !== before) return new Trouble("You are logged in again.", { passing: true });
-      return new Trouble("You are logged out. Log in in another tab, then try again here.");
-    }
-    const wait = Number(answer.getResponseHeader("Retry-After")) || 0;
-    // Data of an earlier request was still arriving.
-    if (problem.type === "wrong-offset") return new Trouble("The server is still processing the last part.", { passing: true });
-    const passing = [408, 423, 429, 460].includes(status) || (status >= 500 && status !== 507);
-    return new Trouble(problem.detail || `The server refused the upload (${status}).`, { passing, wait, type: problem.type, gone: status === 404 || status === 410 });
+    const trouble = sending.refused(answer);
+    if (answer.status !== 401 && trouble.type !== "foreign-form") return trouble;
+    // The person may have logged in in another tab; the page then has the new token.
+    const before = token;
+    await look();
+    if (token !== before) return new Trouble("You are logged in again.", { passing: true });
+    return new Trouble("You are logged out. Log in in another tab, then try again here.");
   }
 
   /** Fetches this page as it is now. */
@@ -184,21 +105,20 @@
     return `${downloads}, ${expires.value === "never" ? "never expires" : `expires ${expires.selectedOptions[0].text}`}.`;
   }
 
-  const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
-
   // One upload.
 
-  class Upload {
+  class Upload extends Transfer {
+    verb = "uploaded";
+    request = send;
+    refusal = refused;
+
     /** `place` is the path within the folder of this page; `file` is null until it is chosen again. */
     constructor({ place, size, modified, folder = here, url = null, drop = null, item = null }, file) {
+      super();
       Object.assign(this, { place, size, modified, folder, url, file, drop, item });
       this.fingerprint = fingerprint(this);
       this.state = file ? "waiting" : "unfinished";
-      // Bytes sent, and bytes that the server is known to have.
-      this.sent = this.held = 0;
-      this.note = "";
       this.samples = [];
-      this.turn = null;
       drop?.uploads.push(this);
       this.show();
     }
@@ -227,38 +147,9 @@
       list.insertBefore(this.row, this.file && list.querySelector("[data-state=unfinished]"));
     }
 
-    get moving() {
-      return this.state === "waiting" || this.state === "running";
-    }
-
-    async run() {
-      const turn = (this.turn = {});
-      this.become("running");
-      let [fruitless, best] = [0, this.held];
-      while (this.turn === turn) {
-        try {
-          await this.open(turn);
-          while (this.sent < this.size && this.turn === turn) await this.sendPortion(turn);
-          if (this.turn === turn) this.finish();
-          return;
-        } catch (trouble) {
-          if (this.turn !== turn) return;
-          // The folder of the link may have been moved.
-          if (["link-not-waiting", "not-found"].includes(trouble.type) && (await this.drop?.moved())) continue;
-          fruitless = this.held > best ? 1 : fruitless + 1;
-          best = this.held;
-          this.sent = this.held;
-          // Some proxies hang up on requests that are too large instead of answering.
-          if (trouble.broken && fruitless > 1) portion = SMALL_PORTION;
-          const wait = trouble.wait || WAITS[fruitless - 1];
-          if (!trouble.passing || !wait) {
-            this.become("failed", trouble.message);
-            say(`${shown(this.place)} was not uploaded: ${trouble.message}`);
-            return;
-          }
-          await this.rest(wait, trouble.message, turn);
-        }
-      }
+    /** The folder of the link may have been moved. */
+    async mended(trouble) {
+      return ["link-not-waiting", "not-found"].includes(trouble.type) && Boolean(await this.drop?.moved());
     }
 
     /** Queries how much of the upload has arrived, or begins a new one. */
@@ -279,8 +170,7 @@
       const { drop, place } = this;
       const said = { folder: drop?.folder ?? this.folder, filename: place.split("/").at(-1), relativePath: drop?.within(place) ?? place };
       if (drop) Object.assign(said, { link: drop.link, item: String(this.item) });
-      const metadata = Object.entries(said).map(([key, text]) => `${key} ${base64(text)}`).join();
-      const headers = { "Upload-Length": String(this.size), "Upload-Metadata": metadata };
+      const headers = { "Upload-Length": String(this.size), "Upload-Metadata": metadata(said) };
       const answer = await this.ask(turn, "POST", "/uploads", { headers });
       if (answer.status !== 201) throw await refused(answer);
       this.url = new URL(answer.getResponseHeader("Location"), location.href).pathname;
@@ -306,38 +196,9 @@
       this.at = place.replace(/^\/files/, "");
     }
 
-    async sendPortion(turn) {
-      const start = this.sent;
-      const piece = this.file.slice(start, start + portion);
-      if (this.samples.length === 0) this.samples.push([performance.now(), start]);
-      const answer = await this.ask(turn, "PATCH", this.url, {
-        headers: { "Upload-Offset": String(start), "Content-Type": "application/offset+octet-stream" },
-        body: piece,
-        progress: (loaded) => this.turn === turn && this.advance(start + loaded),
-      });
-      // A proxy limits request bodies. If the app refuses, it says why.
-      const isOurs = answer.getResponseHeader("Content-Type")?.startsWith("application/problem+json");
-      if (answer.status === 413 && !isOurs && piece.size > SMALL_PORTION) {
-        portion = SMALL_PORTION;
-        this.advance(start);
-        return;
-      }
-      if (answer.status !== 204) throw await refused(answer);
-      this.arrived(answer);
-      this.held = Number(answer.getResponseHeader("Upload-Offset"));
-      this.advance(this.held);
-    }
-
-    /** A request that ends when the upload is paused. */
-    ask(turn, method, url, more = {}) {
-      const started = (request) => (turn.request = request);
-      return send(method, url, { ...more, started });
-    }
-
     advance(sent) {
+      super.advance(sent);
       const now = performance.now();
-      this.note = "";
-      this.sent = sent;
       this.samples.push([now, sent]);
       while (this.samples.length > 2 && now - this.samples[0][0] > SPEED_OVER_MS) this.samples.shift();
     }
@@ -350,20 +211,9 @@
       return seconds > 0.5 ? Math.max(0, this.sent - first[1]) / seconds : 0;
     }
 
-    /** Waits before the next attempt, or until the browser says that it is online again. */
     async rest(seconds, why, turn) {
       this.samples = [];
-      this.note = `${why.replace(/\.$/, "")}. Trying again in ${counted(seconds, "second")}.`;
-      say(`${shown(this.place)}: ${this.note}`);
-      this.show();
-      await new Promise((resolve) => {
-        const timer = setTimeout(resolve, seconds * 1000);
-        turn.hurry = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-        window.addEventListener("online", turn.hurry, { once: true });
-      });
+      await super.rest(seconds, why, turn);
     }
 
     finish() {
@@ -406,27 +256,9 @@
       setTimeout(() => (label.textContent = "Copy link"), 3000);
     }
 
-    /** Cancels the current request. */
     halt() {
-      const turn = this.turn;
-      this.turn = null;
-      turn?.request?.abort();
-      turn?.hurry?.();
+      super.halt();
       this.samples = [];
-    }
-
-    toggle() {
-      if (this.moving) this.pause();
-      else this.continue();
-    }
-
-    pause() {
-      this.halt();
-      this.become("paused");
-    }
-
-    continue() {
-      this.become("waiting");
     }
 
     cancel() {
@@ -445,10 +277,7 @@
       this.halt();
       memory.forget(this);
       uploads.splice(uploads.indexOf(this), 1);
-      const next = this.row.nextElementSibling ?? this.row.previousElementSibling;
-      const focused = this.row.contains(document.activeElement);
-      this.row.remove();
-      if (focused) (next?.querySelector("button:not([hidden])") ?? document.getElementById("content")).focus();
+      this.leave(this.row);
       say(`The upload of ${shown(this.place)} was canceled.`);
       queue();
     }
@@ -500,7 +329,7 @@
   }
 
   // On a page that makes links of what is dropped.
-  const drops = globalThis.dropLinks?.({ here, send, say, shown, counted, Trouble, token: () => token, look, queue: () => queue() }) ?? null;
+  const drops = globalThis.dropLinks?.({ here, send, token: () => token, look, queue: () => queue() }) ?? null;
 
   // The queue.
 
@@ -543,13 +372,7 @@
     busy = moving;
   }
 
-  pauseAll.addEventListener("click", () => {
-    const moving = uploads.some((upload) => upload.moving);
-    for (const upload of [...uploads]) {
-      if (moving && upload.moving) upload.pause();
-      else if (!moving && upload.state === "paused") upload.continue();
-    }
-  });
+  sending.prepareQueue(uploads, pauseAll);
 
   function fingerprint({ folder = here, place, size, modified }) {
     return [folder, place, size, modified].join("\n");
@@ -581,104 +404,15 @@
   // Picking and dropping.
 
   const tools = document.getElementById("upload-tools").content.cloneNode(true);
-  for (const button of tools.querySelectorAll("[data-picks]")) {
-    const input = tools.getElementById(button.dataset.picks);
-    button.hidden = button.dataset.picks === "pick-folder" && !("webkitdirectory" in input);
-    button.addEventListener("click", () => input.click());
-    input.addEventListener("change", () => {
-      take([...input.files].map((file) => ({ file, place: file.webkitRelativePath || file.name })));
-      input.value = "";
-    });
-  }
+  sending.preparePickers(tools, take);
   document.getElementById("upload").replaceWith(tools);
 
-  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
-  let depth = 0;
-  const hover = (change) => {
-    depth = change === 0 ? 0 : Math.max(0, depth + change);
-    document.body.classList.toggle("dropping", depth > 0);
-  };
-  document.addEventListener("dragenter", (event) => hasFiles(event) && hover(1));
-  document.addEventListener("dragleave", (event) => hasFiles(event) && hover(-1));
-  document.addEventListener("dragover", (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    event.dataTransfer.dropEffect = "copy";
-  });
-  document.addEventListener("drop", async (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    hover(0);
-    // The items are gone as soon as this function awaits anything.
-    const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
-    const dropped = items.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
-    const found = [];
-    for (const { entry, file } of dropped) {
-      try {
-        if (entry?.isDirectory) await gather(entry, "", found);
-        else if (file) found.push({ file, place: file.name });
-      } catch {
-        say(`${shown(entry.name)} can't be read.`);
-      }
-    }
-    if (found.length === 0) say("There are no files in it.");
-    take(found);
-  });
-
-  /** All files in a dropped folder. */
-  async function gather(entry, within, found) {
-    const place = within + entry.name;
-    if (entry.isFile) {
-      const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-      found.push({ file, place });
-      if (found.length % 1000 === 0) say(`${counted(found.length, "file")} found so far.`);
-      return;
-    }
-    const reader = entry.createReader();
-    for (;;) {
-      // Browsers return a hundred at a time; an empty result is the end.
-      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-      if (some.length === 0) return;
-      for (const child of some) await gather(child, `${place}/`, found);
-    }
-  }
-
-  document.addEventListener("paste", (event) => {
-    const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length === 0) return;
-    event.preventDefault();
-    take(files.map((file) => ({ file, place: file.name })));
-  });
-
-  window.addEventListener("beforeunload", (event) => {
-    if (uploads.some((upload) => upload.moving)) event.preventDefault();
-  });
-
-  // The same wording as in the rest of the app.
-
-  function bytes(count) {
-    if (count < 1000) return counted(Math.round(count), "byte");
-    let unit = -1;
-    do {
-      count /= 1000;
-      unit += 1;
-    } while (count >= 999.5);
-    return `${count < 99.95 ? count.toFixed(1) : Math.round(count)} ${["kB", "MB", "GB", "TB", "PB"][unit]}`;
-  }
+  sending.takeDrops(take);
 
   function span(seconds) {
     if (seconds < 60) return counted(Math.max(1, Math.ceil(seconds)), "second");
     if (seconds < 3600) return counted(Math.ceil(seconds / 60), "minute");
     return counted(Math.ceil(seconds / 3600), "hour");
-  }
-
-  function counted(count, what) {
-    return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
-  }
-
-  /** A name without characters that could disguise it. */
-  function shown(name) {
-    return name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
   }
 
   // Uploads from before a reload that the server still has.

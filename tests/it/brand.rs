@@ -29,6 +29,26 @@ fn attribute<'b>(body: &'b str, begin: &str) -> &'b str {
     body.split_once(begin).unwrap_or_else(|| panic!("{begin} in {body}")).1.split('"').next().unwrap()
 }
 
+#[test]
+fn no_template_contains_the_name_that_an_operator_can_replace() {
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut folders = vec![templates];
+    let mut read = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.parent().unwrap().ends_with("static") {
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(!text.contains("Oncelink"), "{}", path.display());
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 50, "only {read} templates");
+}
+
 #[actix_web::test]
 async fn every_page_of_the_web_app_has_the_name_the_logo_and_the_support_address() {
     let web = TestWeb::spawn_with(acme).await;

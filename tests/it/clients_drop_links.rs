@@ -10,8 +10,8 @@ use crate::support::tus::personal;
 use crate::support::web::{PASSWORD, TestWeb};
 
 /// Opens the start page as Ada.
-async fn start(browser: &Browser, web: &TestWeb) {
-    browser.goto(&format!("{}/login", web.base)).await;
+pub(crate) async fn start(browser: &Browser, base: &str) {
+    browser.goto(&format!("{base}/login")).await;
     for (css, text) in [("#email", "ada@example.org"), ("#password", PASSWORD)] {
         browser.find(css).await.send_keys(text).await.unwrap();
     }
@@ -20,7 +20,7 @@ async fn start(browser: &Browser, web: &TestWeb) {
 
 /// A script that drops what `make` puts into a `DataTransfer` called `all` onto an element, and returns whether
 /// the page kept the browser from opening it.
-fn drop(make: &str, css: &str) -> String {
+pub(crate) fn drop(make: &str, css: &str) -> String {
     format!(
         "const all = new DataTransfer(); {make}; const target = document.querySelector('{css}'); \
          const fire = (name) => target.dispatchEvent(new DragEvent(name, \
@@ -34,7 +34,7 @@ async fn a_drop_is_a_link_with_two_clicks_and_its_options_change_it() {
     let Some(browser) = Browser::start().await else { return };
     let web = TestWeb::spawn_with(personal).await;
     web.account("ada@example.org", &[]).await;
-    start(&browser, &web).await;
+    start(&browser, &web.base).await;
     // One click opens the dialog in which people choose files; here its result is set.
     assert!(browser.find("[data-picks=pick-files]").await.is_displayed().await.unwrap());
     let own = tempfile::tempdir().unwrap();
@@ -97,7 +97,7 @@ async fn files_are_pasted_and_no_page_is_left_when_something_is_dropped_beside_a
     let file = "all.items.add(new File(['x'], 'x.txt'))";
     // `false`: the page prevented what the browser does by itself.
     assert_eq!(browser.run(&drop(file, "body")).await, json!([false, false]), "on the login page");
-    start(&browser, &web).await;
+    start(&browser, &web.base).await;
     let paste = "const all = new DataTransfer(); all.items.add(new File(['png'], 'image.png')); \
         document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: all, bubbles: true, cancelable: true }))";
     browser.run(paste).await;
@@ -118,7 +118,7 @@ async fn an_upload_that_was_interrupted_goes_on_for_the_same_link_when_the_files
     let Some(browser) = Browser::start().await else { return };
     let web = TestWeb::spawn_with(personal).await;
     web.account("ada@example.org", &[]).await;
-    start(&browser, &web).await;
+    start(&browser, &web.base).await;
     // Four files, of which three are sent at once; their bytes never arrive.
     browser.devtools("Network.enable", json!({})).await;
     let files = "for (const name of ['a', 'b', 'c', 'd']) \
@@ -166,7 +166,7 @@ async fn a_visitor_who_waits_gets_the_download_by_itself_and_a_canceled_upload_s
     let Some(browser) = Browser::start().await else { return };
     let web = TestWeb::spawn_with(personal).await;
     web.account("ada@example.org", &[]).await;
-    start(&browser, &web).await;
+    start(&browser, &web.base).await;
     browser
         .run("const send = XMLHttpRequest.prototype.send; \
               XMLHttpRequest.prototype.send = function (body) { \
@@ -206,7 +206,7 @@ async fn a_session_that_ends_loses_nothing_that_was_dropped() {
     let Some(browser) = Browser::start().await else { return };
     let web = TestWeb::spawn_with(personal).await;
     web.account("ada@example.org", &[]).await;
-    start(&browser, &web).await;
+    start(&browser, &web.base).await;
     browser.driver.delete_all_cookies().await.unwrap();
     browser.run(&drop("all.items.add(new File(['x'], 'kept.txt'))", "main")).await;
     browser.says("You are logged out.").await;
@@ -215,7 +215,7 @@ async fn a_session_that_ends_loses_nothing_that_was_dropped() {
     let page = browser.driver.window().await.unwrap();
     let other = browser.driver.new_tab().await.unwrap();
     browser.driver.switch_to_window(other).await.unwrap();
-    start(&browser, &web).await;
+    start(&browser, &web.base).await;
     browser.driver.switch_to_window(page).await.unwrap();
     browser.find("#sheets [data-act=create]").await.click().await.unwrap();
     browser.says("Ready to download").await;
@@ -228,7 +228,7 @@ async fn ten_thousand_files_and_names_that_no_folder_can_have_are_handled() {
     let Some(browser) = Browser::start().await else { return };
     let web = TestWeb::spawn_with(personal).await;
     web.account("ada@example.org", &[]).await;
-    start(&browser, &web).await;
+    start(&browser, &web.base).await;
     let long = "for (const name of ['x'.repeat(300), 'good.txt']) all.items.add(new File(['1'], name))";
     browser.run(&drop(long, "main")).await;
     browser.says("is too long: at most 255 bytes").await;

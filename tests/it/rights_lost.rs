@@ -180,6 +180,57 @@ async fn a_person_who_leaves_a_group_loses_what_it_granted_and_nothing_else() {
 }
 
 #[actix_web::test]
+async fn an_archive_ends_with_the_right_to_any_of_its_files() {
+    for mut stage in Stage::all().await {
+        let files = "/bosses/file.txt /open/file.txt";
+        let zip = async |stage: &mut Stage, files: &str| {
+            let answer = stage.ada.fill("/account", "/zip", &[("files", files)]).await;
+            answer.location.unwrap_or_else(|| panic!("{} {}", answer.status, answer.body))
+        };
+        let all = [("file", "zip")];
+        let own = zip(&mut stage, files).await;
+        let made = make(&mut stage.ada, &[("files", files), ("uses", "9")]).await;
+        let strangers = stage.press(&made.public[0], &all).await;
+        let elsewhere = zip(&mut stage, "/open/file.txt /ada/file.txt").await;
+        // She leaves the group that may read one of the shares.
+        stage.set_groups("more").await;
+        assert_eq!(Client::at(1).get(&own).await.slug(), "revoked-token");
+        assert_eq!(Client::at(2).get(&strangers).await.slug(), "revoked-token", "a stranger's archive");
+        assert_eq!(Client::at(1).get(&elsewhere).await.status, 200, "no right to these was lost");
+
+        // The share is removed from the settings.
+        stage.set_groups("bosses").await;
+        let own = zip(&mut stage, files).await;
+        let strangers = stage.press(&made.public[0], &all).await;
+        let elsewhere = zip(&mut stage, "/open/file.txt /ada/file.txt").await;
+        let shares = stage.settings.shares.clone();
+        stage.settings.shares.retain(|share| share.name != "bosses");
+        stage.restart().await;
+        crate::support::deliveries::eventually("the revocation", async || {
+            stage.desk.issued.revocations.waiting().await.unwrap().is_empty()
+        })
+        .await;
+        assert_eq!(Client::at(1).get(&elsewhere).await.status, 200);
+        assert_eq!(Client::at(1).get(&own).await.status, 409, "its files can't be read");
+        // The files are back, but what was issued before is not.
+        stage.settings.shares = shares;
+        stage.restart().await;
+        assert_eq!(Client::at(1).get(&own).await.slug(), "revoked-token");
+        assert_eq!(Client::at(2).get(&strangers).await.slug(), "revoked-token");
+
+        // Her account is disabled.
+        let own = zip(&mut stage, "/open/file.txt /ada/file.txt").await;
+        let made = make(&mut stage.ada, &[("files", "/open/file.txt /ada/file.txt"), ("uses", "9")]).await;
+        let strangers = stage.press(&made.public[0], &all).await;
+        let path = format!("/admin/accounts/{}/disable", stage.ada_now().await.id);
+        assert_eq!(stage.root.fill("/account", &path, &[]).await.status, 303);
+        assert_eq!(Client::at(1).get(&own).await.slug(), "revoked-token");
+        assert_eq!(Client::at(2).get(&strangers).await.slug(), "revoked-token");
+        stage.stop().await;
+    }
+}
+
+#[actix_web::test]
 async fn changing_who_may_read_a_share_ends_what_it_granted_at_the_next_start() {
     let mut stage = Stage::start().await;
     let waiting = stage.own("/bosses/file.txt").await;

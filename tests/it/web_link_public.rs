@@ -185,7 +185,7 @@ async fn a_link_without_a_download_says_why_with_the_right_status() {
     browser.fill(&made.page, &format!("{}/pause", made.page), &[]).await;
     state(&made, 403, "link-paused", "This link is paused").await;
     browser.fill(&made.page, &format!("{}/revoke", made.page), &[]).await;
-    state(&made, 410, "link-revoked", "The sender has stopped sharing").await;
+    state(&made, 410, "link-revoked", " has stopped sharing").await;
     let made = make(&mut browser, &[]).await;
     assert!(is_token(&web.browser().post(&made.public[0], &[]).await));
     state(&made, 410, "link-used-up", "available again within minutes").await;

@@ -3,12 +3,10 @@
 use std::fs;
 
 use hyper::Method;
-use oncelink::config::Settings;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::support::links;
-use crate::support::postgres::empty_schema;
 use crate::support::tus::{Answer as TusAnswer, Uploader, metadata, personal};
 use crate::support::web::{Browser, FORM, TestWeb};
 
@@ -20,17 +18,8 @@ struct Drop {
     public: String,
 }
 
-/// An app with SQLite, and one with PostgreSQL where a server is named.
 async fn webs() -> Vec<TestWeb> {
-    let mut webs = vec![TestWeb::spawn_with(personal).await];
-    if let Some(postgres) = empty_schema().await {
-        let with = |settings: &mut Settings| {
-            personal(settings);
-            settings.web.database = postgres.as_str().into();
-        };
-        webs.push(TestWeb::spawn_with(with).await);
-    }
-    webs
+    TestWeb::on_each_database(personal).await
 }
 
 /// Ada, with a browser, a client for uploads, and her own folder.
@@ -211,7 +200,7 @@ async fn a_canceled_upload_ends_its_link_and_its_owner_reads_why() {
         assert_eq!(press(&web, &drop).await.1, json!("link-ended"));
         let page = web.browser().get(&drop.public).await;
         assert_eq!(page.status, 410);
-        assert!(page.body.contains("The sender didn’t finish uploading the files."), "{}", page.body);
+        assert!(page.body.contains(" didn’t finish uploading the files."), "{}", page.body);
         let page = ada.page_of(&drop).await;
         assert!(page.contains("The upload was canceled or not finished in time"), "{page}");
         assert!(

@@ -6,28 +6,28 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::archive::{
-    ArchiveEntry, ArchiveError, Layout, ManifestBuilder, ManifestProvider, ProviderError, digest_text,
-};
+use crate::archive::{ArchiveEntry, ArchiveError, Layout, ManifestProvider, ProviderError, digest_text};
 use crate::clock::Timestamp;
-use crate::files::{FileError, Shares};
+use crate::files::Shares;
 use crate::id::FilePath;
 use crate::secret::Digest;
+use crate::tasks::InRuntime;
+use crate::web::archives::assembly::{Assembly, PER_TRANSACTION};
 use crate::web::archives::built_archive::BuiltArchive;
-use crate::web::archives::contents::{self, ArchivedFile, ArchivedPlace, FindError, HiddenFiles};
+use crate::web::archives::contents::{self, ArchivedFile, ArchivedPlace, FindError};
 use crate::web::archives::error::ArchiveMakingError;
+use crate::web::archives::job::{ArchiveJob, ArchiveProgress, JobResult};
+use crate::web::archives::jobs::{ArchiveJobs, JoinedJob};
+use crate::web::archives::order::{ArchiveJobId, ArchiveOrder};
 use crate::web::archives::{manifests, queue};
 use crate::web::db::{Database, QueryError};
 use crate::web::shares::checksums::{self, FileChecksum};
-use crate::web::shares::rights::Readable;
 
-/// How many archives are made at once, each of which takes some 60 MB if it is as large as it may be …
-const AT_ONCE: usize = 2;
-/// … and how long a request waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request waits for its archive before it says how far that is.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How many bytes are read at once to complete an archive. What takes longer is prepared in the background.
-const READ_AT_ONCE: u64 = 16 << 20;
+/// How long a continued download waits for its turn.
+const PATIENCE_TO_CONTINUE: Duration = Duration::from_secs(10);
 
 /// How long a manifest is kept after it was last used: longer than any token or lease.
 const MANIFESTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -40,7 +40,7 @@ const CHECKSUMS_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 pub struct ArchiveMaker {
     pub(super) db: Database,
     pub(super) shares: Shares,
-    turns: Arc<Semaphore>,
+    pub(super) jobs: ArchiveJobs,
     /// Wakes the preparation.
     pub(super) wake: Arc<Notify>,
 }
@@ -50,75 +50,113 @@ pub struct ArchiveMaker {
 pub enum ArchiveOutcome {
     /// It can be downloaded.
     Ready(BuiltArchive),
-    /// The checksums of some of its files are being calculated.
-    Preparing {
-        /// How many files are ready.
-        ready: u64,
-        /// How many files the archive will have.
-        files: u64,
-    },
+    /// It is being made; the same request gets it when it is ready.
+    Preparing(ArchiveProgress),
     /// There are no files.
     Nothing,
-}
-
-/// What was put together.
-#[derive(Default)]
-struct Assembled {
-    text: String,
-    files: u64,
-    missing: u64,
-    /// Checksums that were calculated now.
-    new: Vec<(FilePath, FileChecksum)>,
 }
 
 impl ArchiveMaker {
     /// Creates it for the files in `shares`.
     pub fn new(db: Database, shares: Shares) -> ArchiveMaker {
-        ArchiveMaker { db, shares, turns: Arc::new(Semaphore::new(AT_ONCE)), wake: Arc::default() }
+        ArchiveMaker { db, shares, jobs: ArchiveJobs::new(), wake: Arc::default() }
     }
 
-    /// Makes an archive of these files and folders, as they are now.
+    /// Makes an archive of files and folders, as they are now. One that takes longer than a moment is made in the
+    /// background.
     ///
     /// # Errors
     /// See [`ArchiveMakingError`].
     pub async fn make(
         &self,
-        places: &[Readable],
-        hidden: HiddenFiles,
+        order: &ArchiveOrder,
         now: Timestamp,
     ) -> Result<ArchiveOutcome, ArchiveMakingError> {
-        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
-        let _turn = turn.map_err(|_| ArchiveMakingError::Busy)?;
-        let found = self.find(places.iter().map(ArchivedPlace::from).collect(), hidden).await?;
-        let paths = found.iter().filter(|file| file.folder_modified_ns.is_none()).map(|file| &file.path);
-        let known = checksums::of(&self.db, &paths.collect::<Vec<_>>()).await?;
-        let shares = self.shares.clone();
-        let assembling = move || {
-            let known = |path: &FilePath| known.get(path.as_str()).copied();
-            assemble(&shares, &found, known)
-        };
-        let assembled = tokio::task::spawn_blocking(assembling).await??;
-        self.record(&assembled.new, now).await?;
-        if assembled.missing > 0 {
-            let paths: Vec<FilePath> = places.iter().map(|place| place.path().clone()).collect();
+        let id = order.id();
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let job = match self.jobs.join(&id, order) {
+                JoinedJob::Known(job) => job,
+                JoinedJob::New(job, running, client) => {
+                    let making = {
+                        let (maker, order, job) = (self.clone(), order.clone(), Arc::clone(&job));
+                        async move {
+                            let result = maker.work(&order, &job, client, now).await;
+                            job.finish(result);
+                            drop(running);
+                        }
+                    };
+                    drop(tokio::spawn(InRuntime::here(making)));
+                    job
+                }
+                JoinedJob::Full => return Err(ArchiveMakingError::Busy),
+            };
+            if tokio::time::timeout_at(end, job.ended()).await.is_err() {
+                return Ok(ArchiveOutcome::Preparing(job.progress()));
+            }
+            if let Some(progress) = self.jobs.progress_of_queued(&job) {
+                return Ok(ArchiveOutcome::Preparing(progress));
+            }
+            let result = job.take();
+            self.jobs.remove(&id, &job);
+            match result {
+                Some(Ok(JobResult::Ready(archive))) => return Ok(ArchiveOutcome::Ready(archive)),
+                Some(Ok(JobResult::Nothing)) => return Ok(ArchiveOutcome::Nothing),
+                Some(Err(error)) => return Err(error),
+                // Prepared, or another request with the same order was first: it begins again, with the checksums.
+                Some(Ok(JobResult::Queued(_))) | None => {}
+            }
+        }
+    }
+
+    /// Returns how far an archive is; `None` if it isn't being made, or is ready.
+    pub fn progress(&self, id: &ArchiveJobId) -> Option<ArchiveProgress> {
+        self.jobs.progress(id)
+    }
+
+    async fn work(
+        &self,
+        order: &ArchiveOrder,
+        job: &Arc<ArchiveJob>,
+        client: Arc<Semaphore>,
+        now: Timestamp,
+    ) -> Result<JobResult, ArchiveMakingError> {
+        let _turn = self.jobs.turn(client).await.ok_or(ArchiveMakingError::Busy)?;
+        let found = self.find(order).await?;
+        let files = found.iter().filter(|file| file.folder_modified_ns.is_none()).map(|file| &file.path);
+        let files: Vec<&FilePath> = files.collect();
+        job.found(files.len());
+        let known = checksums::of(&self.db, &files).await?;
+        let mut assembly = Assembly::new(found, known);
+        loop {
+            let (shares, of) = (self.shares.clone(), Arc::clone(job));
+            let going_on = move || assembly.go_on(&shares, &of).map(|is_done| (assembly, is_done));
+            let (advanced, is_done) = tokio::task::spawn_blocking(going_on).await??;
+            assembly = advanced;
+            self.record(&assembly.take_new(), now).await?;
+            if is_done {
+                break;
+            }
+        }
+        if assembly.missing > 0 {
+            let paths: Vec<FilePath> = order.places.iter().map(|place| place.path().clone()).collect();
             self.prepare(&paths, now).await?;
-            let ready = assembled.files - assembled.missing;
-            return Ok(ArchiveOutcome::Preparing { ready, files: assembled.files });
+            return Ok(JobResult::Queued(paths));
         }
-        if assembled.files == 0 {
-            return Ok(ArchiveOutcome::Nothing);
+        if assembly.files == 0 {
+            return Ok(JobResult::Nothing);
         }
-        let text = assembled.text;
-        let laying_out = move || (Layout::of(&text), text);
+        let files = assembly.files;
+        let laying_out = move || {
+            let text = assembly.finish();
+            (Layout::of(&text), text)
+        };
         let (layout, text) = tokio::task::spawn_blocking(laying_out).await?;
         let layout = layout?;
-        let archive = BuiltArchive {
-            digest: digest_text(&layout.digest()),
-            size: layout.version().len,
-            files: assembled.files,
-        };
+        let archive =
+            BuiltArchive { digest: digest_text(&layout.digest()), size: layout.version().len, files };
         manifests::put(&self.db, &archive, &text, now).await?;
-        Ok(ArchiveOutcome::Ready(archive))
+        Ok(JobResult::Ready(archive))
     }
 
     /// Returns an archive that was made before, if none of its files has changed since.
@@ -130,7 +168,7 @@ impl ArchiveMaker {
         digest: &str,
         now: Timestamp,
     ) -> Result<Option<BuiltArchive>, ArchiveMakingError> {
-        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
+        let turn = tokio::time::timeout(PATIENCE_TO_CONTINUE, self.jobs.turns.acquire()).await;
         let _turn = turn.map_err(|_| ArchiveMakingError::Busy)?;
         let Some((archive, text)) = manifests::find(&self.db, digest).await? else { return Ok(None) };
         let shares = self.shares.clone();
@@ -147,6 +185,7 @@ impl ArchiveMaker {
         let mut transaction = self.db.begin().await?;
         queue::queue_files(&mut transaction, paths, now).await?;
         self.db.commit(transaction).await?;
+        self.jobs.queue(paths);
         self.wake();
         Ok(())
     }
@@ -171,22 +210,18 @@ impl ArchiveMaker {
         new: &[(FilePath, FileChecksum)],
         now: Timestamp,
     ) -> Result<(), QueryError> {
-        if new.is_empty() {
-            return Ok(());
+        for new in new.chunks(PER_TRANSACTION) {
+            let mut transaction = self.db.begin().await?;
+            for (path, checksum) in new {
+                checksums::put(&mut transaction, path, *checksum, now).await?;
+            }
+            self.db.commit(transaction).await?;
         }
-        let mut transaction = self.db.begin().await?;
-        for (path, checksum) in new {
-            checksums::put(&mut transaction, path, *checksum, now).await?;
-        }
-        self.db.commit(transaction).await
+        Ok(())
     }
 
-    async fn find(
-        &self,
-        places: Vec<ArchivedPlace>,
-        hidden: HiddenFiles,
-    ) -> Result<Vec<ArchivedFile>, ArchiveMakingError> {
-        let shares = self.shares.clone();
+    async fn find(&self, order: &ArchiveOrder) -> Result<Vec<ArchivedFile>, ArchiveMakingError> {
+        let (shares, places, hidden) = (self.shares.clone(), ArchivedPlace::of(order), order.hidden);
         let finding = move || contents::find(&shares, &places, hidden);
         match tokio::task::spawn_blocking(finding).await? {
             Ok(found) => Ok(found),
@@ -194,51 +229,6 @@ impl ArchiveMaker {
             Err(FindError::Limit(error)) => Err(error.into()),
         }
     }
-}
-
-/// Puts the manifest together. Small files without a checksum are read now.
-fn assemble(
-    shares: &Shares,
-    found: &[ArchivedFile],
-    known: impl Fn(&FilePath) -> Option<FileChecksum>,
-) -> Result<Assembled, ArchiveMakingError> {
-    let (mut builder, mut assembled) = (ManifestBuilder::default(), Assembled::default());
-    let mut budget = READ_AT_ONCE;
-    for ArchivedFile { path, name, folder_modified_ns } in found {
-        if let Some(modified_ns) = folder_modified_ns {
-            builder.add(&ArchiveEntry::folder(path.clone(), name.clone(), *modified_ns))?;
-            continue;
-        }
-        let current = match known(path).map(|sum| (sum, shares.is_unchanged(path, &sum.version))) {
-            Some((sum, Ok(true))) => Some(sum),
-            Some((_, Err(FileError::ShareGone))) => return Err(FileError::ShareGone.into()),
-            Some((_, Ok(false) | Err(_))) | None => match shares.file(path) {
-                Ok(file) => {
-                    let len = file.version().len;
-                    let mut sum = None;
-                    if let Some(left) = budget.checked_sub(len) {
-                        budget = left;
-                        // A file that can't be read to its end is tried again in the background.
-                        sum = FileChecksum::compute(&file).ok().flatten();
-                    }
-                    assembled.new.extend(sum.map(|sum| (path.clone(), sum)));
-                    sum
-                }
-                Err(FileError::ShareGone) => return Err(FileError::ShareGone.into()),
-                // It disappeared since it was found, or can't be read: it is left out, as on the page.
-                Err(_) => continue,
-            },
-        };
-        assembled.files += 1;
-        match current {
-            Some(FileChecksum { version, crc32 }) => {
-                builder.add(&ArchiveEntry { path: path.clone(), name: name.clone(), version, crc32 })?;
-            }
-            None => assembled.missing += 1,
-        }
-    }
-    assembled.text = builder.finish();
-    Ok(assembled)
 }
 
 fn is_unchanged(shares: &Shares, text: &str) -> bool {

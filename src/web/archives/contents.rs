@@ -5,20 +5,13 @@ use std::ops::ControlFlow;
 use crate::archive::{ArchiveError, ArchiveNames, ENTRIES_MAX};
 use crate::files::{EntryKind, FileError, Shares};
 use crate::id::FilePath;
+use crate::web::archives::order::{ArchiveOrder, ArchiveReaders, HiddenFiles};
+use crate::web::shares::drop_folder;
 use crate::web::shares::folding::{fold, natural};
 use crate::web::shares::rights::Readable;
 
 /// How many folders may be within each other. A folder that contains itself through a symlink has no end.
 const DEPTH_MAX: usize = 64;
-
-/// Whether an archive includes hidden files of folders (those with names that begin with a dot).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HiddenFiles {
-    /// They are included.
-    Included,
-    /// They are left out, because few people know that they have them.
-    LeftOut,
-}
 
 /// A file or an empty folder of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,18 +23,38 @@ pub(super) struct ArchivedFile {
     pub(super) folder_modified_ns: Option<u64>,
 }
 
-/// A file or folder that is to be archived, and its name in the archive.
+/// A file or folder that is to be archived, and its name in the archive; the files of a folder without a name are
+/// not in any folder there.
 pub(super) struct ArchivedPlace {
     pub(super) path: FilePath,
     pub(super) name: String,
 }
 
-impl From<&Readable> for ArchivedPlace {
-    fn from(place: &Readable) -> ArchivedPlace {
+impl ArchivedPlace {
+    /// Returns what the files and folders of an order are called in the archive.
+    pub(super) fn of(order: &ArchiveOrder) -> Vec<ArchivedPlace> {
+        match order.readers {
+            ArchiveReaders::Owner => order.places.iter().map(ArchivedPlace::for_owner).collect(),
+            ArchiveReaders::Recipients => ArchivedPlace::for_recipients(&order.places),
+        }
+    }
+
+    fn for_owner(place: &Readable) -> ArchivedPlace {
         // The own folder of an account has the account's id as its name, which means nothing to anyone.
         let is_home = place.path() == place.root() && !place.root().within_share().is_empty();
         let name = if is_home { "My files" } else { place.path().name() };
         ArchivedPlace { path: place.path().clone(), name: name.to_owned() }
+    }
+
+    /// A folder keeps its name, so that its files stay together where they are unpacked, unless nobody chose that
+    /// name.
+    fn for_recipients(places: &[Readable]) -> Vec<ArchivedPlace> {
+        match places {
+            [only] if drop_folder::is_one(only) => {
+                vec![ArchivedPlace { path: only.path().clone(), name: String::new() }]
+            }
+            _ => places.iter().map(ArchivedPlace::for_owner).collect(),
+        }
     }
 }
 
@@ -91,7 +104,7 @@ impl Walk<'_> {
         if depth > DEPTH_MAX {
             return Err(FindError::Limit(ArchiveError::TooMany));
         }
-        let here = self.names.folder(parent, name);
+        let here = if name.is_empty() { parent.to_owned() } else { self.names.folder(parent, name) };
         let mut within = Vec::new();
         let left = (2 * ENTRIES_MAX).saturating_sub(self.visited);
         let hidden = self.hidden;
@@ -114,7 +127,7 @@ impl Walk<'_> {
         if within.len() > left {
             return Err(FindError::Limit(ArchiveError::TooMany));
         }
-        if within.is_empty() {
+        if within.is_empty() && !here.is_empty() {
             let modified = self.shares.entry(path).map_or(0, |entry| entry.modified.secs());
             let folder_modified_ns = Some(modified.saturating_mul(1_000_000_000));
             return self.add(ArchivedFile { path: path.clone(), name: here, folder_modified_ns });

@@ -5,15 +5,20 @@
 //! while it arrives, all others in the background.
 
 mod archive_maker;
+mod assembly;
 mod built_archive;
 mod contents;
 mod error;
+mod job;
+mod jobs;
 mod manifests;
+mod order;
 mod preparation;
 mod queue;
 
 pub use self::archive_maker::{ArchiveMaker, ArchiveOutcome};
 pub use self::built_archive::BuiltArchive;
-pub use self::contents::HiddenFiles;
 pub use self::error::ArchiveMakingError;
+pub use self::job::ArchiveProgress;
+pub use self::order::{ArchiveJobId, ArchiveOrder, ArchiveReaders, HiddenFiles};
 pub use self::queue::queue_files;

@@ -1,6 +1,8 @@
 //! Calculates the checksums of queued files in the background: one file at a time, and of what is queued each
 //! gets its turn.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,8 +12,9 @@ use crate::files::{EntryKind, FileError, OpenFile, Shares};
 use crate::id::FilePath;
 use crate::telemetry::chain;
 use crate::web::archives::archive_maker::ArchiveMaker;
-use crate::web::archives::contents::{self, ArchivedPlace, HiddenFiles};
+use crate::web::archives::contents::{self, ArchivedPlace};
 use crate::web::archives::error::ArchiveMakingError;
+use crate::web::archives::order::HiddenFiles;
 use crate::web::archives::queue::{self, QueuedPath};
 use crate::web::shares::checksums::{self, FileChecksum};
 
@@ -46,9 +49,14 @@ impl ArchiveMaker {
     /// # Errors
     /// If the database fails.
     pub async fn prepare_next(&self, now: Timestamp) -> Result<bool, ArchiveMakingError> {
-        let Some(next) = queue::next(&self.db).await? else { return Ok(false) };
+        let Some(next) = queue::next(&self.db).await? else {
+            // Another process may have prepared what was queued here.
+            self.jobs.prepared(None);
+            return Ok(false);
+        };
         if self.work_on(&next, now).await? {
             queue::remove(&self.db, next.path.as_str()).await?;
+            self.jobs.prepared(Some(&next.path));
         } else {
             queue::postpone(&self.db, &next.path, now).await?;
         }
@@ -70,40 +78,49 @@ impl ArchiveMaker {
         };
         let files: Vec<FilePath> = files.map(|file| file.path).collect();
         let known = checksums::of(&self.db, &files.iter().collect::<Vec<_>>()).await?;
-        let shares = self.shares.clone();
-        let calculating = move || {
-            let known = |path: &FilePath| known.get(path.as_str()).copied();
-            calculate(&shares, files, known)
-        };
-        let (new, done) = tokio::task::spawn_blocking(calculating).await?;
-        self.record(&new, now).await?;
-        Ok(done)
+        let (mut files, known) = (VecDeque::from(files), Arc::new(known));
+        loop {
+            let (shares, known) = (self.shares.clone(), Arc::clone(&known));
+            let calculating = move || {
+                let known = |path: &FilePath| known.get(path.as_str()).copied();
+                let new = calculate(&shares, &mut files, known);
+                (new, files)
+            };
+            let (new, left) = tokio::task::spawn_blocking(calculating).await?;
+            self.record(&new, now).await?;
+            self.jobs.calculated(&next.path, new.len());
+            // If nothing else waits, its files need not be found again.
+            if left.is_empty() || queue::has_other(&self.db, &next.path).await? {
+                return Ok(left.is_empty());
+            }
+            files = left;
+        }
     }
 }
 
-/// Calculates missing checksums for a while. Returns them, and whether none is missing any more.
+/// Calculates missing checksums for a while, of the first of `files`, which are then removed.
 fn calculate(
     shares: &Shares,
-    files: Vec<FilePath>,
+    files: &mut VecDeque<FilePath>,
     known: impl Fn(&FilePath) -> Option<FileChecksum>,
-) -> (Vec<(FilePath, FileChecksum)>, bool) {
+) -> Vec<(FilePath, FileChecksum)> {
     let (began, mut new) = (Instant::now(), Vec::new());
-    for path in files {
+    while let Some(path) = files.pop_front() {
         let is_known = known(&path)
             .is_some_and(|sum| matches!(shares.is_unchanged(&path, &sum.version), Ok(true) | Err(_)));
         if is_known {
             continue;
-        }
-        if began.elapsed() >= SLICE {
-            return (new, false);
         }
         // A file that can't be read, or changes now, gets its checksum when an archive of it is wanted.
         let sum = shares.file(&path).map_err(drop).and_then(|file| read(&file).map_err(drop));
         if let Ok(Some(sum)) = sum {
             new.push((path, sum));
         }
+        if began.elapsed() >= SLICE {
+            break;
+        }
     }
-    (new, true)
+    new
 }
 
 fn read(file: &OpenFile) -> Result<Option<FileChecksum>, FileError> {

@@ -57,6 +57,15 @@ pub(super) async fn next(db: &Database) -> Result<Option<QueuedPath>, QueryError
     }
 }
 
+/// Returns whether anything else waits.
+pub(super) async fn has_other(db: &Database, path: &FilePath) -> Result<bool, QueryError> {
+    let other = sqlx::query("SELECT path FROM checksum_queue WHERE path <> $1 LIMIT 1")
+        .bind(path.as_str())
+        .fetch_optional(db.reader())
+        .await?;
+    Ok(other.is_some())
+}
+
 /// Removes what is done.
 pub(super) async fn remove(db: &Database, path: &str) -> Result<(), QueryError> {
     sqlx::query("DELETE FROM checksum_queue WHERE path = $1").bind(path).execute(db.writer()).await?;

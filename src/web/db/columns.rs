@@ -1,6 +1,10 @@
 //! How values are stored in columns of the database.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use crate::clock::Timestamp;
+use crate::secret::Digest;
 
 /// Converts a time for a BIGINT column.
 pub(crate) fn to_column(moment: Timestamp) -> i64 {
@@ -20,6 +24,11 @@ pub(crate) fn bytes_to_column(bytes: u64) -> i64 {
 /// Converts a number of bytes from a BIGINT column.
 pub(crate) fn bytes_from_column(bytes: i64) -> u64 {
     u64::try_from(bytes).unwrap_or(0)
+}
+
+/// Converts a digest, which is stored in place of a secret, for a text column.
+pub(crate) fn digest_to_column(digest: &Digest) -> String {
+    URL_SAFE_NO_PAD.encode(digest.as_bytes())
 }
 
 /// Returns `count` placeholders for a list, beginning with `$first`.

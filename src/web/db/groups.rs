@@ -143,6 +143,44 @@ impl<T, R> Drop for Writer<T, R> {
     }
 }
 
+/// Writes the requests of a group together. If the database refuses one of them, each is written alone, because
+/// one must not fail the others.
+pub(crate) async fn together_or_each<'r, T, R, E, F, Fut>(
+    requests: &[&'r T],
+    write: F,
+    is_refusal: impl Fn(&E) -> bool,
+) -> Vec<Result<R, Arc<E>>>
+where
+    F: Fn(Vec<&'r T>) -> Fut,
+    Fut: Future<Output = Result<Vec<R>, E>>,
+{
+    let failed = |error: E, count: usize| {
+        let error = Arc::new(error);
+        (0..count).map(move |_| Err(Arc::clone(&error)))
+    };
+    let mut results = Vec::with_capacity(requests.len());
+    match write(requests.to_vec()).await {
+        Ok(written) => results.extend(written.into_iter().map(Ok)),
+        Err(error) if requests.len() == 1 || !is_refusal(&error) => {
+            results.extend(failed(error, requests.len()));
+        }
+        Err(_) => {
+            for request in requests {
+                match write(vec![*request]).await {
+                    Ok(written) => results.extend(written.into_iter().map(Ok)),
+                    Err(error) if is_refusal(&error) => results.extend(failed(error, 1)),
+                    // The others would fail for the same reason, after the same wait.
+                    Err(error) => {
+                        results.extend(failed(error, requests.len() - results.len()));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    results
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
@@ -177,6 +215,37 @@ mod tests {
         let sizes = sizes.lock().unwrap().clone();
         assert!(sizes.iter().all(|size| *size <= TOGETHER) && sizes.len() <= 5, "{sizes:?}");
         assert!(!groups.lock().is_writing);
+    }
+
+    #[actix_web::test]
+    async fn a_request_that_is_refused_fails_alone_and_a_failure_of_the_database_ends_the_group() {
+        let requests = [1, 2, 3, 4];
+        let requests: Vec<&i32> = requests.iter().collect();
+        let results = async |bad: i32, error: &'static str| {
+            let write = |group: Vec<&i32>| {
+                let result = match group.iter().any(|request| **request == bad) {
+                    true => Err(error),
+                    false => Ok(group.iter().map(|request| **request * 2).collect::<Vec<_>>()),
+                };
+                async move { result }
+            };
+            let results = together_or_each(&requests, write, |error| *error != "down").await;
+            results.into_iter().map(|result| result.map_err(|error| *error)).collect::<Vec<_>>()
+        };
+        assert_eq!(results(9, "refused").await, [Ok(2), Ok(4), Ok(6), Ok(8)]);
+        assert_eq!(results(2, "refused").await, [Ok(2), Err("refused"), Ok(6), Ok(8)]);
+        assert_eq!(results(2, "down").await, [Err("down"); 4]);
+        // The group is refused, and then the database fails.
+        let write = |group: Vec<&i32>| {
+            let result = match group.as_slice() {
+                [1] => Ok(vec![2]),
+                [_] => Err("down"),
+                _ => Err("refused"),
+            };
+            async move { result }
+        };
+        let results = together_or_each(&requests, write, |error| *error != "down").await;
+        assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, false]);
     }
 
     #[actix_web::test]

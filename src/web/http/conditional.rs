@@ -2,11 +2,14 @@
 
 use actix_web::http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::web::http::error::WebError;
+use crate::web::http::respond::html_with_script;
+use crate::web::http::state::AppState;
 
 /// Returns the entity tag of some content.
 pub(crate) fn tag_of(content: &[u8]) -> String {
@@ -21,6 +24,19 @@ pub(crate) fn unchanged(request: &HttpRequest, tag: &str) -> Result<Option<HttpR
     match has_it {
         true => tagged(HttpResponse::NotModified().finish(), tag).map(Some),
         false => Ok(None),
+    }
+}
+
+/// Responds with a page that its own script requests every few seconds.
+pub(crate) fn refreshed(
+    app: &AppState,
+    request: &HttpRequest,
+    page: &impl Template,
+) -> Result<HttpResponse, WebError> {
+    let tag = tag_of(page.render()?.as_bytes());
+    match unchanged(request, &tag)? {
+        Some(unchanged) => Ok(unchanged),
+        None => tagged(html_with_script(app, page)?, &tag),
     }
 }
 

@@ -11,12 +11,12 @@ use crate::files::FileError;
 use crate::secret::RandomError;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::store::AccountError;
-use crate::web::archives::ArchiveMakingError;
+use crate::web::archives::{ArchiveMakingError, ArchiveProgress};
 use crate::web::db::QueryError;
 use crate::web::deliveries::intake::IntakeError;
 use crate::web::forms::idempotency::IdempotencyError;
 use crate::web::http::press_error::PressError;
-use crate::web::http::problem::closed_link_page::ClosedReason;
+use crate::web::http::problem::closed_link_page::ClosedLink;
 use crate::web::http::problem::closed_request_page::ClosedRequest;
 use crate::web::http::tus_error::TusError;
 use crate::web::identity::passwords::HashError;
@@ -86,8 +86,8 @@ pub enum WebError {
     #[error(transparent)]
     Tus(#[from] TusError),
     /// Nothing can be downloaded with a public link.
-    #[error("the link is closed: {}", .0.slug())]
-    LinkClosed(ClosedReason),
+    #[error("the link is closed: {}", .0.why.slug())]
+    LinkClosed(ClosedLink),
     /// The file is not of a kind that is shown in a browser.
     #[error("the file is not of a kind that can be viewed")]
     NotViewable,
@@ -106,14 +106,9 @@ pub enum WebError {
         /// Whether people are invited instead.
         by_invitation: bool,
     },
-    /// The checksums of some files of an archive are still being calculated.
-    #[error("{ready} of {files} files of the archive are ready")]
-    StillPreparing {
-        /// How many files are ready.
-        ready: u64,
-        /// How many files the archive will have.
-        files: u64,
-    },
+    /// An archive is still being made.
+    #[error("{} of {} files of the archive are ready", .0.ready, .0.files)]
+    StillPreparing(ArchiveProgress),
     /// The files are too many, or too large, for one archive.
     #[error("the archive would be too large")]
     ArchiveTooLarge,
@@ -152,13 +147,13 @@ impl WebError {
             WebError::LinkOver => "link-over",
             WebError::Storage(error) => error.slug(),
             WebError::Tus(error) => error.slug(),
-            WebError::LinkClosed(why) => why.slug(),
+            WebError::LinkClosed(closed) => closed.why.slug(),
             WebError::NotViewable => "not-viewable",
             WebError::ViewNotAllowed => "view-not-allowed",
             WebError::RequestClosed(why) => why.slug(),
             WebError::Press(error) => error.slug(),
             WebError::SignUpClosed { .. } => "sign-up-closed",
-            WebError::StillPreparing { .. } => "still-preparing",
+            WebError::StillPreparing(_) => "still-preparing",
             WebError::ArchiveTooLarge => "archive-too-large",
             WebError::NodeKeyMissing | WebError::NodeKeyUnknown => "node-key",
             WebError::NoNode => "no-download-service",
@@ -172,8 +167,8 @@ impl WebError {
         match self {
             WebError::TooEarly(wait) => Some(wait.as_secs().max(1)),
             WebError::NoNode | WebError::Unavailable(_) => Some(5),
-            WebError::StillPreparing { .. } => Some(PREPARING),
-            WebError::LinkClosed(why) => why.wait(),
+            WebError::StillPreparing(_) => Some(PREPARING),
+            WebError::LinkClosed(closed) => closed.why.wait(),
             WebError::Tus(error) => error.wait(),
             WebError::Storage(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => Some(5),
             _ => None,
@@ -199,11 +194,11 @@ impl ResponseError for WebError {
             WebError::LinkOver => StatusCode::GONE,
             WebError::Storage(error) => error.status(),
             WebError::Tus(error) => error.status(),
-            WebError::LinkClosed(why) => why.status(),
+            WebError::LinkClosed(closed) => closed.why.status(),
             WebError::RequestClosed(why) => why.status(),
             WebError::Press(error) => error.status(),
             WebError::SignUpClosed { .. } | WebError::NodeKeyUnknown => StatusCode::FORBIDDEN,
-            WebError::StillPreparing { .. } => StatusCode::CONFLICT,
+            WebError::StillPreparing(_) => StatusCode::CONFLICT,
             WebError::ArchiveTooLarge => StatusCode::UNPROCESSABLE_ENTITY,
             WebError::NodeKeyMissing => StatusCode::UNAUTHORIZED,
             WebError::NoNode | WebError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -162,6 +162,10 @@ impl Chrome {
         &assets::PUBLIC_SCRIPT.url
     }
 
+    pub(crate) fn sending_script_url(&self) -> &'static str {
+        &assets::SENDING_SCRIPT.url
+    }
+
     pub(crate) fn guest_script_url(&self) -> &'static str {
         &assets::GUEST_SCRIPT.url
     }
@@ -172,6 +176,10 @@ impl Chrome {
 
     pub(crate) fn waiting_script_url(&self) -> &'static str {
         &assets::WAITING_SCRIPT.url
+    }
+
+    pub(crate) fn zip_script_url(&self) -> &'static str {
+        &assets::ZIP_SCRIPT.url
     }
 
     pub(crate) fn sheet_script_url(&self) -> &'static str {

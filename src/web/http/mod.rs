@@ -137,6 +137,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .configure(request_routes)
         .service(web::resource("/unsent/{id}").route(get_or_head().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))
+        .service(web::resource("/zip/state").route(get_or_head().to(zip::state)))
         .service(web::resource("/zip/selected").route(web::post().to(selected_zip::page)))
         .service(
             web::resource("/zip").route(get_or_head().to(zip::page)).route(web::post().to(zip::download)),

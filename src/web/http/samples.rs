@@ -6,7 +6,8 @@ use crate::web::http::account::{
 };
 use crate::web::http::admin::{accounts_page, audit_page, mail_page};
 use crate::web::http::files::{
-    browse_page, edit_page, move_page, selected_page, trash_page, upload_page, zip_page,
+    edit_page, folder_page, move_page, search_page, selected_page, shares_page, trash_page, upload_page,
+    zip_page,
 };
 use crate::web::http::landing;
 use crate::web::http::links::{
@@ -34,7 +35,9 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         accounts_page::samples()?,
         mail_page::samples()?,
         audit_page::samples()?,
-        browse_page::samples()?,
+        shares_page::samples()?,
+        search_page::samples()?,
+        folder_page::samples()?,
         new_link_page::samples()?,
         action_link_page::samples()?,
         edit_page::samples()?,
@@ -130,7 +133,9 @@ mod tests {
             &assets::TIMES_SCRIPT,
             &assets::DROP_SCRIPT,
             &assets::SELECT_SCRIPT,
+            &assets::SENDING_SCRIPT,
             &assets::UPLOAD_SCRIPT,
+            &assets::ZIP_SCRIPT,
             &assets::LINKS_SCRIPT,
             &assets::LIVE_SCRIPT,
             &assets::PUBLIC_SCRIPT,

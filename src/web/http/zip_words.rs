@@ -2,6 +2,7 @@
 
 use crate::archive::{ArchiveNames, ENTRIES_MAX};
 use crate::human;
+use crate::web::archives::ArchiveProgress;
 use crate::web::links::offers::Offer;
 
 /// The value of the button that downloads all files of a link. No file has this key.
@@ -11,13 +12,28 @@ pub(crate) const ALL_FILES: &str = "zip";
 const NAME_MAX: usize = 200;
 
 /// Returns how far the preparation of a ZIP file is.
-pub(crate) fn preparing(ready: u64, files: u64) -> String {
-    format!(
-        "We’re preparing the ZIP file: {} of {} ready. Nothing has been downloaded yet. Try again in a few \
-         seconds.",
-        human::grouped(ready),
-        human::counted(files, "file"),
-    )
+pub(crate) fn preparing(progress: ArchiveProgress) -> String {
+    format!("{} Nothing has been downloaded yet. Try again in a few seconds.", progress_of(progress))
+}
+
+/// Returns the same for a page whose script presses the button again.
+pub(crate) fn preparing_live(progress: ArchiveProgress) -> String {
+    format!("{} The download will start by itself.", progress_of(progress))
+}
+
+fn progress_of(ArchiveProgress { ready, files }: ArchiveProgress) -> String {
+    match files {
+        0 => "Preparing the ZIP file…".to_owned(),
+        _ => {
+            let (ready, files) = (human::grouped(ready), human::counted(files, "file"));
+            format!("Preparing the ZIP file… {ready} of {files}.")
+        }
+    }
+}
+
+/// A sample for pages.
+pub(crate) const fn sample() -> ArchiveProgress {
+    ArchiveProgress { ready: 3, files: 40 }
 }
 
 /// Returns why there is no ZIP file of so many files.
@@ -55,6 +71,13 @@ pub(crate) fn status(offer: Offer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_counts_the_files_once_they_are_known() {
+        let words = |ready, files| progress_of(ArchiveProgress { ready, files });
+        assert_eq!(words(12_000, 70_000), "Preparing the ZIP file… 12,000 of 70,000 files.");
+        assert_eq!(words(0, 0), "Preparing the ZIP file…");
+    }
 
     #[test]
     fn a_zip_file_is_named_after_its_title() {

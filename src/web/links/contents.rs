@@ -33,7 +33,7 @@ pub struct LinkFile {
     /// Its path.
     pub path: FilePath,
     /// The name that recipients see: the file's name, or for a file in a folder its path, starting with the
-    /// folder's name.
+    /// folder's name unless the link has only this folder.
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
@@ -79,6 +79,8 @@ pub struct LinkContents {
 struct Named {
     position: usize,
     path: FilePath,
+    /// Where the path within the folder begins, if the file is in a folder of the link.
+    within: Option<usize>,
     name: String,
 }
 
@@ -92,10 +94,14 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQue
         let (position, path) = (*position, place.path());
         match shares.entry(path).map(|entry| entry.kind) {
             Ok(EntryKind::File(_)) => {
-                named.push(Named { position, path: path.clone(), name: path.name().to_owned() });
+                let name = path.name().to_owned();
+                named.push(Named { position, path: path.clone(), within: None, name });
             }
             Ok(EntryKind::Folder) => {
-                let walked = walk(shares, position, path, view.hidden_files, &mut visited, &mut named);
+                // All files are in a folder that is alone: its name would only repeat the title.
+                let top = if places.len() == 1 { "" } else { path.name() };
+                let walk = Walk { shares, position, root: path, top, hidden_files: view.hidden_files };
+                let walked = walk.find(&mut visited, &mut named);
                 contents.more |= !walked;
             }
             Err(_) => contents.missing.push(path.name().to_owned()),
@@ -110,7 +116,7 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQue
     let first = (contents.page - 1) * per_page;
     let is_sized = !contents.more && named.len() <= SIZED_MAX;
     let mut size = 0_u64;
-    for (number, Named { position, path, name }) in named.into_iter().enumerate() {
+    for (number, Named { position, path, within, name }) in named.into_iter().enumerate() {
         let is_shown = (first..first + per_page).contains(&number);
         if !is_shown && !is_sized {
             continue;
@@ -121,9 +127,8 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQue
         if !is_shown {
             continue;
         }
-        // The name of a file in a folder begins with the folder's name.
-        let key = match name.split_once('/') {
-            Some((_, within)) => key_within(position, within),
+        let key = match within.and_then(|at| path.as_str().get(at..)) {
+            Some(within) => key_within(position, within),
             None => position.to_string(),
         };
         contents.items.push(LinkFile { key, path, name, size: version.len, version: version.to_string() });
@@ -132,44 +137,53 @@ pub fn look_at(shares: &Shares, places: &[(usize, Readable)], view: &ContentsQue
     contents
 }
 
-/// Finds the files below a folder, breadth first; returns false if there are more than were visited.
-fn walk(
-    shares: &Shares,
+/// A walk through a folder of a link.
+struct Walk<'w> {
+    shares: &'w Shares,
     position: usize,
-    root: &FilePath,
+    root: &'w FilePath,
+    /// What the names of its files begin with; may be empty.
+    top: &'w str,
     hidden_files: bool,
-    visited: &mut usize,
-    named: &mut Vec<Named>,
-) -> bool {
-    let mut folders = VecDeque::from([root.clone()]);
-    while let Some(folder) = folders.pop_front() {
-        let mut here = Vec::new();
-        // Skips folders that disappeared or can't be read.
-        let _passed_over = shares.scan(&folder, |path, is_folder| {
-            *visited += 1;
+}
+
+impl Walk<'_> {
+    /// Finds the files below the folder, breadth first; returns false if there are more than were visited.
+    fn find(&self, visited: &mut usize, named: &mut Vec<Named>) -> bool {
+        let begin = self.root.as_str().len() + 1;
+        let mut folders = VecDeque::from([self.root.clone()]);
+        while let Some(folder) = folders.pop_front() {
+            let mut here = Vec::new();
+            // Skips folders that disappeared or can't be read.
+            let _passed_over = self.shares.scan(&folder, |path, is_folder| {
+                *visited += 1;
+                if *visited > MAX_VISITED {
+                    return ControlFlow::Break(());
+                }
+                if self.hidden_files || !is_hidden(path.name()) {
+                    here.push((fold(path.name()), path, is_folder));
+                }
+                ControlFlow::Continue(())
+            });
+            here.sort_by(|(a_name, a, _), (b_name, b, _)| natural(a_name, b_name).then_with(|| a.cmp(b)));
+            for (_, path, is_folder) in here {
+                if is_folder {
+                    folders.push_back(path);
+                    continue;
+                }
+                let within = path.as_str().get(begin..).unwrap_or_default();
+                let name = match self.top {
+                    "" => within.to_owned(),
+                    top => format!("{top}/{within}"),
+                };
+                named.push(Named { position: self.position, path, within: Some(begin), name });
+            }
             if *visited > MAX_VISITED {
-                return ControlFlow::Break(());
-            }
-            if hidden_files || !is_hidden(path.name()) {
-                here.push((fold(path.name()), path, is_folder));
-            }
-            ControlFlow::Continue(())
-        });
-        here.sort_by(|(a_name, a, _), (b_name, b, _)| natural(a_name, b_name).then_with(|| a.cmp(b)));
-        for (_, path, is_folder) in here {
-            if is_folder {
-                folders.push_back(path);
-            } else {
-                let within = path.as_str().get(root.as_str().len() + 1..).unwrap_or_default();
-                let name = format!("{}/{within}", root.name());
-                named.push(Named { position, path, name });
+                return false;
             }
         }
-        if *visited > MAX_VISITED {
-            return false;
-        }
+        true
     }
-    true
 }
 
 fn is_hidden(name: &str) -> bool {

@@ -10,12 +10,12 @@ use crate::id::{FilePath, LinkId, RecipientId};
 use crate::web::archives::queue_files;
 use crate::web::arrivals;
 use crate::web::audit::{self, Actor, AuditEvent};
-use crate::web::db::columns::to_column;
+use crate::web::db::columns::{digest_to_column, to_column};
 use crate::web::forms::idempotency;
 use crate::web::forms::idempotency::IdempotencyRecord;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{Account, AccountId, Email};
-use crate::web::links::link::{LinkError, Links, code_digest};
+use crate::web::links::link::{LinkError, Links};
 use crate::web::links::terms::LinkTerms;
 
 /// Maximum number of named recipients that one account may add per day; more is a mailing list, or abuse.
@@ -158,7 +158,7 @@ impl Links {
         .bind(id.as_str())
         .bind(link.as_str())
         .bind(email.map(Email::as_str))
-        .bind(code_digest(&self.key.code(&id)))
+        .bind(digest_to_column(&self.key.code(&id).digest()))
         .bind(position)
         .bind(added_at.map(to_column))
         .execute(&mut **transaction)

@@ -8,10 +8,10 @@ use crate::id::{FilePath, LinkId, RecipientId};
 use crate::secret::Secret;
 use crate::web::arrivals;
 use crate::web::db::QueryError;
-use crate::web::db::columns::from_column;
+use crate::web::db::columns::{digest_to_column, from_column};
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{AccountId, Email};
-use crate::web::links::link::{Link, Links, Recipient, code_digest};
+use crate::web::links::link::{Link, Links, Recipient};
 
 /// A link as it appears in its owner's list.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Links {
     pub async fn by_code(&self, code: &str) -> Result<Option<(Link, Recipient)>, QueryError> {
         let query = format!("SELECT {RECIPIENT} FROM recipients WHERE recipients.code_digest = $1");
         let row = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(code_digest(&Secret::presented(code)))
+            .bind(digest_to_column(&Secret::presented(code).digest()))
             .fetch_optional(self.db.reader())
             .await?;
         self.with_link(row).await

@@ -12,9 +12,9 @@ use crate::web::links::link::{Link, Links};
 /// others waiting.
 const AT_ONCE: i64 = 100;
 
-/// Whether a link is used up: none of its recipients has a use left.
+/// Whether a link is used up: none of its recipients has a use left, except for those who were removed.
 const USED_UP: &str = "links.uses IS NOT NULL AND NOT EXISTS (SELECT 1 FROM recipients \
-    WHERE recipients.link = links.id AND recipients.taken < links.uses)";
+    WHERE recipients.link = links.id AND recipients.removed_at IS NULL AND recipients.taken < links.uses)";
 
 impl Links {
     /// Returns links that are to delete their files and are over: expired, used up or no longer shared, with no

@@ -195,12 +195,6 @@ impl Links {
     }
 }
 
-/// Returns the digest that is stored in place of a code.
-pub(super) fn code_digest(code: &Secret) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(code.digest().as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,10 +8,11 @@ use crate::files::{EntryKind, Shares};
 use crate::human;
 use crate::id::LinkId;
 use crate::web::identity::Account;
-use crate::web::links::contents::{self, ContentsQuery, LinkContents};
+use crate::web::links::contents::{self, ContentsQuery, LinkContents, LinkFile};
 use crate::web::links::link::Link;
 use crate::web::mail::letters::LinkListing;
 use crate::web::mail::wording::{LISTED, ListedFile};
+use crate::web::shares::drop_folder;
 use crate::web::shares::rights::{Readable, Rights};
 
 /// How long a listing is reused for other mails of the same link, so that a folder is not walked once for
@@ -76,6 +77,18 @@ fn look(shares: &Shares, places: &[(usize, Readable)], hidden_files: bool) -> Li
             Some(counted(&within).map_or("folder".to_owned(), |total| format!("folder, {total}")))
         }
     };
+    if let [(_, only)] = places
+        && drop_folder::is_one(only)
+    {
+        let file = |item: &LinkFile| ListedFile { name: item.name.clone(), about: human::size(item.size) };
+        let names: Vec<ListedFile> = all.items.iter().take(LISTED).map(file).collect();
+        return LinkListing {
+            unlisted: all.total.saturating_sub(names.len()),
+            names,
+            total: counted(&all).unwrap_or_default(),
+            is_several: all.total > 1,
+        };
+    }
     // Entries that are not listed by name need no description.
     let names = places.iter().enumerate().filter_map(|(at, place)| {
         let about = if at < LISTED { about(place)? } else { String::new() };
@@ -83,6 +96,7 @@ fn look(shares: &Shares, places: &[(usize, Readable)], hidden_files: bool) -> Li
     });
     LinkListing {
         names: names.collect(),
+        unlisted: 0,
         total: counted(&all).unwrap_or_default(),
         is_several: all.total > 1,
     }

@@ -27,6 +27,7 @@ pub mod progress;
 pub mod recipients;
 pub mod roster;
 pub mod terms;
+pub mod typed;
 pub mod use_state;
 pub mod uses;
 mod viewing;

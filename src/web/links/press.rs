@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::web::db::GroupError;
+use crate::web::db::groups::together_or_each;
 use crate::web::links::link::Links;
-use crate::web::links::uses::{UseDecision, UseError, UseRequest, WaitingPress, reserve, reserve_all};
+use crate::web::links::uses::{UseDecision, UseError, UseRequest, WaitingPress, reserve_all};
 
 /// A press could not be decided, and no token may be issued for it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -22,7 +23,7 @@ pub enum PressFailure {
 type Decided = Result<UseDecision, Arc<UseError>>;
 
 impl Links {
-    /// Decides a press as [`reserve`] does, together with those that are waiting.
+    /// Decides a press as [`reserve`](crate::web::links::uses::reserve) does, together with those that are waiting.
     ///
     /// # Errors
     /// When the database fails, or too many are waiting.
@@ -54,22 +55,14 @@ impl Links {
     }
 
     async fn press_batch(&self, batch: &[&WaitingPress]) -> Vec<Decided> {
-        let presses: Vec<_> = batch.iter().map(|press| (press.request(), press.now)).collect();
-        match reserve_all(&self.db, &self.issued, &self.lease, &presses).await {
-            Ok(decisions) => decisions.into_iter().map(Ok).collect(),
-            // One press that the database refuses must not refuse the others.
-            Err(error) if batch.len() > 1 && error.is_refusal() => {
-                let mut decided = Vec::new();
-                for (press, now) in &presses {
-                    let one = reserve(&self.db, &self.issued, &self.lease, press, *now).await;
-                    decided.push(one.map_err(Arc::new));
-                }
-                decided
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                batch.iter().map(|_| Err(Arc::clone(&error))).collect()
-            }
-        }
+        together_or_each(
+            batch,
+            |batch| async move {
+                let presses: Vec<_> = batch.iter().map(|press| (press.request(), press.now)).collect();
+                reserve_all(&self.db, &self.issued, &self.lease, &presses).await
+            },
+            UseError::is_refusal,
+        )
+        .await
     }
 }

@@ -1,26 +1,16 @@
 //! The terms of a link as they were typed, and what is wrong with them. Each error is a sentence that is
 //! shown beside its field, and nothing happens until all fields are valid.
 
-use std::borrow::Cow;
-
 use crate::clock::Timestamp;
-use crate::human;
 use crate::web::identity::Email;
-use crate::web::identity::passwords::{Password, WeakPassword};
+use crate::web::identity::passwords::Password;
 use crate::web::links::lifetime::Lifetime;
 use crate::web::links::link::Notify;
+use crate::web::links::typed::{self, checked};
 use crate::web::links::{moment, recipients};
 
-/// Maximum number of characters of a title …
-pub const MAX_TITLE: usize = 200;
-/// … and of a note.
-pub const MAX_NOTE: usize = 2_000;
 /// Maximum number of uses that can be set; for more, leave it unlimited.
 pub const MAX_USES: u32 = 1_000_000;
-/// Minimum number of characters of a link's password. Attempts are throttled, and an attacker needs the
-/// address as well.
-pub const PASSWORD_MIN: usize = 8;
-
 /// The fields as they were typed. When there are errors, all except the password are sent back unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkForm {
@@ -134,20 +124,8 @@ impl LinkForm {
     /// The errors of each field.
     pub fn check(&self, named: Option<bool>, now: Timestamp) -> Result<LinkTerms, Box<LinkFormErrors>> {
         let mut errors = LinkFormErrors::default();
-        let title = self.title.trim();
-        if title.chars().count() > MAX_TITLE || title.contains(char::is_control) {
-            errors.title = Some(format!("Use at most {MAX_TITLE} characters on one line."));
-        }
-        // Forms send line breaks as two characters.
-        let note = self.note.trim().replace("\r\n", "\n").replace('\t', " ");
-        let strange = |c: char| c.is_control() && c != '\n';
-        if note.chars().count() > MAX_NOTE || note.contains(strange) {
-            errors.note = Some("Use at most 2,000 characters.".to_owned());
-        }
-        // Replaces characters that change the direction of text, which could make it look like someone else's
-        // words.
-        let lines: Vec<Cow<'_, str>> = note.split('\n').map(human::name).collect();
-        let note = lines.join("\n");
+        let title = checked(typed::title(&self.title), &mut errors.title);
+        let note = checked(typed::note(&self.note), &mut errors.note);
         let uses_per_recipient = match self.uses_per_recipient.trim() {
             "" => None,
             uses => match uses.parse::<u32>() {
@@ -162,7 +140,7 @@ impl LinkForm {
             },
         };
         let ends_at = self.checked_end(&mut errors, now);
-        let password = self.checked_password(&mut errors);
+        let password = checked(typed::password(&self.password), &mut errors.password);
         let recipients = match recipients::parse(&self.recipients) {
             Ok(recipients) => recipients,
             Err(rows) => {
@@ -183,7 +161,7 @@ impl LinkForm {
             return Err(Box::new(errors));
         }
         Ok(LinkTerms {
-            title: human::name(title).into_owned(),
+            title,
             note,
             uses_per_recipient,
             ends_at,
@@ -219,25 +197,6 @@ impl LinkForm {
             None => Some("Enter a date and time like 2026-12-24T18:00.".to_owned()),
         };
         None
-    }
-
-    fn checked_password(&self, errors: &mut LinkFormErrors) -> Option<Password> {
-        if self.password.is_empty() {
-            return None;
-        }
-        match Password::new(&self.password, PASSWORD_MIN) {
-            Ok(password) => Some(password),
-            Err(weak) => {
-                errors.password = Some(match weak {
-                    WeakPassword::Short(least) => format!("Use at least {least} characters."),
-                    WeakPassword::Long => "Use at most 256 bytes.".to_owned(),
-                    WeakPassword::Common | WeakPassword::Own => {
-                        "This password is too common. Choose another one.".to_owned()
-                    }
-                });
-                None
-            }
-        }
     }
 }
 

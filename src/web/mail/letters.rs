@@ -163,6 +163,8 @@ pub struct NoticedDownload {
 pub struct LinkListing {
     /// Its files and folders.
     pub names: Vec<ListedFile>,
+    /// How many more there are.
+    pub unlisted: usize,
     /// The total, such as `3 files, 12.3 MB`; empty if unknown.
     pub total: String,
     /// Whether there is more than one file, as far as the letter may reveal that.
@@ -261,6 +263,7 @@ impl Letter {
                         7
                     ],
                     total: "7 files, 14 kB".to_owned(),
+                    unlisted: 0,
                     is_several: true,
                 },
                 note: format!("Dear <b>@all,\nBcc: x@example.org\r\n-- \n{}", "long ".repeat(100)),

@@ -185,7 +185,7 @@ impl Letter {
             Letter::Received { name, title, from, files, total, page } => received::render(&Words {
                 by: line(from),
                 title: title_line(title),
-                files: listed(files),
+                files: listed(files, 0),
                 total: total.clone(),
                 link: page.clone(),
                 ..words(name)
@@ -209,7 +209,7 @@ impl Letter {
                     link: address.clone(),
                     quoted: quoted(&note),
                     note,
-                    files: listed(&files.names),
+                    files: listed(&files.names, files.unlisted),
                     total: files.total.clone(),
                     terms: terms(by, files.is_several, *uses_per_recipient, end, *asks_password, *asks_code),
                     ..words("")

@@ -50,7 +50,7 @@ pub(crate) fn file_line(name: &str) -> String {
 }
 
 /// Returns the first few files, one per line, and how many more there are.
-pub(crate) fn listed(files: &[ListedFile]) -> Vec<String> {
+pub(crate) fn listed(files: &[ListedFile], unlisted: usize) -> Vec<String> {
     let mut lines: Vec<String> = files
         .iter()
         .take(LISTED)
@@ -59,7 +59,7 @@ pub(crate) fn listed(files: &[ListedFile]) -> Vec<String> {
             about => format!("{} ({about})", file_line(&file.name)),
         })
         .collect();
-    match files.len().saturating_sub(LISTED) {
+    match files.len().saturating_sub(LISTED) + unlisted {
         0 => {}
         more => lines.push(format!("and {more} more")),
     }

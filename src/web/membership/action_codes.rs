@@ -9,7 +9,7 @@ use sqlx::Row;
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::secret::Secret;
-use crate::web::db::columns::{from_column, to_column};
+use crate::web::db::columns::{digest_to_column, from_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::tokens::issuer::ActionClaim;
 use crate::web::tokens::link_key::{ACTION_CODE_ALPHABET, ACTION_CODE_LENGTH, LinkKey};
@@ -38,7 +38,7 @@ impl ActionCodes {
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (digest) DO UPDATE SET state = excluded.state, \
              issued_at = excluded.issued_at, expires_at = excluded.expires_at",
         )
-        .bind(digest_of(code.reveal()))
+        .bind(digest_to_column(&code.digest()))
         .bind(&claim.subject)
         .bind(&claim.purpose)
         .bind(&claim.state)
@@ -55,7 +55,7 @@ impl ActionCodes {
         let row = sqlx::query(
             "SELECT subject, purpose, state, jti, issued_at, expires_at FROM action_codes WHERE digest = $1",
         )
-        .bind(digest_of(code))
+        .bind(digest_to_column(&Secret::presented(code).digest()))
         .fetch_optional(self.db.reader())
         .await?;
         let Some(row) = row else { return Ok(None) };
@@ -72,7 +72,7 @@ impl ActionCodes {
 
     /// Returns the purpose of the token with this jti, as its row says.
     pub(crate) async fn purpose_of(&self, jti: Jti) -> Result<Option<String>, QueryError> {
-        let digest = digest_of(self.key.action_code(jti).reveal());
+        let digest = digest_to_column(&self.key.action_code(jti).digest());
         let purpose = sqlx::query_scalar("SELECT purpose FROM action_codes WHERE digest = $1");
         Ok(purpose.bind(digest).fetch_optional(self.db.reader()).await?)
     }
@@ -82,7 +82,7 @@ impl ActionCodes {
         sqlx::query("UPDATE action_codes SET issued_at = $1, expires_at = $2 WHERE digest = $3")
             .bind(to_column(now))
             .bind(to_column(end))
-            .bind(digest_of(self.key.action_code(jti).reveal()))
+            .bind(digest_to_column(&self.key.action_code(jti).digest()))
             .execute(self.db.writer())
             .await?;
         Ok(())
@@ -105,12 +105,6 @@ pub(crate) fn code_in(text: &str) -> Option<String> {
     let is_code = code.len() == ACTION_CODE_LENGTH && code.chars().all(|c| ACTION_CODE_ALPHABET.contains(c));
     let rest = text.get(ACTION_CODE_LENGTH..)?;
     (is_code && !rest.contains(char::is_alphanumeric)).then_some(code)
-}
-
-fn digest_of(code: &str) -> String {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    URL_SAFE_NO_PAD.encode(Secret::presented(code).digest().as_bytes())
 }
 
 #[cfg(test)]

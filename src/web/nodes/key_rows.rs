@@ -2,10 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use crate::secret::Digest;
 use crate::web::db::{Database, QueryError};
 
 /// Returns the names of all nodes that have a key.
@@ -30,9 +26,4 @@ pub(super) async fn digest_of(db: &Database, name: &str) -> Result<Option<String
         .bind(name)
         .fetch_optional(db.reader())
         .await?)
-}
-
-/// Encodes a digest as it is stored in the database.
-pub(super) fn stored(digest: &Digest) -> String {
-    URL_SAFE_NO_PAD.encode(digest.as_bytes())
 }

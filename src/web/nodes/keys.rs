@@ -6,8 +6,7 @@ use crate::clock::Timestamp;
 use crate::secret::{RandomError, Secret};
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::QueryError;
-use crate::web::db::columns::{from_column, to_column};
-use crate::web::nodes::key_rows::stored;
+use crate::web::db::columns::{digest_to_column, from_column, to_column};
 use crate::web::nodes::registry::Nodes;
 
 /// An operator's action on a node failed.
@@ -164,7 +163,7 @@ impl Nodes {
         )
         .bind(name)
         .bind(&node.public_url)
-        .bind(stored(&key.digest()))
+        .bind(digest_to_column(&key.digest()))
         .bind(to_column(now))
         .execute(&mut **transaction)
         .await?;

@@ -9,8 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::config::NodeSettings;
 use crate::secret::{Digest, Secret};
+use crate::web::db::columns::digest_to_column;
 use crate::web::db::{Database, QueryError};
-use crate::web::nodes::key_rows::{self, stored};
+use crate::web::nodes::key_rows;
 use crate::web::nodes::node_key::NodeKey;
 
 /// The download services. Clones share their state.
@@ -111,7 +112,8 @@ impl Nodes {
         }
         // Looked up by the digest of 256 random bits, so the time that this takes reveals nothing about the
         // key.
-        let name = key_rows::name_of(&self.db, &stored(&Secret::presented(presented).digest())).await?;
+        let name =
+            key_rows::name_of(&self.db, &digest_to_column(&Secret::presented(presented).digest())).await?;
         Ok(name.and_then(|name| self.named(&name)))
     }
 

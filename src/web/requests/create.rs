@@ -3,11 +3,11 @@
 use crate::clock::Timestamp;
 use crate::id::RequestId;
 use crate::web::audit::{self, Actor, AuditEvent};
-use crate::web::db::columns::{bytes_to_column, to_column};
+use crate::web::db::columns::{bytes_to_column, digest_to_column, to_column};
 use crate::web::forms::idempotency::{self, IdempotencyRecord};
 use crate::web::identity::Account;
 use crate::web::identity::passwords::StoredPassword;
-use crate::web::requests::request::{FileRequests, RequestError, digest_of};
+use crate::web::requests::request::{FileRequests, RequestError};
 use crate::web::requests::terms::RequestTerms;
 use crate::web::shares::rights::Writable;
 
@@ -86,7 +86,7 @@ impl FileRequests {
         .bind(to_column(terms.ends_at))
         .bind(password.map(StoredPassword::as_str))
         .bind(i64::from(terms.notify))
-        .bind(digest_of(&self.key.request_code(&id)))
+        .bind(digest_to_column(&self.key.request_code(&id).digest()))
         .bind(to_column(now))
         .execute(&mut *transaction)
         .await?;

@@ -6,10 +6,10 @@ use sqlx::any::AnyRow;
 use crate::id::RequestId;
 use crate::secret::Secret;
 use crate::web::db::QueryError;
-use crate::web::db::columns::{bytes_from_column, from_column};
+use crate::web::db::columns::{bytes_from_column, digest_to_column, from_column};
 use crate::web::identity::AccountId;
 use crate::web::identity::passwords::StoredPassword;
-use crate::web::requests::request::{FileRequest, FileRequests, digest_of};
+use crate::web::requests::request::{FileRequest, FileRequests};
 
 /// Number of requests on one page of the list.
 pub const PER_PAGE: u32 = 100;
@@ -36,7 +36,7 @@ impl FileRequests {
     /// # Errors
     /// When the database fails.
     pub async fn by_code(&self, code: &str) -> Result<Option<FileRequest>, QueryError> {
-        self.one("code_digest", &digest_of(&Secret::presented(code))).await
+        self.one("code_digest", &digest_to_column(&Secret::presented(code).digest())).await
     }
 
     /// Returns the request with this id. The id may be any text.

@@ -8,9 +8,9 @@ use crate::clock::Timestamp;
 use crate::id::{GuestId, RequestId};
 use crate::secret::Secret;
 use crate::web::db::QueryError;
-use crate::web::db::columns::to_column;
+use crate::web::db::columns::{digest_to_column, to_column};
 use crate::web::identity::PersonName;
-use crate::web::requests::request::{FileRequest, FileRequests, RequestError, digest_of};
+use crate::web::requests::request::{FileRequest, FileRequests, RequestError};
 
 /// Maximum number of guests of one request. Beyond it, the oldest ticket with which nothing was sent is
 /// deleted for a new one.
@@ -61,7 +61,7 @@ impl FileRequests {
         )
         .bind(id.as_str())
         .bind(request.id.as_str())
-        .bind(digest_of(&ticket))
+        .bind(digest_to_column(&ticket.digest()))
         .bind(&name)
         .bind(to_column(now))
         .execute(&mut *transaction)
@@ -77,7 +77,7 @@ impl FileRequests {
     /// When the database fails.
     pub async fn guest(&self, ticket: &Secret) -> Result<Option<Guest>, QueryError> {
         let row = sqlx::query("SELECT id, request, name FROM request_guests WHERE digest = $1")
-            .bind(digest_of(ticket))
+            .bind(digest_to_column(&ticket.digest()))
             .fetch_optional(self.db.reader())
             .await?;
         Ok(row.as_ref().map(read).transpose()?)

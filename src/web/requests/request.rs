@@ -114,12 +114,6 @@ impl FileRequests {
     }
 }
 
-/// Returns the digest that is stored in place of a code or a ticket.
-pub(super) fn digest_of(secret: &Secret) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret.digest().as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

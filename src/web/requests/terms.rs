@@ -1,13 +1,10 @@
 //! The terms of a file request as they were typed, and what is wrong with them. Each error is a sentence that
 //! is shown beside its field, and nothing happens until all fields are valid.
 
-use std::borrow::Cow;
-
 use crate::clock::Timestamp;
-use crate::human;
-use crate::web::identity::passwords::{Password, WeakPassword};
+use crate::web::identity::passwords::Password;
 use crate::web::links::moment;
-use crate::web::links::terms::{MAX_NOTE, MAX_TITLE, PASSWORD_MIN};
+use crate::web::links::typed::{self, checked};
 use crate::web::requests::size_field;
 
 /// The number of bytes that a new request allows, unless its owner chooses another.
@@ -103,17 +100,8 @@ impl RequestForm {
     /// The errors of each field.
     pub fn check(&self, now: Timestamp) -> Result<RequestTerms, Box<RequestFormErrors>> {
         let mut errors = RequestFormErrors::default();
-        let title = self.title.trim();
-        if title.chars().count() > MAX_TITLE || title.contains(char::is_control) {
-            errors.title = Some(format!("Use at most {MAX_TITLE} characters on one line."));
-        }
-        // Forms send line breaks as two characters.
-        let note = self.note.trim().replace("\r\n", "\n").replace('\t', " ");
-        if note.chars().count() > MAX_NOTE || note.contains(|c: char| c.is_control() && c != '\n') {
-            errors.note = Some("Use at most 2,000 characters.".to_owned());
-        }
-        let lines: Vec<Cow<'_, str>> = note.split('\n').map(human::name).collect();
-        let note = lines.join("\n");
+        let title = checked(typed::title(&self.title), &mut errors.title);
+        let note = checked(typed::note(&self.note), &mut errors.note);
         let max_bytes = size_field::parse(&self.max_bytes).filter(|bytes| (1..=BYTES_MAX).contains(bytes));
         if max_bytes.is_none() {
             errors.max_bytes = Some("Enter a size like 500 MB or 2 GiB.".to_owned());
@@ -133,32 +121,11 @@ impl RequestForm {
                 None
             }
         };
-        let password = match self.password.as_str() {
-            "" => None,
-            typed => match Password::new(typed, PASSWORD_MIN) {
-                Ok(password) => Some(password),
-                Err(weak) => {
-                    errors.password = Some(match weak {
-                        WeakPassword::Short(least) => format!("Use at least {least} characters."),
-                        WeakPassword::Long => "Use at most 256 bytes.".to_owned(),
-                        WeakPassword::Common | WeakPassword::Own => {
-                            "This password is too common. Choose another one.".to_owned()
-                        }
-                    });
-                    None
-                }
-            },
-        };
+        let password = checked(typed::password(&self.password), &mut errors.password);
         match (max_bytes, max_files, ends_at) {
-            (Some(max_bytes), Some(max_files), Some(ends_at)) if !errors.any() => Ok(RequestTerms {
-                title: human::name(title).into_owned(),
-                note,
-                max_bytes,
-                max_files,
-                ends_at,
-                password,
-                notify: self.notify,
-            }),
+            (Some(max_bytes), Some(max_files), Some(ends_at)) if !errors.any() => {
+                Ok(RequestTerms { title, note, max_bytes, max_files, ends_at, password, notify: self.notify })
+            }
             _ => Err(Box::new(errors)),
         }
     }

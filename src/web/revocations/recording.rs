@@ -9,6 +9,7 @@ use sqlx::AssertSqlSafe;
 use crate::clock::Timestamp;
 use crate::web::accounts::rows;
 use crate::web::db::columns::{placeholders, to_column};
+use crate::web::db::groups::together_or_each;
 use crate::web::db::{GroupError, QueryError};
 use crate::web::revocations::issued::{IssuedTokens, NewToken, TokenRequest, may_read};
 
@@ -40,36 +41,21 @@ impl IssuedTokens {
     }
 
     async fn record_group(&self, requests: Vec<TokenRequest>) -> Vec<Result<bool, Arc<QueryError>>> {
-        match self.record_all(&requests).await {
-            Ok(recorded) => recorded.into_iter().map(Ok).collect(),
-            // One row that the database refuses must not refuse the others.
-            Err(error) if requests.len() > 1 && error.is_refusal() => self.record_one_by_one(&requests).await,
-            Err(error) => failed(&error.into(), requests.len()),
-        }
-    }
-
-    async fn record_one_by_one(&self, requests: &[TokenRequest]) -> Vec<Result<bool, Arc<QueryError>>> {
-        let mut results = Vec::new();
-        for request in requests {
-            match self.record_all(std::slice::from_ref(request)).await {
-                Ok(recorded) => results.extend(recorded.into_iter().map(Ok)),
-                Err(error) if error.is_refusal() => results.push(Err(error.into())),
-                // The others would fail for the same reason, after the same wait.
-                Err(error) => {
-                    results.extend(failed(&error.into(), requests.len() - results.len()));
-                    break;
-                }
-            }
-        }
-        results
+        let requests: Vec<&TokenRequest> = requests.iter().collect();
+        together_or_each(
+            &requests,
+            |requests| async move { self.record_all(&requests).await },
+            QueryError::is_refusal,
+        )
+        .await
     }
 
     /// Records those tokens that their accounts may have, and returns which.
-    async fn record_all(&self, requests: &[TokenRequest]) -> Result<Vec<bool>, QueryError> {
+    async fn record_all(&self, requests: &[&TokenRequest]) -> Result<Vec<bool>, QueryError> {
         let accounts: BTreeSet<&str> = requests.iter().map(|request| request.account.as_str()).collect();
         let mut transaction = self.db.begin().await?;
         let holders = rows::lock_all(&self.db, &mut transaction, &accounts).await?;
-        let may_have = |request: &TokenRequest| {
+        let may_have = |request: &&TokenRequest| {
             may_read(&self.rights, holders.get(request.account.as_str()), &request.file)
         };
         let allowed: Vec<bool> = requests.iter().map(may_have).collect();
@@ -77,7 +63,7 @@ impl IssuedTokens {
             .iter()
             .zip(&allowed)
             .filter(|(_, allowed)| **allowed)
-            .map(|(request, _)| request)
+            .map(|(request, _)| *request)
             .collect();
         let Some(now) = recorded.iter().map(|request| request.now).max() else { return Ok(allowed) };
         let served: BTreeSet<&str> = recorded.iter().map(|request| request.account.as_str()).collect();
@@ -92,8 +78,4 @@ impl IssuedTokens {
         self.db.commit(transaction).await?;
         Ok(allowed)
     }
-}
-
-fn failed(error: &Arc<QueryError>, count: usize) -> Vec<Result<bool, Arc<QueryError>>> {
-    (0..count).map(|_| Err(Arc::clone(error))).collect()
 }

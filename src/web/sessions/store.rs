@@ -4,8 +4,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::Row;
 
 use crate::clock::Timestamp;
@@ -14,7 +12,7 @@ use crate::web::accounts::changes::{AccountChanges, ChangeNumber};
 use crate::web::accounts::store::Accounts;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::Database;
-use crate::web::db::columns::{from_column, to_column};
+use crate::web::db::columns::{digest_to_column, from_column, to_column};
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::{Account, AccountId};
 use crate::web::sessions::cache::{Cache, Cached};
@@ -75,7 +73,7 @@ impl Sessions {
             "INSERT INTO sessions (digest, name, account, created_at, last_seen_at, remembered, address, agent) \
              VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
         )
-        .bind(text_of(&id.digest()))
+        .bind(digest_to_column(&id.digest()))
         .bind(Secret::random::<16>()?.reveal())
         .bind(account.id.as_str())
         .bind(to_column(now))
@@ -125,7 +123,8 @@ impl Sessions {
         outdated: Option<&Cached>,
     ) -> Result<Option<Arc<Cached>>, SessionError> {
         let columns = "SELECT account, created_at, last_seen_at, remembered FROM sessions WHERE digest = $1";
-        let row = sqlx::query(columns).bind(text_of(&digest)).fetch_optional(self.db.reader()).await?;
+        let row =
+            sqlx::query(columns).bind(digest_to_column(&digest)).fetch_optional(self.db.reader()).await?;
         let Some(row) = row else { return Ok(None) };
         let account = AccountId::from_store(&row.try_get::<String, _>("account")?);
         let Some(account) = self.accounts.by_id(&account).await?.filter(|account| !account.disabled) else {
@@ -151,7 +150,7 @@ impl Sessions {
         let update =
             sqlx::query("UPDATE sessions SET last_seen_at = $1 WHERE digest = $2 AND last_seen_at < $1")
                 .bind(to_column(now))
-                .bind(text_of(&cached.session.digest))
+                .bind(digest_to_column(&cached.session.digest))
                 .execute(self.db.writer())
                 .await;
         if let Err(error) = update {
@@ -166,12 +165,12 @@ impl Sessions {
     pub async fn end(&self, digest: &Digest) -> Result<(), SessionError> {
         let mut transaction = self.db.begin().await?;
         let account: Option<String> = sqlx::query_scalar("SELECT account FROM sessions WHERE digest = $1")
-            .bind(text_of(digest))
+            .bind(digest_to_column(digest))
             .fetch_optional(&mut *transaction)
             .await?;
         if let Some(account) = account {
             sqlx::query("DELETE FROM sessions WHERE digest = $1")
-                .bind(text_of(digest))
+                .bind(digest_to_column(digest))
                 .execute(&mut *transaction)
                 .await?;
             self.account_changes.commit(transaction, &AccountId::from_store(&account)).await?;
@@ -228,7 +227,7 @@ impl Sessions {
         let mut transaction = self.db.begin().await?;
         let (condition, value) = match which {
             SessionSelection::Named(name) => ("name = $2", name.to_owned()),
-            SessionSelection::AllBut(digest) => ("digest <> $2", text_of(digest)),
+            SessionSelection::AllBut(digest) => ("digest <> $2", digest_to_column(digest)),
             SessionSelection::All => ("digest <> $2", String::new()),
         };
         let ended = sqlx::query(sqlx::AssertSqlSafe(format!(
@@ -259,7 +258,7 @@ impl Sessions {
     ) -> Result<(), SessionError> {
         let mut transaction = self.db.begin().await?;
         let ended = sqlx::query("DELETE FROM sessions WHERE digest = $1")
-            .bind(text_of(&session.digest))
+            .bind(digest_to_column(&session.digest))
             .execute(&mut *transaction)
             .await?;
         if ended.rows_affected() > 0 {
@@ -290,8 +289,4 @@ impl Sessions {
         .await?;
         Ok(gone.rows_affected())
     }
-}
-
-fn text_of(digest: &Digest) -> String {
-    URL_SAFE_NO_PAD.encode(digest.as_bytes())
 }

@@ -33,8 +33,8 @@ impl FileChecksum {
     pub(crate) fn compute(file: &OpenFile) -> io::Result<Option<FileChecksum>> {
         let version = file.claim()?;
         let (mut hasher, mut at) = (crc32fast::Hasher::new(), 0);
-        let mut buffer = vec![0; READ_AT_ONCE];
         let len = version.version().len;
+        let mut buffer = vec![0; usize::try_from(len).unwrap_or(READ_AT_ONCE).min(READ_AT_ONCE)];
         while at < len {
             let left = usize::try_from(len - at).unwrap_or(READ_AT_ONCE).min(READ_AT_ONCE);
             let Some(part) = buffer.get_mut(..left) else { break };

@@ -4,6 +4,7 @@ pub(crate) mod archive_path;
 pub(crate) mod checksums;
 pub mod digests;
 pub mod disk;
+pub(crate) mod drop_folder;
 pub mod editor;
 pub mod error;
 pub mod folding;

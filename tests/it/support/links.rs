@@ -39,12 +39,18 @@ pub(crate) async fn make(browser: &mut Browser, changed: &[(&str, &str)]) -> Mad
     let answer = send(browser, changed).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
     let page = answer.location.unwrap();
-    let body = browser.get(&page).await.body;
-    let public = body.split("data-copy=\"").skip(1).map(|rest| {
-        let address = rest.split('"').next().unwrap();
-        address[address.find("/l/").unwrap()..].to_owned()
-    });
-    let public: Vec<String> = public.collect();
-    assert!(!public.is_empty(), "{body}");
+    let (mut public, mut number) = (Vec::new(), 1);
+    loop {
+        let body = browser.get(&format!("{page}?page={number}")).await.body;
+        public.extend(body.split("data-copy=\"").skip(1).map(|rest| {
+            let address = rest.split('"').next().unwrap();
+            address[address.find("/l/").unwrap()..].to_owned()
+        }));
+        assert!(!public.is_empty(), "{body}");
+        if !body.contains("rel=\"next\"") {
+            break;
+        }
+        number += 1;
+    }
     Made { page, public }
 }

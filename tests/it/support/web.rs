@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 use super::client::Client;
 use super::mail::{Mail, outbox};
+use super::postgres::empty_schema;
 
 /// The time at which tests begin.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -67,6 +68,19 @@ impl TestWeb {
         let connections = connections(&settings);
         let server = serve(&app, listener, &settings, &connections);
         TestWeb { app, clock, settings, outside, base, servers: vec![server], _folder: folder }
+    }
+
+    /// One app with SQLite, and one with PostgreSQL where a server is named.
+    pub(crate) async fn on_each_database(change: impl Fn(&mut Settings)) -> Vec<TestWeb> {
+        let mut webs = vec![TestWeb::spawn_with(&change).await];
+        if let Some(postgres) = empty_schema().await {
+            let with = |settings: &mut Settings| {
+                change(settings);
+                settings.web.database = postgres.as_str().into();
+            };
+            webs.push(TestWeb::spawn_with(with).await);
+        }
+        webs
     }
 
     /// Starts a second app on the same database, like a second process, and returns its address.

@@ -3,12 +3,16 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::files::FileError;
 use crate::id::{FilePath, Jti};
-use crate::web::archives::{ArchiveOutcome, BuiltArchive, HiddenFiles};
+use crate::web::archives::{
+    ArchiveJobId, ArchiveOrder, ArchiveOutcome, ArchiveReaders, BuiltArchive, HiddenFiles,
+};
 use crate::web::http::accept::prefers_json;
 use crate::web::http::error::{PREPARING, WebError};
 use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
@@ -19,7 +23,7 @@ use crate::web::http::layout::Section;
 use crate::web::http::local_path::LocalPath;
 use crate::web::http::paths::{encoded_path, shown_path};
 use crate::web::http::respond::{
-    AppData, blocking, html, redirect_to_download, redirect_with_flash, rerender,
+    AppData, allow_script, blocking, html, redirect_to_download, redirect_with_flash, rerender,
 };
 use crate::web::http::zip_words;
 use crate::web::revocations::issued::{NewToken, TokenBasis};
@@ -69,21 +73,45 @@ pub(crate) async fn download(
     let now = app.services.clock.now();
     app.throttle.download(&who.account().id, now)?;
     let places = readable(&app, &who, files.clone()).await?;
-    match app.archives.make(&places, HiddenFiles::Included, now).await? {
-        ArchiveOutcome::Ready(archive) => issue(&app, &who, &files, &places, &archive).await,
-        ArchiveOutcome::Preparing { ready, files: all } if !prefers_json(request.headers()) => {
-            let page = page_of(&who, &files, "", Some(zip_words::preparing(ready, all)));
+    let order = ArchiveOrder {
+        places,
+        readers: ArchiveReaders::Owner,
+        hidden: HiddenFiles::Included,
+        requester: who.account().id.to_string(),
+        client: who.account().id.to_string(),
+    };
+    match app.archives.make(&order, now).await? {
+        ArchiveOutcome::Ready(archive) => issue(&app, &who, &files, &order.places, &archive).await,
+        ArchiveOutcome::Preparing(progress) if !prefers_json(request.headers()) => {
+            let page = ZipPage {
+                job: Some(order.id().as_str().to_owned()),
+                ..page_of(&who, &files, "", Some(zip_words::preparing(progress)))
+            };
             let mut answer = rerender(StatusCode::CONFLICT, &page)?;
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(PREPARING));
-            Ok(answer)
+            Ok(allow_script(&app, answer))
         }
-        ArchiveOutcome::Preparing { ready, files } => Err(WebError::StillPreparing { ready, files }),
+        ArchiveOutcome::Preparing(progress) => Err(WebError::StillPreparing(progress)),
         ArchiveOutcome::Nothing if prefers_json(request.headers()) => Err(WebError::NotFound),
         ArchiveOutcome::Nothing => {
             let nothing = "There are no files in this selection.".to_owned();
             rerender(StatusCode::CONFLICT, &page_of(&who, &files, "", Some(nothing)))
         }
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JobQuery {
+    job: String,
+}
+
+/// `GET /zip/state?job=…`: how far an archive is, for the script on the page that waits for it.
+pub(crate) async fn state(app: AppData, who: SignedIn, query: Query<JobQuery>) -> HttpResponse {
+    // The id is known only to whoever requested the archive.
+    let (SignedIn { .. }, Query(JobQuery { job })) = (who, query);
+    let progress = app.archives.progress(&ArchiveJobId::presented(&job));
+    HttpResponse::Ok().json(json!({ "preparing": progress.map(zip_words::preparing_live) }))
 }
 
 async fn issue(
@@ -140,5 +168,6 @@ fn page_of(who: &SignedIn, files: &[FilePath], back: &str, news: Option<String>)
         files_field: files.iter().map(encoded_path).collect::<Vec<_>>().join(" "),
         back: if back.is_empty() { "/files/".to_owned() } else { back.to_owned() },
         news,
+        job: None,
     }
 }

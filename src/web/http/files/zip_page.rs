@@ -19,6 +19,8 @@ pub struct ZipPage {
     pub back: String,
     /// Why the archive was not downloaded yet.
     pub news: Option<String>,
+    /// The id of the archive while it is being made.
+    pub job: Option<String>,
 }
 
 impl ZipPage {
@@ -30,12 +32,17 @@ impl ZipPage {
             files_field: "/books/%3Cscript%3E /home/0123/Photos".to_owned(),
             back: "/files/books?sort=\"><script>".to_owned(),
             news: None,
+            job: None,
         }
     }
 }
 
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let page = ZipPage::sample();
-    let preparing = ZipPage { news: Some(zip_words::preparing(3, 40)), ..page.clone() };
+    let preparing = ZipPage {
+        news: Some(zip_words::preparing(zip_words::sample())),
+        job: Some("j\"ob".to_owned()),
+        ..page.clone()
+    };
     Ok(vec![("zip", page.render()?), ("zip-preparing", preparing.render()?)])
 }

@@ -16,7 +16,8 @@ use crate::web::http::links::own_link::{own_link, redirect_to_link};
 use crate::web::http::respond::{AppData, see_other};
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::links::create::{AwaitedFiles, CreateOutcome, NewLink};
-use crate::web::links::terms::MAX_TITLE;
+use crate::web::links::typed::MAX_TITLE;
+use crate::web::shares::drop_folder;
 use crate::web::shares::error::StorageError;
 use crate::web::shares::name::FileName;
 use crate::web::shares::rights::Writable;
@@ -125,7 +126,7 @@ async fn new_folder(
     actor: &Actor,
     now: Timestamp,
 ) -> Result<FilePath, WebError> {
-    let dated = FileName::typed(&format!("Shared {}", human::date(now)));
+    let dated = FileName::typed(&drop_folder::name(now));
     let own = (form.items == 1).then(|| FileName::uploaded(&form.name).ok()).flatten();
     // A name that no folder can have doesn't keep its files from being shared.
     let name = own.map_or(dated, Ok).map_err(StorageError::from)?;

@@ -5,10 +5,11 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use crate::web::http::client::own_address;
+use crate::web::http::client::{client_address, own_address};
 use crate::web::http::conditional::{tag_of, tagged, unchanged};
 use crate::web::http::error::WebError;
 use crate::web::http::links::link_state::arrived_words;
+use crate::web::http::links::press_archive::order_of;
 use crate::web::http::links::public_link_page::PublicLinkPage;
 use crate::web::http::links::public_link_view::{open, visitor_of};
 use crate::web::http::problem::closed_link_page::ClosedReason;
@@ -34,6 +35,8 @@ struct VisitorState {
     others: FileState,
     /// The state of all files as one archive.
     zip: FileState,
+    /// How far that archive is, in words, while it is prepared for this visitor.
+    zip_preparing: Option<String>,
 }
 
 /// How far the files of a link have come.
@@ -83,6 +86,8 @@ pub(crate) async fn state(
     let is_one_file = opened.link.files.len() == 1 && files.iter().any(|file| file.file == "0");
     let has_own =
         files.iter().any(|file| file.button.is_some()) || (!is_one_file && others.button().is_some());
+    let order = order_of(&opened, &visitor, client_address(&app, &request));
+    let preparing = app.archives.progress(&order.id());
     let state = VisitorState {
         closed: closed.map(ClosedReason::headline),
         uploading: opened
@@ -100,6 +105,7 @@ pub(crate) async fn state(
             status: zip_words::status(all),
             button: zip_words::button(all),
         },
+        zip_preparing: preparing.map(zip_words::preparing_live),
     };
     let body = serde_json::to_vec(&state).map_err(|error| WebError::Internal(error.into()))?;
     let tag = tag_of(&body);

@@ -20,7 +20,7 @@ pub(crate) async fn mail_code(
     let EmptyForm {} = form.fields;
     let opened = open(&app, &code).await?;
     if let Some(why) = opened.closed {
-        return Err(WebError::LinkClosed(why));
+        return Err(opened.refusal(why));
     }
     if !opened.link.mailed_code {
         return Err(WebError::NotFound);

@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
-use askama::Template;
 use serde::Deserialize;
 
 use crate::id::{FilePath, LinkId};
-use crate::web::http::conditional::{tag_of, tagged, unchanged};
+use crate::web::http::conditional::refreshed;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::layout::Section;
 use crate::web::http::links::link_state::LinkState;
 use crate::web::http::links::my_links_page::{LinkRow, MyLinksPage};
 use crate::web::http::links::own_link::missing_of;
-use crate::web::http::respond::{AppData, html_with_script};
+use crate::web::http::respond::AppData;
 use crate::web::links::LinkStatus;
 use crate::web::links::find::PER_PAGE;
 
@@ -74,10 +73,5 @@ pub(crate) async fn list(
         here: at(page),
         pager: ((page > 1).then(|| at(page - 1)), more.then(|| at(page + 1))),
     };
-    // The script that refreshes the list asks every few seconds.
-    let tag = tag_of(page.render()?.as_bytes());
-    match unchanged(&request, &tag)? {
-        Some(unchanged) => Ok(unchanged),
-        None => tagged(html_with_script(&app, &page)?, &tag),
-    }
+    refreshed(&app, &request, &page)
 }

@@ -13,11 +13,10 @@ use crate::web::http::extract::{CsrfForm, EmptyForm, LARGEST_FORM, SignedIn};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::links::afterwards::{DELETE_OWN_ONLY, are_own, remember_terms};
-use crate::web::http::links::deliveries_page::DeliveriesPart;
-use crate::web::http::links::link_state::LinkState;
-use crate::web::http::links::mailing_page::MailingPart;
-use crate::web::http::links::one_link_page::{LinkLive, OneLinkPage, RecipientRow};
+use crate::web::http::links::one_link_page::OneLinkPage;
 use crate::web::http::links::own_link::{missing_of, own_link, redirect_to_link};
+use crate::web::http::links::owners_view::live_of;
+use crate::web::http::links::recipient_list::RecipientQuery;
 use crate::web::http::paths::shown_path;
 use crate::web::http::qr;
 use crate::web::http::respond::{AppData, allow_script, html, html_with_flash, unprocessable};
@@ -25,7 +24,7 @@ use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::Asker;
 use crate::web::links::change::LinkPasswordChange;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
-use crate::web::links::{Link, LinkStatus, Links, Recipient, moment};
+use crate::web::links::{Link, moment};
 use crate::web::mail::MailKind;
 
 /// `GET /links/{id}`
@@ -37,7 +36,8 @@ pub(crate) async fn page(
 ) -> Result<HttpResponse, WebError> {
     let link = own_link(&app, &who, &id).await?;
     let typed = typed_of(&link);
-    let mut page = page_of(&app, &who, link, typed, LinkFormErrors::default()).await?;
+    let query = RecipientQuery::of(&request);
+    let mut page = page_of(&app, &who, link, typed, LinkFormErrors::default(), query).await?;
     let answer = html_with_flash(&app, &request, |flash| {
         page.chrome.flash = flash;
         page
@@ -65,7 +65,8 @@ pub(crate) async fn live(
         return Ok(unchanged);
     }
     let link = own_link(&app, &who, &id).await?;
-    tagged(html(&live_of(&app, &who, &link).await?)?, &tag)
+    let live = live_of(&app, &who, &link, RecipientQuery::of(&request)).await?;
+    tagged(html(&live)?, &tag)
 }
 
 /// Returns the terms of a link as its form shows them.
@@ -90,12 +91,13 @@ async fn page_of(
     link: Link,
     typed: LinkForm,
     errors: LinkFormErrors,
+    query: RecipientQuery,
 ) -> Result<OneLinkPage, WebError> {
-    let live = live_of(app, who, &link).await?;
+    let live = live_of(app, who, &link, query).await?;
     let missing = missing_of(app, who, link.files.clone()).await?;
     let shown = |file| (shown_path(file, who.home.as_ref()), missing.contains(file));
     let files = link.files.iter().map(shown).collect();
-    let qr = match live.recipients.as_slice() {
+    let qr = match live.recipients.rows.as_slice() {
         [only] if only.email.is_none() => qr::of(&only.address),
         _ => None,
     };
@@ -115,63 +117,6 @@ async fn page_of(
         typed,
         errors,
     })
-}
-
-pub(crate) async fn live_of(app: &AppData, who: &SignedIn, link: &Link) -> Result<LinkLive, WebError> {
-    let services = &app.services;
-    let recipients = services.links.recipients(link).await?;
-    let now = services.clock.now();
-    let mailings = services.links.mailings(link).await?;
-    let state = state_of(app, who, link, &recipients);
-    let can_send = |recipient: &Recipient| {
-        state == LinkState::Open && Links::may_be_sent(link, recipient, mailings.get(&recipient.id), now)
-    };
-    let mailing = |recipient: &Recipient| {
-        let mailing = mailings.get(&recipient.id)?.clone();
-        Some(MailingPart { mailing, can_send_again: can_send(recipient) })
-    };
-    let row = |recipient: &Recipient| RecipientRow {
-        id: recipient.id.to_string(),
-        can_send_first: can_send(recipient) && !mailings.contains_key(&recipient.id),
-        is_removed: recipient.removed_at.is_some(),
-        email: recipient.email.as_ref().map(|email| email.as_str().to_owned()),
-        address: services.links.address(&app.public_url, recipient),
-        taken: recipient.taken,
-        reserved: recipient.reserved,
-        views: recipient.views,
-        viewed_at: recipient.viewed_at,
-        file_views: recipient.file_views,
-        file_viewed_at: recipient.file_viewed_at,
-        mailing: mailing(recipient),
-    };
-    let deliveries = app.deliveries.of_link(&link.owner, &link.id).await?.unwrap_or_default();
-    Ok(LinkLive {
-        id: link.id.to_string(),
-        state,
-        arrival: link.arrival,
-        files_deleted_at: link.files_deleted_at,
-        uses_per_recipient: link.uses_per_recipient,
-        recipients: recipients.iter().map(row).collect(),
-        deliveries: DeliveriesPart { deliveries, now },
-        now,
-    })
-}
-
-fn state_of(app: &AppData, who: &SignedIn, link: &Link, recipients: &[Recipient]) -> LinkState {
-    let readable = |file| app.rights.readable(who.account(), file).is_some();
-    let is_used_up =
-        |one: &Recipient| one.removed_at.is_some() || one.left(link.uses_per_recipient) == Some(0);
-    match link.status(app.services.clock.now()) {
-        LinkStatus::Revoked => LinkState::Revoked,
-        LinkStatus::Abandoned => LinkState::Abandoned,
-        LinkStatus::Uploading if link.files.is_empty() => LinkState::Uploading,
-        _ if !link.files.iter().cloned().any(readable) => LinkState::Gone,
-        LinkStatus::Ended => LinkState::Ended,
-        LinkStatus::Paused => LinkState::Paused,
-        LinkStatus::Uploading => LinkState::Uploading,
-        LinkStatus::Open if recipients.iter().all(is_used_up) => LinkState::UsedUp,
-        LinkStatus::Open => LinkState::Open,
-    }
 }
 
 #[derive(Deserialize)]
@@ -209,7 +154,7 @@ pub(crate) async fn change(
             redirect_to_link(&app, &link, changed.then_some(FlashMessage::LinkChanged))
         }
         ChangeOutcome::Invalid(typed, errors) => {
-            let page = page_of(&app, &who, link, *typed, *errors).await?;
+            let page = page_of(&app, &who, link, *typed, *errors, RecipientQuery::default()).await?;
             Ok(allow_script(&app, unprocessable(&page)?))
         }
     }

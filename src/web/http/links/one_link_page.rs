@@ -7,54 +7,12 @@ use crate::human;
 use crate::web::arrivals::{Arrival, ArrivalState};
 use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::links::deliveries_page::DeliveriesPart;
-use crate::web::http::links::link_state::{LinkState, arrived_words, viewed};
+use crate::web::http::links::link_state::{LinkState, arrived_words};
 use crate::web::http::links::mailing_page::MailingPart;
 use crate::web::http::links::new_link_page::NewLinkPage;
+use crate::web::http::links::recipient_list::{RecipientList, RecipientQuery, RecipientRow};
 use crate::web::http::qr::Qr;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
-
-/// A recipient on the page of a link.
-#[derive(Clone, Debug)]
-pub struct RecipientRow {
-    /// Their id.
-    pub id: String,
-    /// Their address; `None` for anyone who has the link.
-    pub email: Option<String>,
-    /// The address of their link.
-    pub address: String,
-    /// Their uses, reserved or used.
-    pub taken: u32,
-    /// The uses that are reserved.
-    pub reserved: u32,
-    /// How often their page was opened.
-    pub views: u32,
-    /// When it was opened last.
-    pub viewed_at: Option<Timestamp>,
-    /// How often they viewed a file.
-    pub file_views: u32,
-    /// When they viewed one last.
-    pub file_viewed_at: Option<Timestamp>,
-    /// The mail with their link, if there is one.
-    pub mailing: Option<MailingPart>,
-    /// Whether there is none, and one can be sent.
-    pub can_send_first: bool,
-    /// Whether the owner has removed them.
-    pub is_removed: bool,
-}
-
-impl RecipientRow {
-    fn files_viewed(&self) -> String {
-        format!("files {}", viewed(self.file_views))
-    }
-
-    fn viewed(&self) -> String {
-        match (self.views, self.taken) {
-            (0, _) => viewed(0),
-            (views, 0) => format!("{}, not downloaded", viewed(views)),
-            (views, _) => viewed(views),
-        }
-    }
-}
 
 /// The part of a link's page that changes while its owner watches. Also rendered alone, for the script that
 /// refreshes it.
@@ -72,7 +30,7 @@ pub struct LinkLive {
     /// The uses of each recipient; `None` for any number.
     pub uses_per_recipient: Option<u32>,
     /// Its recipients.
-    pub recipients: Vec<RecipientRow>,
+    pub recipients: RecipientList,
     /// Its downloads.
     pub deliveries: DeliveriesPart,
     /// The present moment.
@@ -102,18 +60,6 @@ impl LinkLive {
     /// Returns whether something has arrived and something is missing, so that the link can do without it.
     fn can_settle(&self) -> bool {
         self.state == LinkState::Uploading && self.arrival.is_some_and(|arrival| arrival.arrived > 0)
-    }
-
-    /// Returns the number of recipients whom no mail has reached.
-    fn unreached(&self) -> usize {
-        let is_lost =
-            |row: &&RecipientRow| !row.is_removed && row.mailing.as_ref().is_some_and(MailingPart::is_lost);
-        self.recipients.iter().filter(is_lost).count()
-    }
-
-    /// Returns whether the link is for anyone who has it.
-    fn is_open_to_all(&self) -> bool {
-        self.recipients.iter().all(|recipient| recipient.email.is_none())
     }
 }
 
@@ -172,7 +118,7 @@ impl OneLinkPage {
 
     /// Returns whether more than one recipient is left, so that one can be removed.
     fn can_remove(&self) -> bool {
-        self.can_change() && self.live.recipients.iter().filter(|row| !row.is_removed).nth(1).is_some()
+        self.can_change() && self.live.recipients.active > 1
     }
 
     fn is_paused(&self) -> bool {
@@ -180,7 +126,7 @@ impl OneLinkPage {
     }
 
     fn is_open_to_all(&self) -> bool {
-        self.live.is_open_to_all()
+        self.live.recipients.is_open_to_all
     }
 
     pub(crate) fn sample(named: bool) -> OneLinkPage {
@@ -223,7 +169,7 @@ impl OneLinkPage {
                 arrival: None,
                 files_deleted_at: None,
                 uses_per_recipient: Some(3),
-                recipients,
+                recipients: RecipientList::of(recipients, RecipientQuery::default()),
                 deliveries: if named { DeliveriesPart::sample() } else { DeliveriesPart::default() },
                 now,
             },
@@ -241,13 +187,14 @@ impl OneLinkPage {
 pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
     let (open, named) = (OneLinkPage::sample(false), OneLinkPage::sample(true));
     let mut mailed = OneLinkPage { errors: LinkFormErrors::default(), ..named.clone() };
-    if let Some(first) = mailed.live.recipients.first().cloned() {
+    if let Some(first) = mailed.live.recipients.rows.first().cloned() {
         let row = |(number, mailing): (usize, MailingPart)| RecipientRow {
             id: format!("m{number}"),
             mailing: Some(mailing),
             ..first.clone()
         };
-        mailed.live.recipients = MailingPart::samples().into_iter().enumerate().map(row).collect();
+        let rows = MailingPart::samples().into_iter().enumerate().map(row).collect();
+        mailed.live.recipients = RecipientList::of(rows, RecipientQuery::default());
     }
     let right = OneLinkPage { errors: LinkFormErrors::default(), ..open.clone() };
     let live = LinkLive { state: LinkState::Paused, uses_per_recipient: None, ..right.live.clone() };

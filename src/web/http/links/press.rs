@@ -53,14 +53,14 @@ pub(crate) async fn take(
     app.throttle.press(&opened.link.id, address.0, app.services.clock.now())?;
     // A download may be finished after the link has expired.
     if let Some(why) = opened.closed.filter(|why| *why != ClosedReason::Ended) {
-        return Err(WebError::LinkClosed(why));
+        return Err(opened.refusal(why));
     }
     let wanted = form.fields;
     let visitor = visitor_of(&app, form.secret.as_ref(), own_address(&request, &app), &opened.recipient);
     let is_all = wanted.file.as_deref() == Some(zip_words::ALL_FILES);
     let file = match file_of(&app, &opened, wanted.file.as_deref()).await? {
         PressedFile::File(file) => file,
-        PressedFile::Nothing => return Err(WebError::LinkClosed(ClosedReason::Missing)),
+        PressedFile::Nothing => return Err(opened.refusal(ClosedReason::Missing)),
         PressedFile::Refused(error) => {
             return show(&app, &request, &code, opened, PageOptions::refused(error)).await;
         }
@@ -79,11 +79,12 @@ pub(crate) async fn take(
         }
     }
     let pressed = match is_all {
-        false => PressedContent::of_file(&app, &file).await?,
-        true => match archive_of(&app, &opened, &visitor, &file).await {
+        false => PressedContent::of_file(&app, &opened, &file).await?,
+        true => match archive_of(&app, &opened, &visitor, &file, address.0).await {
             Ok(archive) => PressedContent::of_archive(archive, &opened.link.title),
-            Err(WebError::StillPreparing { ready, files }) if !prefers_json(request.headers()) => {
-                return show(&app, &request, &code, opened, PageOptions::preparing(ready, files)).await;
+            Err(WebError::StillPreparing(progress)) if !prefers_json(request.headers()) => {
+                let options = PageOptions::preparing(progress, wanted.again.is_some());
+                return show(&app, &request, &code, opened, options).await;
             }
             Err(error) => return Err(error),
         },
@@ -123,14 +124,14 @@ pub(crate) async fn take(
         UseDecision::Continue(begun) => {
             match issue_continuation(&app, &press, &pressed, &link.id, &begun, now).await? {
                 Some(issued) => issued,
-                None => return Err(WebError::LinkClosed(ClosedReason::Away)),
+                None => return Err(opened.refusal(ClosedReason::Away)),
             }
         }
         UseDecision::UsedUp | UseDecision::Closed => {
             // The link has changed since we looked, or all uses are taken: show its current state.
             let opened = open(&app, &code).await?;
             return match why_not(&app, &opened, &press, now).await? {
-                Some(why) => Err(WebError::LinkClosed(why)),
+                Some(why) => Err(opened.refusal(why)),
                 // It has other terms now.
                 None => show(&app, &request, &code, opened, PageOptions::default()).await,
             };
@@ -161,11 +162,15 @@ enum PressedKind {
 }
 
 impl PressedContent {
-    async fn of_file(app: &AppData, file: &FilePath) -> Result<PressedContent, WebError> {
+    async fn of_file(
+        app: &AppData,
+        opened: &PublicLinkView,
+        file: &FilePath,
+    ) -> Result<PressedContent, WebError> {
         let (shares, path) = (app.shares.clone(), file.clone());
         let claimed = match blocking(move || shares.claim(&path)).await? {
             Ok(claimed) => claimed,
-            Err(FileError::Missing) => return Err(WebError::LinkClosed(ClosedReason::Missing)),
+            Err(FileError::Missing) => return Err(opened.refusal(ClosedReason::Missing)),
             Err(error) => return Err(error.into()),
         };
         let (size, version) = (claimed.version().len, claimed.version().to_string());

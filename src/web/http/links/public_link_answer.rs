@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
 use crate::archive::ENTRIES_MAX;
+use crate::web::archives::ArchiveProgress;
 use crate::web::http::accept::prefers_json;
 use crate::web::http::client::own_address;
 use crate::web::http::error::{PREPARING, WebError};
@@ -38,8 +39,10 @@ pub(crate) struct PageOptions {
     error: Option<PressError>,
     /// The file whose button must be pressed a second time; empty where there is only one.
     once_more: Option<String>,
-    /// How many files of the archive that was requested are ready, and how many it will have.
-    preparing: Option<(u64, u64)>,
+    /// How far the archive that was requested is.
+    preparing: Option<ArchiveProgress>,
+    /// Whether the button was pressed a second time, where that is needed.
+    pressed_again: bool,
 }
 
 impl PageOptions {
@@ -54,8 +57,8 @@ impl PageOptions {
     }
 
     /// For the answer to a press on the button for all files whose archive is not ready.
-    pub(crate) fn preparing(ready: u64, files: u64) -> PageOptions {
-        PageOptions { preparing: Some((ready, files)), ..PageOptions::default() }
+    pub(crate) fn preparing(progress: ArchiveProgress, pressed_again: bool) -> PageOptions {
+        PageOptions { preparing: Some(progress), pressed_again, ..PageOptions::default() }
     }
 
     /// For the answer to a press that was refused.
@@ -103,7 +106,7 @@ pub(crate) async fn show(
         return html_with_script(app, &page);
     }
     if let Some(why) = closed {
-        return Err(WebError::LinkClosed(why));
+        return Err(opened.refusal(why));
     }
     let is_open = opened.closed.is_none();
     let view = view_of(request, json);
@@ -143,7 +146,7 @@ pub(crate) async fn show(
         named: recipient.email.is_some(),
         from: opened.from,
         all,
-        preparing: options.preparing.map(|(ready, files)| zip_words::preparing(ready, files)),
+        preparing: options.preparing.map(zip_words::preparing),
         items,
         total: contents.total,
         page: contents.page,
@@ -164,6 +167,7 @@ pub(crate) async fn show(
         shows_pdf: shows_pdf(app),
         own: options.own,
         once_more: options.once_more,
+        pressed_again: options.pressed_again,
         title: link.title,
         note: link.note,
     })?;

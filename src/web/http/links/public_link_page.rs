@@ -79,6 +79,8 @@ pub struct PublicLinkPage {
     pub own: bool,
     /// The file whose button must be pressed a second time; empty where there is only one.
     pub once_more: Option<String>,
+    /// Whether that has been done.
+    pub pressed_again: bool,
 }
 
 /// A password or code that the page asks for.
@@ -176,11 +178,9 @@ impl PublicLinkPage {
     }
 
     fn missing_words(&self) -> String {
-        let rest =
-            "You can download the rest. If you need what is missing, ask the person who sent you the link.";
         match self.missing.len() {
-            1 => format!("One item of this link is not available right now. {rest}"),
-            missing => format!("{missing} items of this link are not available right now. {rest}"),
+            1 => "One item of this link is not available right now.".to_owned(),
+            missing => format!("{missing} items of this link are not available right now."),
         }
     }
 
@@ -264,6 +264,7 @@ impl PublicLinkPage {
             shows_pdf: true,
             own: false,
             once_more: None,
+            pressed_again: false,
         }
     }
 
@@ -323,7 +324,8 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         codes.push((name, page.render()?));
     }
     let last = PublicLinkPage { left: Some(0), own: true, all: Some(Offer::Gone), ..many.clone() };
-    let preparing = PublicLinkPage { preparing: Some(zip_words::preparing(3, 40)), ..many.clone() };
+    let preparing =
+        PublicLinkPage { preparing: Some(zip_words::preparing(zip_words::sample())), ..many.clone() };
     let all_running = PublicLinkPage { all: Some(Offer::Running(sent_of_all())), ..many.clone() };
     let nothing = PublicLinkPage { items: Vec::new(), more: false, left: None, ends_at: None, ..one.clone() };
     let elsewhere = PublicLinkPage { named: true, ..PublicLinkPage::sample_of(Offer::Elsewhere) };

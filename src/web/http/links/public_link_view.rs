@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::id::FilePath;
 use crate::secret::Secret;
 use crate::web::http::error::WebError;
-use crate::web::http::problem::closed_link_page::ClosedReason;
+use crate::web::http::problem::closed_link_page::{ClosedLink, ClosedReason};
 use crate::web::http::respond::{AppData, blocking};
 use crate::web::http::state::AppState;
 use crate::web::links::contents::{self, ContentsQuery, LinkContents};
@@ -31,6 +31,12 @@ pub(crate) struct PublicLinkView {
 }
 
 impl PublicLinkView {
+    /// Returns the refusal of a visit, which says no more about the sender than the open page does.
+    pub(crate) fn refusal(&self, why: ClosedReason) -> WebError {
+        let from = Some(self.from.clone()).filter(|from| !from.is_empty());
+        WebError::LinkClosed(ClosedLink { why, from })
+    }
+
     /// Returns the path under which downloads of all files as one archive are recorded.
     pub(crate) fn archive_path(&self) -> Option<FilePath> {
         archive_path::of(self.places.iter().map(|(_, place)| place))

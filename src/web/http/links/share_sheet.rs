@@ -13,8 +13,9 @@ use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::links::afterwards::are_own;
 use crate::web::http::links::new_link::too_many_mails;
-use crate::web::http::links::one_link::{ChangeLinkForm, ChangeOutcome, change_terms, live_of, typed_of};
+use crate::web::http::links::one_link::{ChangeLinkForm, ChangeOutcome, change_terms, typed_of};
 use crate::web::http::links::own_link::own_link;
+use crate::web::http::links::owners_view::state_of;
 use crate::web::http::links::share_sheet_page::ShareSheet;
 use crate::web::http::paths::encoded_path;
 use crate::web::http::qr;
@@ -117,22 +118,22 @@ async fn sheet_of(
     typed: LinkForm,
     errors: LinkFormErrors,
 ) -> Result<ShareSheet, WebError> {
-    let live = live_of(app, who, &link).await?;
-    let recipients = live.recipients.iter();
-    let address = recipients.clone().find(|row| row.email.is_none()).map(|row| row.address.clone());
+    let recipients = app.services.links.recipients(&link).await?;
+    let anyone = recipients.iter().find(|one| one.email.is_none());
+    let address = anyone.map(|anyone| app.services.links.address(&app.public_url, anyone));
     let waits = link.arrival.is_some_and(|arrival| arrival.state == ArrivalState::Uploading);
     // A single file gets its path when it has arrived.
     let folder = link.files.first().or(who.home.as_ref()).filter(|_| waits);
     Ok(ShareSheet {
         chrome: who.form_chrome("", Section::Files),
         id: link.id.to_string(),
-        state: live.state,
+        state: state_of(app, who, &link, &recipients),
         waits,
         arrival: link.arrival,
         folder: folder.map(encoded_path).unwrap_or_default(),
         qr: address.as_deref().and_then(qr::of),
-        people: recipients.filter_map(|row| row.email.clone()).collect(),
-        recipient: live.recipients.iter().find(|row| row.email.is_none()).map(|row| row.id.clone()),
+        people: recipients.iter().filter_map(|one| Some(one.email.as_ref()?.as_str().to_owned())).collect(),
+        recipient: anyone.map(|anyone| anyone.id.to_string()),
         address,
         uses: link.uses_per_recipient,
         ends_at: link.ends_at,

@@ -32,7 +32,7 @@ pub(crate) async fn view(
     let services = &app.services;
     app.throttle.press(&opened.link.id, address.0, services.clock.now())?;
     if let Some(why) = opened.closed {
-        return Err(WebError::LinkClosed(why));
+        return Err(opened.refusal(why));
     }
     if !opened.link.may_be_viewed() {
         return Err(WebError::ViewNotAllowed);
@@ -41,12 +41,12 @@ pub(crate) async fn view(
     let offers =
         services.links.offers(&opened.link, &opened.recipient, &visitor, services.clock.now()).await?;
     if let Some(why) = opened.used_up(&offers) {
-        return Err(WebError::LinkClosed(why));
+        return Err(opened.refusal(why));
     }
     let wanted = form.fields;
     let file = match file_of(&app, &opened, wanted.file.as_deref()).await? {
         PressedFile::File(file) => file,
-        PressedFile::Nothing => return Err(WebError::LinkClosed(ClosedReason::Missing)),
+        PressedFile::Nothing => return Err(opened.refusal(ClosedReason::Missing)),
         PressedFile::Refused(error) => {
             return show(&app, &request, &code, opened, PageOptions::refused(error)).await;
         }
@@ -59,7 +59,7 @@ pub(crate) async fn view(
     let (shares, path) = (app.shares.clone(), file.clone());
     let found = match blocking(move || shares.claim(&path)).await? {
         Ok(found) => found,
-        Err(FileError::Missing) => return Err(WebError::LinkClosed(ClosedReason::Missing)),
+        Err(FileError::Missing) => return Err(opened.refusal(ClosedReason::Missing)),
         Err(error) => return Err(error.into()),
     };
     let node = services.nodes.choose().await?.ok_or(WebError::NoNode)?;

@@ -7,7 +7,7 @@ use askama::Template;
 use serde_json::json;
 
 use crate::web::http::press_error::PressError;
-use crate::web::http::problem::closed_link_page::{ClosedLinkPage, ClosedReason};
+use crate::web::http::problem::closed_link_page::{ClosedLink, ClosedLinkPage};
 use crate::web::http::problem::closed_request_page::{ClosedRequest, ClosedRequestPage};
 use crate::web::http::problem::refusal_page::RefusalPage;
 use crate::web::http::problem::signup_closed_page::SignUpClosedPage;
@@ -25,11 +25,12 @@ pub(crate) fn json(status: StatusCode, slug: &str, wait: Option<u64>, page: &Ref
 }
 
 /// Responds that nothing can be downloaded with a link.
-pub(crate) fn closed_link(why: ClosedReason, as_json: bool) -> HttpResponse {
+pub(crate) fn closed_link(link: &ClosedLink, as_json: bool) -> HttpResponse {
+    let why = link.why;
     let answer = builder(why.status(), why.wait());
     match as_json {
         true => problem(answer, why.status(), why.slug(), reason(why.status()), why.sentence()),
-        false => html(answer, &ClosedLinkPage::new(why), why.headline()),
+        false => html(answer, &ClosedLinkPage::new(link.clone()), why.headline()),
     }
 }
 

@@ -135,25 +135,53 @@ impl ClosedReason {
         }
     }
 
-    const fn is_for_the_sender(self) -> bool {
-        !matches!(self, ClosedReason::Away | ClosedReason::Uploading)
+    /// Returns what to do next, in the words before and after whom to ask.
+    const fn advice(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            ClosedReason::Paused => ("If you need the file now, ask ", " to resume the link."),
+            ClosedReason::Ended
+            | ClosedReason::Revoked
+            | ClosedReason::UsedUp
+            | ClosedReason::Gone
+            | ClosedReason::Abandoned => ("If you still need the file, ask ", " for a new link."),
+            ClosedReason::UsedUpForNow => ("If that doesn’t help, ask ", " for a new link."),
+            ClosedReason::Downloaded => ("If you can’t find it there, ask ", " for a new link."),
+            ClosedReason::Elsewhere => ("If it wasn’t you, tell ", "."),
+            ClosedReason::Missing => ("If it stays unavailable, ask ", " to check the link."),
+            ClosedReason::Away | ClosedReason::Uploading => return None,
+        })
     }
 }
 
-/// A link with which nothing can be downloaded.
+/// A link with which nothing can be downloaded, as far as its visitors may know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedLink {
+    /// The reason.
+    pub why: ClosedReason,
+    /// The sender's name, which the page of the link shows while it is open; `None` if they have no account any
+    /// more.
+    pub from: Option<String>,
+}
+
+/// The page of a closed link.
 #[derive(Clone, Debug, Template)]
 #[template(path = "web/links/closed.html")]
 pub struct ClosedLinkPage {
     /// The frame of the page.
     pub chrome: Chrome,
-    /// The reason.
-    pub why: ClosedReason,
+    /// The link.
+    pub link: ClosedLink,
 }
 
 impl ClosedLinkPage {
-    /// Returns the page for that reason.
-    pub fn new(why: ClosedReason) -> ClosedLinkPage {
-        ClosedLinkPage { chrome: Chrome::public(why.headline()), why }
+    /// Returns the page of that link.
+    pub fn new(link: ClosedLink) -> ClosedLinkPage {
+        ClosedLinkPage { chrome: Chrome::public(link.why.headline()), link }
+    }
+
+    /// Returns what the sender has done, if that is the reason.
+    fn deed(&self) -> Option<&'static str> {
+        self.link.why.sentence().strip_prefix("The sender")
     }
 }
 
@@ -173,7 +201,8 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
             ClosedReason::Uploading => "closed-link-uploading",
             ClosedReason::Abandoned => "closed-link-abandoned",
         };
-        Ok((name, ClosedLinkPage::new(why).render()?))
+        let from = Some("Lin <b>&co".to_owned());
+        Ok((name, ClosedLinkPage::new(ClosedLink { why, from }).render()?))
     };
     ClosedReason::ALL.into_iter().map(page).collect()
 }

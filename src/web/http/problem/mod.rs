@@ -105,7 +105,7 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     log(request, status, error);
     let as_json = prefers_json(request.headers());
     match known {
-        Some(WebError::LinkClosed(why)) => return Some(answer::closed_link(*why, as_json)),
+        Some(WebError::LinkClosed(link)) => return Some(answer::closed_link(link, as_json)),
         Some(WebError::RequestClosed(why)) => return Some(answer::closed_request(*why, as_json)),
         Some(WebError::Press(error)) => return Some(answer::press(*error)),
         Some(WebError::SignUpClosed { by_invitation }) => return Some(answer::signup_closed(*by_invitation)),
@@ -132,7 +132,7 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     let is_about_a_share = matches!(known, Some(WebError::Storage(StorageError::ShareGone)));
     let page = match frame(request, status, is_about_a_share).await {
         Some(chrome) => page.within(chrome),
-        None => page,
+        None => page.for_visitor_of(request.path()),
     };
     let page = match wait {
         Some(wait) => page.wait(wait),
@@ -157,8 +157,8 @@ fn page_about(request: &HttpRequest, status: StatusCode, known: Option<&WebError
             ..RefusalPage::saying(status.as_u16(), other_address(public_url))
         },
         Some(WebError::NoCookies) => RefusalPage::without_cookies(),
-        Some(WebError::StillPreparing { ready, files }) => {
-            RefusalPage::saying(status.as_u16(), zip_words::preparing(*ready, *files))
+        Some(WebError::StillPreparing(progress)) => {
+            RefusalPage::saying(status.as_u16(), zip_words::preparing(*progress))
         }
         Some(WebError::ArchiveTooLarge) => RefusalPage {
             next: "Choose fewer files, or download the folders one by one.".to_owned(),

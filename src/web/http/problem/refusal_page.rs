@@ -96,6 +96,25 @@ impl RefusalPage {
         }
     }
 
+    /// Leads whoever has no account back to the link or file request that they opened; their own files are nowhere.
+    pub fn for_visitor_of(mut self, path: &str) -> RefusalPage {
+        let is_public = path.starts_with("/l/") || path.starts_with("/r/");
+        let public_page =
+            path.match_indices('/').nth(2).map_or(path, |(end, _)| path.get(..end).unwrap_or(path));
+        if !is_public || self.action.is_none() {
+            return self;
+        }
+        if self.status == 403 {
+            "This page was open for too long".clone_into(&mut self.headline);
+            "Its form is no longer valid.".clone_into(&mut self.what);
+            "Open the link again, then press the button once more.".clone_into(&mut self.next);
+            self.chrome.title.clone_from(&self.headline);
+        }
+        self.action =
+            Some(RefusalButton { href: public_page.to_owned(), label: "Open the link again".to_owned() });
+        self
+    }
+
     /// Adds how long to wait, for 429 and 503.
     pub fn wait(mut self, seconds: u64) -> RefusalPage {
         self.next = format!("Wait {}, then try again.", crate::human::wait(seconds));

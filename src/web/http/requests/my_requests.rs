@@ -2,17 +2,16 @@
 
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
-use askama::Template;
 use serde::Deserialize;
 
-use crate::web::http::conditional::{tag_of, tagged, unchanged};
+use crate::web::http::conditional::refreshed;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::layout::Section;
 use crate::web::http::paths::shown_path;
 use crate::web::http::requests::my_requests_page::{MyRequestsPage, RequestRow};
 use crate::web::http::requests::own_request::states_of;
-use crate::web::http::respond::{AppData, html_with_script};
+use crate::web::http::respond::AppData;
 use crate::web::requests::find::PER_PAGE;
 
 #[derive(Default, Deserialize)]
@@ -51,10 +50,5 @@ pub(crate) async fn list(
         here: at(page),
         pager: ((page > 1).then(|| at(page - 1)), more.then(|| at(page + 1))),
     };
-    // The script that refreshes the list asks every few seconds.
-    let tag = tag_of(page.render()?.as_bytes());
-    match unchanged(&request, &tag)? {
-        Some(unchanged) => Ok(unchanged),
-        None => tagged(html_with_script(&app, &page)?, &tag),
-    }
+    refreshed(&app, &request, &page)
 }

@@ -7,12 +7,15 @@
 //! their uses. Everything that decides whether a link may be used is changed only by transactions that hold
 //! the account's lock too, so what was read after locking stays true until the end of the transaction.
 
+mod request;
 mod reserve;
 mod settle;
+mod take;
 mod waiting;
 
+pub use request::{Continuation, UseDecision, UseError, UseRequest};
+pub use reserve::reserve;
 pub(super) use reserve::reserve_all;
-pub use reserve::{Continuation, UseDecision, UseError, UseRequest, reserve};
 pub use settle::{
     NodeTokens, mark_used, prune_clients, prune_released, release_for_removed_node, release_unredeemed,
     release_unsent,

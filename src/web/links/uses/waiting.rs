@@ -7,7 +7,7 @@ use crate::id::{FilePath, LinkId, RecipientId};
 use crate::web::db::groups::Groups;
 use crate::web::identity::AccountId;
 use crate::web::links::progress::Visitor;
-use crate::web::links::uses::reserve::{UseDecision, UseError, UseRequest};
+use crate::web::links::uses::request::{UseDecision, UseError, UseRequest};
 use crate::web::revocations::issued::TokenBasis;
 
 /// The presses that are waiting to be decided together. Clones share them.

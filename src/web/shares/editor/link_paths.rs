@@ -6,6 +6,7 @@ use sqlx::{Any, Transaction};
 use crate::id::FilePath;
 use crate::web::accounts::rows;
 use crate::web::identity::AccountId;
+use crate::web::shares::editor::moved_path::MovedPath;
 use crate::web::shares::rights::Rights;
 
 /// Changes the paths of links to `from`, and to anything below it, to what they are now that it is at `to`. A
@@ -22,19 +23,12 @@ pub(super) async fn follow(
     from: &str,
     to: &FilePath,
 ) -> Result<(), sqlx::Error> {
-    let beneath = format!("{from}/");
-    let beneath_length = length(&beneath);
+    let moved_path = MovedPath::new(from, to);
     // In a fixed order, so that two moves never wait for each other's accounts.
-    let owners: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT links.account FROM links JOIN link_files ON link_files.link = links.id \
+    let find = "SELECT DISTINCT links.account FROM links JOIN link_files ON link_files.link = links.id \
          WHERE link_files.path = $1 OR SUBSTR(link_files.path, 1, CAST($2 AS INTEGER)) = $3 \
-         ORDER BY links.account",
-    )
-    .bind(from)
-    .bind(beneath_length)
-    .bind(&beneath)
-    .fetch_all(&mut **transaction)
-    .await?;
+         ORDER BY links.account";
+    let owners = moved_path.owners(transaction, find).await?;
     for owner in owners {
         let id = AccountId::from_store(&owner);
         // A press on the button of a link takes this lock, too.
@@ -57,21 +51,8 @@ pub(super) async fn follow(
              WHERE (folder = $3 OR SUBSTR(folder, 1, CAST($4 AS INTEGER)) = $5) \
              AND state = 'running' AND link IN (SELECT id FROM links WHERE account = $6)",
         ] {
-            sqlx::query(update)
-                .bind(to.as_str())
-                .bind(beneath_length)
-                .bind(from)
-                .bind(beneath_length)
-                .bind(&beneath)
-                .bind(&owner)
-                .execute(&mut **transaction)
-                .await?;
+            moved_path.update(transaction, update, &owner).await?;
         }
     }
     Ok(())
-}
-
-/// Returns the number of characters, as SQL counts them.
-fn length(text: &str) -> i64 {
-    i64::try_from(text.chars().count()).unwrap_or(i64::MAX)
 }

@@ -6,6 +6,7 @@ pub(crate) mod homes;
 pub(crate) mod intents;
 mod link_paths;
 mod manage;
+mod moved_path;
 pub(crate) mod operations;
 mod request_paths;
 pub mod trash;

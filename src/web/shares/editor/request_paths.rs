@@ -6,6 +6,7 @@ use sqlx::{Any, Transaction};
 use crate::id::FilePath;
 use crate::web::accounts::rows;
 use crate::web::identity::AccountId;
+use crate::web::shares::editor::moved_path::MovedPath;
 use crate::web::shares::rights::Rights;
 
 /// Changes the folders of file requests that are `from`, or below it, to what they are now that it is at `to`.
@@ -20,18 +21,11 @@ pub(super) async fn follow(
     from: &str,
     to: &FilePath,
 ) -> Result<(), sqlx::Error> {
-    let beneath = format!("{from}/");
-    let beneath_length = i64::try_from(beneath.chars().count()).unwrap_or(i64::MAX);
+    let moved_path = MovedPath::new(from, to);
     let is_same_share = from.split('/').nth(1) == Some(to.share());
-    let owners: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT account FROM file_requests \
-         WHERE folder = $1 OR SUBSTR(folder, 1, CAST($2 AS INTEGER)) = $3",
-    )
-    .bind(from)
-    .bind(beneath_length)
-    .bind(&beneath)
-    .fetch_all(&mut **transaction)
-    .await?;
+    let find = "SELECT DISTINCT account FROM file_requests \
+         WHERE folder = $1 OR SUBSTR(folder, 1, CAST($2 AS INTEGER)) = $3";
+    let owners = moved_path.owners(transaction, find).await?;
     for owner in owners {
         let id = AccountId::from_store(&owner);
         // Not locked: the right is checked again when a file arrives, in the new place as well.
@@ -49,15 +43,7 @@ pub(super) async fn follow(
         // What is on its way to another share has its bytes on the disk of this one, and arrives in the old place.
         let moved = if is_same_share { updates.len() } else { 1 };
         for update in updates.into_iter().take(moved) {
-            sqlx::query(update)
-                .bind(to.as_str())
-                .bind(beneath_length)
-                .bind(from)
-                .bind(beneath_length)
-                .bind(&beneath)
-                .bind(&owner)
-                .execute(&mut **transaction)
-                .await?;
+            moved_path.update(transaction, update, &owner).await?;
         }
     }
     Ok(())
