@@ -8,7 +8,6 @@
 //! posts without one: see [`missing_length`].
 
 use std::io;
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,12 +17,13 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use crate::connection::{Connection, ConnectionRefusal, ReadBudget};
+use crate::connection::{Connection, ReadBudget};
 use crate::download::WriteTracker;
 use crate::server::ack_watch::{self, AckWatch, outstanding, undelivered};
+use crate::server::missing_length;
+use crate::server::refusal::RefusedConnection;
 use crate::server::settling::Settling;
 use crate::server::socket_writer::SocketWriter;
-use crate::server::{missing_length, refusal};
 
 /// A silent peer is probed after this long …
 const PROBE_AFTER: Duration = Duration::from_secs(60);
@@ -31,9 +31,6 @@ const PROBE_AFTER: Duration = Duration::from_secs(60);
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 /// … this many times before it counts as gone.
 const PROBES: u32 = 4;
-/// How much a refused client may still send before its connection is closed: enough to let it read the
-/// response first.
-const DRAIN_MAX: usize = 1024 * 1024;
 
 /// A TCP stream whose peer must keep reading while there is something to write.
 pub(crate) struct SocketTransport {
@@ -42,8 +39,7 @@ pub(crate) struct SocketTransport {
     line: WriteTracker,
     connection: Connection,
     arrival: AckWatch,
-    /// Bytes that arrived after the refusal was sent.
-    drained: Option<usize>,
+    refused: RefusedConnection,
     /// No byte has arrived yet.
     fresh: bool,
     /// Bytes were written since the last flush.
@@ -73,7 +69,7 @@ impl SocketTransport {
             line: WriteTracker::default(),
             connection,
             arrival: AckWatch::default(),
-            drained: None,
+            refused: RefusedConnection::default(),
             fresh: true,
             unflushed: false,
             window: None,
@@ -177,16 +173,6 @@ impl SocketTransport {
         self.poll_patience(cx)
     }
 
-    /// Looks at what the peer has acknowledged, if someone waits for that.
-    fn poll_arrival(&mut self, cx: &mut Context<'_>, now: bool) {
-        // The dispatcher flushes at every poll, usually without new data.
-        if now {
-            self.arrival.query_now(cx, &self.line, &self.stream);
-        } else {
-            self.arrival.poll(cx, &self.line, &self.stream);
-        }
-    }
-
     /// Reads at most `most` bytes.
     fn poll_read_at_most(
         &mut self,
@@ -203,28 +189,6 @@ impl SocketTransport {
         buffer.advance(count);
         Poll::Ready(Ok(()))
     }
-
-    /// Sends the refusal, then reads for a while: closing a connection with unread bytes resets it, and the
-    /// client might never see the response.
-    fn poll_refused(&mut self, cx: &mut Context<'_>, refusal: ConnectionRefusal) -> Poll<io::Result<()>> {
-        if self.drained.is_none() {
-            self.drained = Some(0);
-            // If the socket has no room for the response, it isn't sent.
-            let _said = self.stream.try_write(refusal::response(refusal).as_bytes());
-            let _closed = SockRef::from(&self.stream).shutdown(Shutdown::Write);
-        }
-        loop {
-            let mut scratch = [0; 4096];
-            let mut buffer = ReadBuf::new(&mut scratch);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-            let count = buffer.filled().len();
-            let drained = self.drained.get_or_insert(0);
-            *drained = drained.saturating_add(count);
-            if count == 0 || *drained > DRAIN_MAX {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-            }
-        }
-    }
 }
 
 impl AsyncRead for SocketTransport {
@@ -234,7 +198,8 @@ impl AsyncRead for SocketTransport {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if let Some(refusal) = self.connection.refusal() {
-            return self.poll_refused(cx, refusal);
+            let this = &mut *self;
+            return this.refused.poll(cx, &mut this.stream, refusal);
         }
         let before = buffer.filled().len();
         let read = match self.connection.read_budget(cx.waker()) {
@@ -295,8 +260,12 @@ impl AsyncWrite for SocketTransport {
         if this.line.is_refused() || this.line.flushed() {
             cx.waker().wake_by_ref();
         }
-        let new = std::mem::take(&mut this.unflushed) | this.line.take_query();
-        this.poll_arrival(cx, new);
+        // The dispatcher flushes at every poll, usually without new data.
+        if std::mem::take(&mut this.unflushed) | this.line.take_query() {
+            this.arrival.query_now(cx, &this.line, &this.stream);
+        } else {
+            this.arrival.poll(cx, &this.line, &this.stream);
+        }
         if this.line.is_settling() {
             ready!(this.poll_settling(cx))?;
         }
