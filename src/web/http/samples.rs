@@ -128,6 +128,7 @@ mod tests {
             &assets::TIMES_SCRIPT,
             &assets::DROP_SCRIPT,
             &assets::SELECT_SCRIPT,
+            &assets::QUICK_SCRIPT,
             &assets::UPLOAD_SCRIPT,
             &assets::LINKS_SCRIPT,
             &assets::LIVE_SCRIPT,
