@@ -134,6 +134,7 @@ mod tests {
             &assets::DROP_SCRIPT,
             &assets::SELECT_SCRIPT,
             &assets::SENDING_SCRIPT,
+            &assets::QUICK_SCRIPT,
             &assets::UPLOAD_SCRIPT,
             &assets::ZIP_SCRIPT,
             &assets::LINKS_SCRIPT,
