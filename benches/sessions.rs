@@ -20,7 +20,7 @@ use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::ShareFolders;
 use oncelink::secret::Secret;
 use oncelink::web::WebApp;
-use oncelink::web::accounts::proof::LoginProof;
+use oncelink::web::accounts::proof::{LoginProof, PasswordProof};
 use oncelink::web::accounts::store::AddOutcome;
 use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::client_info::ClientInfo;
@@ -158,10 +158,9 @@ async fn logged_in(settings: &Settings) -> (WebApp, String) {
         password: Some(desk.passwords.hash(Asker::Operator, typed.clone()).await.unwrap()),
     };
     let AddOutcome::New(account) = desk.accounts.add(new, NOW).await.unwrap() else { panic!() };
-    let proof = LoginProof::by_password(Some(account), typed, &desk.passwords, Asker::Operator)
-        .await
-        .unwrap()
-        .unwrap();
+    let factor = desk.second_factors.not_needed(&account.id).await.unwrap().unwrap();
+    let proof = PasswordProof::by_password(Some(account), typed, &desk.passwords, Asker::Operator);
+    let proof = LoginProof::new(proof.await.unwrap().unwrap(), &factor).unwrap();
     let ends = SessionLifetimes {
         idle: settings.web.session_idle,
         max: settings.web.session_max,

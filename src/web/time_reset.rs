@@ -13,14 +13,16 @@ use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, DatabaseSettings, QueryError};
 use crate::web::restored::{RestoreDetectionError, end_sessions};
+use crate::web::second_factor;
 use crate::web::services::WebOpenError;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 51] = [
+pub const PAST: [(&str, &str); 52] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
     ("accounts", "last_download_at"),
+    ("second_factors", "confirmed_at"),
     ("address_changes", "requested_at"),
     ("mails", "queued_at"),
     ("mails", "next_at"),
@@ -161,6 +163,11 @@ async fn reset_rows(db: &Database, limits: &TimeLimits, now: Timestamp) -> Resul
         let latest = to_column(now.plus(longest));
         sqlx::query(AssertSqlSafe(update)).bind(latest).execute(&mut *transaction).await?;
     }
+    // Codes of steps that are still to come would be refused until then.
+    sqlx::query("UPDATE second_factors SET last_step = $1 WHERE last_step > $1")
+        .bind(to_column(now) / second_factor::STEP_SECONDS)
+        .execute(&mut *transaction)
+        .await?;
     let last = sqlx::query("SELECT MAX(at) AS last FROM audit").fetch_one(&mut *transaction).await?;
     let last = from_column(last.try_get::<Option<i64>, _>("last")?.unwrap_or(0));
     let subject = format!("to {now}; the latest line before is of {last}");

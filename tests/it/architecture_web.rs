@@ -65,7 +65,7 @@ const TABLE: [(&str, &[&str]); 36] = [
             "tokens",
         ],
     ),
-    ("time_reset", &["audit", "db", "restored", "services"]),
+    ("time_reset", &["audit", "db", "restored", "second_factor", "services"]),
     ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests"]),
     ("metrics", &["db", "mail", "nodes", "revocations", "tokens"]),
     (

@@ -112,7 +112,7 @@ async fn a_link_that_is_used_up_deletes_its_file_when_nobody_can_continue_any_mo
     assert!(!all.stays().await, "used up, and no lease runs");
     let page = all.page(&made).await;
     assert!(page.contains("were moved to the trash"), "{page}");
-    all.stop().await;
+    Box::pin(all.stop()).await;
 }
 
 #[actix_web::test]
@@ -130,5 +130,5 @@ async fn a_download_that_is_never_continued_keeps_the_file_until_its_lease_has_e
     assert!(all.stays().await, "the lease runs");
     all.pass(160);
     assert!(!all.stays().await, "the lease has ended");
-    all.stop().await;
+    Box::pin(all.stop()).await;
 }

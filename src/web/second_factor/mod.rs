@@ -11,4 +11,4 @@ pub mod waiting;
 pub use proof::FactorProof;
 pub use recovery::RecoveryCode;
 pub use store::{FactorError, FactorState, SecondFactors};
-pub use totp::NewFactor;
+pub use totp::{NewFactor, STEP_SECONDS};

@@ -8,6 +8,9 @@ use crate::secret::Secret;
 use crate::web::identity::{AccountId, Email};
 use crate::web::tokens::link_key::LinkKey;
 
+/// How long a code is shown.
+pub const STEP_SECONDS: i64 = 30;
+
 /// A second factor that is being set up.
 #[derive(Clone, Debug)]
 pub struct NewFactor {

@@ -63,8 +63,8 @@ impl TestWeb {
         change(&mut settings);
         let clock = Clock::manual(START);
         let folders = ShareFolders::open(&settings.shares).unwrap();
-        let app = WebApp::open(&settings, clock.clone(), folders).await.unwrap();
-        let outside = Services::open(&settings, clock.clone()).await.unwrap();
+        let app = Box::pin(WebApp::open(&settings, clock.clone(), folders)).await.unwrap();
+        let outside = Box::pin(Services::open(&settings, clock.clone())).await.unwrap();
         let connections = connections(&settings);
         let server = serve(&app, listener, &settings, &connections);
         TestWeb { app, clock, settings, outside, base, servers: vec![server], _folder: folder }
@@ -86,7 +86,7 @@ impl TestWeb {
     /// Starts a second app on the same database, like a second process, and returns its address.
     pub(crate) async fn twin(&mut self) -> String {
         let folders = ShareFolders::open(&self.settings.shares).unwrap();
-        let app = WebApp::open(&self.settings, self.clock.clone(), folders).await.unwrap();
+        let app = Box::pin(WebApp::open(&self.settings, self.clock.clone(), folders)).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         self.servers.push(serve(&app, listener, &self.settings, &connections(&self.settings)));

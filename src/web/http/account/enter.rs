@@ -17,7 +17,7 @@ use crate::web::sessions::NewSession;
 /// What follows a right password.
 pub(crate) enum Entered {
     /// A session, whose id is in this cookie.
-    In(LoginProof, Cookie<'static>),
+    In(Box<LoginProof>, Cookie<'static>),
     /// The account has a second factor; the cookie holds the login until its code comes.
     Waiting(Cookie<'static>),
     /// The account has changed meanwhile.
@@ -59,7 +59,7 @@ pub(crate) async fn start(
     Ok(match started {
         Some(id) => {
             let cookie = app.cookies.set_session(&id, app.remember.filter(|_| remembered));
-            Entered::In(proof, cookie)
+            Entered::In(Box::new(proof), cookie)
         }
         None => Entered::Overtaken,
     })
