@@ -73,7 +73,7 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/download", "POST", "/download", &[("file", "/open/file.txt")]),
     ("/zip/selected", "POST", "/zip/selected", &[("file", "/open/file.txt")]),
     ("/zip", "GET", "/zip?file=/open/file.txt", &[]),
-    ("/zip/state", "GET", "/zip/state?file=/open/file.txt", &[]),
+    ("/zip/state", "GET", "/zip/state?job=any", &[]),
     ("/zip", "POST", "/zip", &[("files", "/open/file.txt")]),
     ("/view", "GET", "/view", &[]),
     ("/view", "POST", "/view", &[("file", "/open/file.txt")]),
