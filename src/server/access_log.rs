@@ -2,30 +2,35 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_http::{HttpMessage, Method, Request, Response, StatusCode};
+use tracing::Level;
 
 use crate::access::AccessNote;
 use crate::client_address::ClientAddresses;
 use crate::server::http_metrics::HttpMetrics;
 
-/// The access log of one service. Clones share its metrics.
+/// The access log of one service. Clones share it.
 #[derive(Clone)]
-pub(crate) struct AccessLog {
-    /// `web` or `download`.
-    pub(crate) service: &'static str,
+pub(crate) struct AccessLog(Arc<Inner>);
+
+struct Inner {
+    /// `web`, `download` or `metrics`.
+    service: &'static str,
     /// How the addresses of clients are found.
-    pub(crate) addresses: ClientAddresses,
+    addresses: ClientAddresses,
     /// The metrics of all services.
-    pub(crate) metrics: HttpMetrics,
+    metrics: HttpMetrics,
 }
 
 /// A request. Dropping it, when its response was handed on or its client is gone, writes its line.
 pub(super) struct AccessEntry {
     log: AccessLog,
     method: Method,
-    address: IpAddr,
+    /// The client; `None` if no line is written.
+    address: Option<IpAddr>,
     began: Instant,
     /// `None` until there is a response.
     status: Option<StatusCode>,
@@ -37,13 +42,22 @@ pub(super) struct AccessEntry {
 }
 
 impl AccessLog {
+    /// Creates the log of a service, whose clients have these `addresses`.
+    pub(crate) fn new(service: &'static str, addresses: ClientAddresses, metrics: HttpMetrics) -> AccessLog {
+        AccessLog(Arc::new(Inner { service, addresses, metrics }))
+    }
+
     /// Begins the entry of a request.
     pub(super) fn begin(&self, request: &Request) -> AccessEntry {
-        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let address = || {
+            let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+            self.0.addresses.of(peer, request.headers())
+        };
+        let is_written = tracing::enabled!(target: "oncelink::access", Level::INFO);
         AccessEntry {
             log: self.clone(),
             method: request.method().clone(),
-            address: self.addresses.of(peer, request.headers()),
+            address: is_written.then(address),
             began: Instant::now(),
             status: None,
             note: AccessNote::default(),
@@ -92,17 +106,19 @@ impl Drop for AccessEntry {
             route => route,
         };
         let status = self.status.map_or(0, |status| status.as_u16());
-        self.log.metrics.record(self.log.service, route.clone(), &self.method, status, took);
+        let Inner { service, metrics, .. } = &*self.log.0;
+        metrics.record(service, route.clone(), &self.method, status, took);
+        let Some(address) = self.address else { return };
         let bytes = self.note.handed_on.as_ref().map_or(self.bytes, |handed_on| handed_on.bytes());
         tracing::info!(
             target: "oncelink::access",
-            service = self.log.service,
+            service,
             method = %self.method,
             route = &*route,
             status,
             outcome = self.outcome(),
             jti = self.note.jti.map(tracing::field::display),
-            address = %self.address,
+            %address,
             bytes,
             seconds = took.as_secs_f64(),
             whole = self.whole,

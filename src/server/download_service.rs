@@ -121,11 +121,11 @@ impl RunningServices {
             max_connections: self.settings.download.max_connections,
             deadlines: self.settings.connection_limits,
             stop_timeout: self.settings.download.stop_timeout,
-            access_log: AccessLog {
-                service: "download",
-                addresses: state.addresses.without_warning(),
-                metrics: self.http_metrics.clone(),
-            },
+            access_log: AccessLog::new(
+                "download",
+                state.addresses.without_warning(),
+                self.http_metrics.clone(),
+            ),
         };
         let data = Data::from(state.clone());
         let responder = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;

@@ -97,11 +97,11 @@ impl RunningServices {
             max_connections: MAX_CONNECTIONS,
             deadlines: self.settings.connection_limits,
             stop_timeout: STOP_TIMEOUT,
-            access_log: AccessLog {
-                service: "metrics",
-                addresses: ClientAddresses::new(&[], ProxyHeader::XForwardedFor, "metrics").without_warning(),
-                metrics: self.http_metrics.clone(),
-            },
+            access_log: AccessLog::new(
+                "metrics",
+                ClientAddresses::new(&[], ProxyHeader::XForwardedFor, "metrics").without_warning(),
+                self.http_metrics.clone(),
+            ),
         };
         let responder = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
         let server = listen::serve(listener, limits, move || {

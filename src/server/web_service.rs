@@ -49,11 +49,11 @@ fn serve(
         max_connections: settings.web.max_connections,
         deadlines: settings.connection_limits,
         stop_timeout: WEB_STOP_TIMEOUT,
-        access_log: AccessLog {
-            service: "web",
-            addresses: ClientAddresses::new(proxies, header, "web").without_warning(),
+        access_log: AccessLog::new(
+            "web",
+            ClientAddresses::new(proxies, header, "web").without_warning(),
             metrics,
-        },
+        ),
     };
     let app = app.clone();
     listen::serve(listener, limits, move || {
