@@ -183,7 +183,7 @@ impl ArchiveMaker {
     /// Has the missing checksums of these files and folders calculated in the background.
     async fn prepare(&self, paths: &[FilePath], now: Timestamp) -> Result<(), QueryError> {
         let mut transaction = self.db.begin().await?;
-        queue::queue_files(&mut transaction, paths, now).await?;
+        queue::queue_wanted(&mut transaction, paths, now).await?;
         self.db.commit(transaction).await?;
         self.jobs.queue(paths);
         self.wake();

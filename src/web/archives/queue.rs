@@ -18,6 +18,24 @@ pub async fn queue_files(
     paths: &[FilePath],
     now: Timestamp,
 ) -> Result<(), QueryError> {
+    add(transaction, paths, paths.len() == 1, now).await
+}
+
+/// The same for an archive that somebody waits for, which may be of one file.
+pub(super) async fn queue_wanted(
+    transaction: &mut Transaction<'static, Any>,
+    paths: &[FilePath],
+    now: Timestamp,
+) -> Result<(), QueryError> {
+    add(transaction, paths, false, now).await
+}
+
+async fn add(
+    transaction: &mut Transaction<'static, Any>,
+    paths: &[FilePath],
+    folder_only: bool,
+    now: Timestamp,
+) -> Result<(), QueryError> {
     for path in paths {
         sqlx::query(
             "INSERT INTO checksum_queue (path, wanted_at, folder_only) VALUES ($1, $2, $3) \
@@ -25,7 +43,7 @@ pub async fn queue_files(
         )
         .bind(path.as_str())
         .bind(to_column(now))
-        .bind(i64::from(paths.len() == 1))
+        .bind(i64::from(folder_only))
         .execute(&mut **transaction)
         .await?;
     }
