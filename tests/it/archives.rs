@@ -368,6 +368,22 @@ async fn what_is_not_prepared_yet_is_409_and_uses_nothing_up() {
 }
 
 #[actix_web::test]
+async fn an_archive_of_one_file_is_prepared_when_somebody_waits_for_it() {
+    let web = TestWeb::spawn().await;
+    web.account("ada@example.org", &[]).await;
+    File::create(web.share("open").join("one.bin")).unwrap().set_len(20 * MIB as u64).unwrap();
+    let mut ada = web.logged_in("ada@example.org").await;
+    let fields = [("files", "/open/one.bin")];
+    let early = ada.fill("/account", "/zip", &fields).await;
+    assert!(early.status == 409 && early.body.contains("0 of 1 file."), "{}", early.body);
+    let now = web.clock.now();
+    while web.app.archives().prepare_next(now).await.unwrap() {}
+    let ready = ada.fill("/account", "/zip", &fields).await;
+    assert_eq!(ready.status, 303, "{}", ready.body);
+    web.stop().await;
+}
+
+#[actix_web::test]
 async fn a_manifest_is_only_for_download_services() {
     let web = TestWeb::spawn().await;
     let mut browser = web.browser();

@@ -14,7 +14,7 @@ pub(super) struct CommitPace {
 }
 
 impl CommitPace {
-    /// Creates the pace of a disk of which nothing is known yet, so it isn't quick.
+    /// Creates the pace of a disk about which nothing is known yet, so it doesn't count as quick.
     pub(super) fn new(limit: Duration) -> CommitPace {
         let limit_ns = nanos(limit);
         CommitPace { mean_ns: AtomicU64::new(limit_ns), limit_ns }
