@@ -1,0 +1,49 @@
+//! The settings of tokens and links.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// `[token]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenSettings {
+    /// How long a token that the web app issues can be redeemed.
+    #[serde(deserialize_with = "super::duration::deserialize")]
+    pub lifetime: Duration,
+    /// Tokens whose `exp - iat` exceeds this are refused.
+    #[serde(deserialize_with = "super::duration::deserialize")]
+    pub max_lifetime: Duration,
+    /// Allowed clock skew for `nbf` and `exp`.
+    #[serde(deserialize_with = "super::duration::deserialize")]
+    pub leeway: Duration,
+    /// Shared secrets of programs that the operator trusts to sign tokens (HS256); usually none.
+    #[serde(rename = "shared_secret")]
+    pub shared_secrets: Vec<SharedSecret>,
+}
+
+/// `[[token.shared_secret]]`: an HS256 secret, in a file of at least 32 bytes.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedSecret {
+    /// The key id in the token's header.
+    pub kid: String,
+    /// The file that contains the secret; a final line break is ignored.
+    pub file: PathBuf,
+}
+
+/// `[links]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkSettings {
+    /// How often one address (IPv6: one /64) may press the button of one link in a minute; 0 = no limit.
+    pub presses: u32,
+    /// How often a link's button may be pressed in a minute in total; 0 = no limit.
+    pub presses_per_link: u32,
+    /// How many links one account may have emailed to one mailbox in an hour; 0 = no limit.
+    pub mails: u32,
+    /// How many guesses at a link's password are accepted in an hour from clients that haven't entered it
+    /// before; 0 = no limit.
+    pub password_guesses: u32,
+}
