@@ -51,15 +51,30 @@ impl Machine {
     }
 
     fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Said {
+        self.run_with(self.variables.clone(), arguments)
+    }
+
+    fn run_with<S: AsRef<OsStr>>(
+        &self,
+        variables: Vec<(&'static str, String)>,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oncelink"));
-        command.args(arguments).current_dir(self.folder.path()).env_clear();
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.args(arguments).current_dir(self.folder.path()).env_clear().envs(variables);
         let output = command.output().unwrap();
         Said {
             code: output.status.code().unwrap(),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Runs `check` with ports that are free whatever else runs on this machine.
+    fn check(&self, arguments: &[&str]) -> Said {
+        let free = ["ONCELINK_WEB__LISTEN", "ONCELINK_DOWNLOAD__LISTEN"]
+            .map(|name| (name, "127.0.0.1:0".to_owned()));
+        let variables = free.into_iter().chain(self.variables.clone()).collect();
+        self.run_with(variables, ["check"].iter().chain(arguments))
     }
 
     /// Runs a command that must succeed, and returns what it prints.
@@ -502,7 +517,7 @@ async fn check_finds_that_a_running_service_has_other_keys() {
         .set("ONCELINK_WEB__LISTEN", other.web.unwrap().to_string())
         .set("ONCELINK_DOWNLOAD__PUBLIC_URL", &other.settings.download.public_url)
         .set("ONCELINK_DOWNLOAD__INNER_URL", &other.settings.download.public_url);
-    let said = tokio::task::spawn_blocking(move || machine.run(words("check"))).await.unwrap();
+    let said = tokio::task::spawn_blocking(move || machine.check(&[])).await.unwrap();
     assert_eq!(said.code, 2, "{}", said.out);
     let lack = format!("don't include yours, {}", ours[0]["kid"].as_str().unwrap());
     assert!(said.out.contains(&lack), "{}", said.out);
@@ -591,13 +606,13 @@ fn a_reader_that_stops_early_is_not_a_failure() {
 #[test]
 fn check_finds_nothing_wrong_on_a_new_machine() {
     let machine = Machine::new();
-    let said = machine.run(["check"]);
+    let said = machine.check(&[]);
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{}", said.out);
     assert!(said.out.lines().all(|line| line.starts_with("ok ")), "{}", said.out);
     assert!(!machine.path("data").exists(), "inspecting created files");
 
     machine.ask(["token", "mint", "/books/x"]);
-    let said = machine.run(["check"]);
+    let said = machine.check(&[]);
     assert_eq!(said.code, 0, "{}", said.out);
     assert!(said.out.contains("; no older key is valid"), "{}", said.out);
 }
@@ -605,7 +620,7 @@ fn check_finds_nothing_wrong_on_a_new_machine() {
 #[test]
 fn check_tells_programs_the_same_as_people() {
     let machine = Machine::new().set("ONCELINK_SHARE", "[{ name = 'team', path = 'team' }]");
-    let (shown, told) = (machine.run(["check"]), machine.run(["check", "--json"]));
+    let (shown, told) = (machine.check(&[]), machine.check(&["--json"]));
     assert_eq!((shown.code, told.code), (2, 2), "{}", told.err);
     let findings: Vec<serde_json::Value> = serde_json::from_str(&told.out).unwrap();
     assert_eq!(findings.len(), shown.out.lines().count());
@@ -619,7 +634,7 @@ fn check_tells_programs_the_same_as_people() {
 
 /// The one line of `check` that is not "ok", and the exit code.
 fn finding(machine: &Machine) -> (String, i32) {
-    let said = machine.run(["check"]);
+    let said = machine.check(&[]);
     // `mail_operator` tests the line about mail.
     let mut wrong = said.out.lines().filter(|line| !line.starts_with("ok ") && !line.contains(" mail: "));
     let line = wrong.next().unwrap_or_default().to_owned();
@@ -707,12 +722,12 @@ async fn check_reads_the_store_and_its_clock() {
     let dir = data.join("download/used-tokens");
     fs::create_dir_all(&dir).unwrap();
     let store = open_store(&dir, &Clock::wall());
-    let said = machine.run(["check"]);
+    let said = machine.check(&[]);
     assert_eq!(said.code, 0, "{}", said.out);
     assert!(said.out.contains("the store is open in the running download service"), "{}", said.out);
     store.close().await;
 
-    let said = machine.run(["check"]);
+    let said = machine.check(&[]);
     assert!(said.out.contains("the store opens"), "{}", said.out);
 
     let ahead = Timestamp::from_secs(Clock::wall().now().secs() + 100_000);
