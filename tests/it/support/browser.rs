@@ -57,10 +57,18 @@ impl http::HttpClient for Wire {
 /// Returns the texts of buttons and fields that cover each other. In a list on a phone the whole row is a button, and
 /// the bar for what is selected lies above the rows.
 const COVERED: &str = "
+const seen = (one) => {
+  // What a list scrolls out of sight isn't there to be covered.
+  const box = one.getBoundingClientRect();
+  let { left, top, right, bottom } = box;
+  const frame = one.closest('.entries')?.getBoundingClientRect();
+  if (frame) [top, bottom] = [Math.max(top, frame.top), Math.min(bottom, frame.bottom)];
+  return { left, top, right, bottom };
+};
 const shown = [...document.querySelectorAll('main .button, main input, main select, main textarea')]
   .filter((one) => !one.closest('.selection') && !one.matches('.listing .act > [form=download]:not([formaction])'))
   .filter((one) => one.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true }))
-  .slice(0, 150).map((one) => [one, one.getBoundingClientRect()]).filter(([, box]) => box.width > 0);
+  .slice(0, 150).map((one) => [one, seen(one)]).filter(([, box]) => box.right > box.left && box.bottom > box.top);
 const cover = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
 return shown.flatMap(([one, a], at) => shown.slice(at + 1).filter(([, b]) => cover(a, b))
   .map(([other]) => `${one.textContent || one.id} and ${other.textContent || other.id}`));";
