@@ -3,6 +3,7 @@
 //!
 //! `cargo bench --bench side_by_side -- --run` · `--rounds 5` · `--only "1 KiB"` (cases whose name begins
 //! with it) · `--alone` (only nginx with `secure_link` for comparison) · `--binary PATH` (another build)
+//! · `--replaced-only` (the share says that its files are never written to)
 //!
 //! Debian: `apt-get install nginx libnginx-mod-http-lua lua-nginx-redis redis-server`, and
 //! `cargo install rustypaste --locked --root target/side_by_side`. A missing peer is reported and left out.
@@ -58,7 +59,7 @@ const CASES: [Case; 6] = [
         connections: 64,
         requests: 12_000,
     },
-    Case { name: "1 MiB, 64 connections", file: "1m.bin", len: KIB * KIB, connections: 64, requests: 2_000 },
+    Case { name: "1 MiB, 16 connections", file: "1m.bin", len: KIB * KIB, connections: 16, requests: 2_000 },
     Case { name: "1 GiB, 1 connection", file: "1g.bin", len: KIB * KIB * KIB, connections: 1, requests: 3 },
     Case { name: "1 GiB, 8 connections", file: "1g.bin", len: KIB * KIB * KIB, connections: 8, requests: 8 },
     Case { name: "one at a time, 1 KiB", file: "1k.bin", len: KIB, connections: 1, requests: 4_000 },
@@ -137,7 +138,6 @@ impl Servers {
 }
 
 fn main() {
-    let given = |flag: &str| std::env::args().any(|argument| argument == flag);
     if !given("--run") {
         println!("side_by_side starts servers and takes minutes: cargo bench --bench side_by_side -- --run");
         return;
@@ -172,7 +172,14 @@ fn main() {
     }
     let log = fs::read_to_string(oncelink::log(&dir.join("oncelink"))).unwrap();
     println!("{}", results.markdown());
-    assert!(log.is_empty(), "oncelink logged:\n{log}");
+    // There is no web app that would want to know what was delivered.
+    let log: Vec<_> = log.lines().filter(|line| !line.contains("receipts can't be delivered")).collect();
+    assert!(log.is_empty(), "oncelink logged:\n{}", log.join("\n"));
+}
+
+/// Whether `flag` is on the command line.
+pub fn given(flag: &str) -> bool {
+    std::env::args().any(|argument| argument == flag)
 }
 
 /// The value after `flag` on the command line.

@@ -32,12 +32,13 @@ pub struct Oncelink {
 fn settings(dir: &Path, files: &Path, download: &str, web: &str) -> String {
     let dir = dir.display();
     let files = files.display();
+    let replaced_only = crate::given("--replaced-only");
     format!(
         "data_dir = \"{dir}/data\"\n\
          [web]\nlisten = \"{web}\"\npublic_url = \"http://{web}\"\n\
          [download]\nlisten = \"{download}\"\npublic_url = \"http://{download}\"\nkeys = \"{dir}/jwks.json\"\n\
          [[token.shared_secret]]\nkid = \"bench\"\nfile = \"{dir}/secret\"\n\
-         [[share]]\nname = \"files\"\npath = \"{files}\"\n\
+         [[share]]\nname = \"files\"\npath = \"{files}\"\nreplaced_only = {replaced_only}\n\
          [log]\nlevel = \"warn\"\n"
     )
 }

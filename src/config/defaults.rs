@@ -39,6 +39,7 @@ fn default_shares() -> Vec<ShareSettings> {
         manage: Vec::new(),
         quota: 0,
         identity: Identity::default(),
+        replaced_only: false,
     };
     let books = ShareSettings {
         name: "books".to_owned(),

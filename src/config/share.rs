@@ -31,6 +31,10 @@ pub struct ShareSettings {
     /// How to recognize that a file was replaced by another of the same name.
     #[serde(default)]
     pub identity: Identity,
+    /// Whether its files are only ever replaced by others, and never written to once they are there. Then all of a
+    /// file may be sent from the page cache.
+    #[serde(default)]
+    pub replaced_only: bool,
 }
 
 /// How to recognize that a file of a share was replaced by another of the same name.

@@ -88,6 +88,11 @@ impl ShareFolders {
         self.0.get(path.share()).map_or(Identity::default(), |root| root.identity)
     }
 
+    /// Returns whether files of this path's share may be written to, instead of only being replaced.
+    pub(super) fn changes_in_place(&self, path: &FilePath) -> bool {
+        self.0.get(path.share()).is_none_or(|root| !root.replaced_only)
+    }
+
     /// Returns the metadata of what `path` leads to now.
     pub(super) fn seen(&self, path: &FilePath) -> Option<FileStat> {
         let handle = self.beneath(path, OFlags::PATH, ResolveFlags::empty()).ok()?;

@@ -70,6 +70,11 @@ impl OpenFile {
         &self.opened.first
     }
 
+    /// Returns whether its content may change while it is open. Otherwise it can only be replaced by another file.
+    pub fn changes_in_place(&self) -> bool {
+        self.opened.folders.changes_in_place(&self.opened.path)
+    }
+
     pub(super) fn identity(&self) -> Identity {
         self.opened.folders.identity(&self.opened.path)
     }

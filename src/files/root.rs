@@ -23,6 +23,8 @@ pub(super) struct Root {
     path: PathBuf,
     /// How its files are told apart.
     pub(super) identity: Identity,
+    /// Whether its files are never written to.
+    pub(super) replaced_only: bool,
     /// Whether each account has its own folder in it.
     pub(super) personal: bool,
     known: RwLock<Known>,
@@ -79,6 +81,7 @@ impl Root {
             share: share.name.clone(),
             path: share.path.clone(),
             identity: share.identity,
+            replaced_only: share.replaced_only,
             personal: share.personal,
             known,
         }

@@ -9,7 +9,7 @@ use socket2::SockRef;
 use tokio::io::Interest;
 
 use crate::download::{NextBytes, WriteTracker};
-use crate::files::QuickCheck;
+use crate::files::{OpenFile, QuickCheck};
 use crate::server::ack_watch::outstanding;
 use crate::server::local_peer::PeerPlace;
 
@@ -86,7 +86,7 @@ impl SocketWriter {
                 stream.try_write(portion).map(Some)
             }
             Some(NextBytes::File { file, offset, count }) => {
-                if !self.sends_files(stream) {
+                if !self.sends(file, stream) {
                     refused = Some(Refusal::CanNot);
                     return Ok(None);
                 }
@@ -122,13 +122,16 @@ impl SocketWriter {
         }
     }
 
-    /// Returns whether files are sent by the kernel: only if it can be known when the client has its own copy.
-    fn sends_files(&mut self, stream: &TcpStream) -> bool {
+    /// Returns whether this file is sent by the kernel: if its content can change, only if it can be known when the
+    /// client has its own copy.
+    fn sends(&mut self, file: &OpenFile, stream: &TcpStream) -> bool {
         let find = || match (stream.local_addr(), stream.peer_addr()) {
             (Ok(local), Ok(peer)) => PeerPlace::of(local, peer),
             _ => PeerPlace::Unknown,
         };
-        self.sendfile && !matches!(self.place.get_or_insert_with(find), PeerPlace::Unknown)
+        self.sendfile
+            && (!file.changes_in_place()
+                || !matches!(self.place.get_or_insert_with(find), PeerPlace::Unknown))
     }
 
     fn limit_unsent(&mut self, stream: &TcpStream, unsent: u32) {

@@ -116,9 +116,10 @@ async fn assert_sent(node: &Node, content: &[u8]) {
 #[actix_web::test]
 async fn a_kernel_without_sendfile_and_files_without_it_give_the_same_bytes() {
     let content = pattern(LEN);
-    for sendfile in [true, false] {
+    for (sendfile, replaced_only) in [(true, false), (false, false), (true, true), (false, true)] {
         let mut setup = Setup::default();
         setup.settings.connection_limits.sendfile = sendfile;
+        setup.settings.shares[0].replaced_only = replaced_only;
         let node = setup.start().await;
         node.put("a.bin", &content);
         assert_sent(&node, &content).await;
@@ -136,7 +137,15 @@ async fn a_kernel_without_sendfile_and_files_without_it_give_the_same_bytes() {
 
 #[actix_web::test]
 async fn a_file_of_which_any_part_is_not_in_memory_is_sent_whole() {
-    let node = Node::start().await;
+    for replaced_only in [false, true] {
+        assert_sent_from_disk(replaced_only).await;
+    }
+}
+
+async fn assert_sent_from_disk(replaced_only: bool) {
+    let mut setup = Setup::default();
+    setup.settings.shares[0].replaced_only = replaced_only;
+    let node = setup.start().await;
     let content = pattern(LEN);
     for (offset, len) in [(0, 0), (1 << 20, 200_000), (0, 4096), (2 << 20, 0), (LEN as u64 - 5000, 0)] {
         let path = node.put("a.bin", &content);
@@ -185,7 +194,15 @@ async fn exchange(node: &Node, version: &str, links: &[String]) -> Vec<u8> {
 
 #[actix_web::test]
 async fn answers_to_requests_that_were_sent_at_once_keep_their_order() {
-    let node = Node::start().await;
+    for replaced_only in [false, true] {
+        assert_in_order(replaced_only).await;
+    }
+}
+
+async fn assert_in_order(replaced_only: bool) {
+    let mut setup = Setup::default();
+    setup.settings.shares[0].replaced_only = replaced_only;
+    let node = setup.start().await;
     let sizes = [LEN, 10, 600_000, 100_000, 0, 20_000, LEN];
     let links: Vec<String> = sizes
         .iter()
@@ -217,25 +234,66 @@ async fn answers_to_requests_that_were_sent_at_once_keep_their_order() {
     node.stop().await;
 }
 
+#[actix_web::test]
+async fn a_file_that_is_replaced_on_the_way_arrives_as_it_was() {
+    let mut setup = Setup::default();
+    setup.settings.shares[0].replaced_only = true;
+    let node = setup.start().await;
+    let content = pattern(LEN);
+    for read in [0, 1, LEN / 2, LEN - 1] {
+        let file = node.put("a.bin", &content);
+        let link = node.link("a.bin");
+        let mut running = Partial::open(1, &link, "", read).await;
+        let other = file.with_extension("new");
+        fs::write(&other, vec![b'!'; LEN]).unwrap();
+        fs::rename(&other, &file).unwrap();
+        assert_eq!(running.read_to_end().await, LEN, "after {read} bytes");
+        assert!(running.body == content, "after {read} bytes");
+        assert_eq!(Client::default().get(&link).await.slug(), "file-changed");
+    }
+    // A promise that isn't kept: what can be seen is cut off.
+    let file = node.put("a.bin", &content);
+    let mut running = Partial::open(1, &node.link("a.bin"), "", 1).await;
+    File::options().write(true).open(&file).unwrap().set_len(1000).unwrap();
+    assert!(running.read_to_end().await < LEN);
+    node.stop().await;
+}
+
 #[test]
 fn the_kernel_sends_all_of_a_large_file_but_its_end() {
+    let Some(sent) = sent_by_kernel(LEN, "") else { return };
+    assert_eq!(sent, LEN - 16 * 1024);
+}
+
+#[test]
+fn the_kernel_sends_all_of_a_file_that_is_only_ever_replaced() {
+    for len in [LEN, 64 * 1024] {
+        let Some(sent) = sent_by_kernel(len, "replaced_only = true\n") else { return };
+        assert_eq!(sent, len);
+    }
+}
+
+/// Returns how many bytes of a file the kernel sends; `None` without strace. `more` are settings of its share.
+fn sent_by_kernel(len: usize, more: &str) -> Option<usize> {
     if !has_program("strace") {
-        return;
+        return None;
     }
     let site = Site::new();
-    site.put("large.bin", &pattern(LEN));
+    let settings = site.path().join("oncelink.toml");
+    fs::write(&settings, fs::read_to_string(&settings).unwrap() + more).unwrap();
+    site.put("large.bin", &pattern(len));
     let trace = site.path().join("trace");
     let wrapper = ["strace", "-f", "-y", "-o", trace.to_str().unwrap(), "-e", "trace=sendfile"];
     let mut node = site.launch(site.command(&wrapper));
     node.wait_until_ready();
-    assert!(site.get(&site.ticket("large.bin")).unwrap().body == pattern(LEN));
+    assert!(site.get(&site.ticket("large.bin")).unwrap().body == pattern(len));
     node.kill();
     let trace = fs::read_to_string(trace).unwrap();
     // A call that another thread interrupts takes two lines, of which the second has the result.
-    let sent: usize = trace
+    let sent = trace
         .lines()
         .filter(|line| line.contains("sendfile"))
         .filter_map(|line| line.rsplit_once(" = ")?.1.parse::<usize>().ok())
         .sum();
-    assert_eq!(sent, LEN - 16 * 1024, "{trace}");
+    Some(sent)
 }

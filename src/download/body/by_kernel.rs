@@ -1,16 +1,19 @@
 //! Which portions of a large file the kernel sends (`sendfile`), and what comes before the last one.
 //!
 //! The kernel sends the pages of the file as they are at that moment, so a change can still get into what was handed
-//! on. Therefore the last portion is always copied, and only after the client has everything before it and the
-//! file was found unchanged: until then the client lacks bytes, and must come back for them.
+//! on. Therefore the last portion is copied, and only after the client has everything before it and the file was
+//! found unchanged: until then the client lacks bytes, and must come back for them. Only of a file that can't change,
+//! but be replaced, the kernel sends all.
 
 use crate::download::body::error::BodyError;
 use crate::download::outgoing::RefusedPortion;
 use crate::files::OpenFile;
 
 /// Responses of less than this size are copied: the wait before the last portion takes a round trip, and up to 40 ms
-/// more if the client's system delays acknowledgments.
+/// more if the client's system delays acknowledgments …
 const RESPONSE_MIN: u64 = 512 * 1024;
+/// … which isn't necessary if the file can't change. Then only the smallest are copied, which is as quick.
+const CONSTANT_RESPONSE_MIN: u64 = 16 * 1024;
 /// The maximum that the kernel is told to send at a time …
 const PORTION_MAX: u64 = 2 * 1024 * 1024;
 /// … unless the bound on what may be sent at all is near: what was handed on counts, even if it isn't written.
@@ -23,6 +26,8 @@ const NUDGE: u64 = 4 * 1024;
 /// The state of a response that the kernel may send.
 pub(super) struct ByKernel {
     enabled: bool,
+    /// Whether the file can change while it is being sent.
+    changes: bool,
     progress: Progress,
 }
 
@@ -37,9 +42,10 @@ enum Progress {
 }
 
 impl ByKernel {
-    /// The state at the beginning of a response of `len` bytes.
-    pub(super) const fn new(len: u64) -> ByKernel {
-        ByKernel { enabled: len >= RESPONSE_MIN, progress: Progress::Settled }
+    /// The state at the beginning of a response of `len` bytes. `changes` says whether the file can change.
+    pub(super) const fn new(len: u64, changes: bool) -> ByKernel {
+        let least = if changes { RESPONSE_MIN } else { CONSTANT_RESPONSE_MIN };
+        ByKernel { enabled: len >= least, changes, progress: Progress::Settled }
     }
 
     /// Returns how much of `file` the kernel may send from `position`, if `remaining` bytes remain and it shouldn't
@@ -51,9 +57,10 @@ impl ByKernel {
         remaining: u64,
         most: u64,
     ) -> Result<Option<u64>, BodyError> {
-        let wish = remaining.saturating_sub(COPIED_END).min(most.clamp(PORTION_MIN, PORTION_MAX));
+        let (copied, least) = if self.changes { (COPIED_END, COPIED_END) } else { (0, 1) };
+        let wish = remaining.saturating_sub(copied).min(most.clamp(PORTION_MIN, PORTION_MAX));
         match file {
-            Some(file) if self.enabled && wish >= COPIED_END => {
+            Some(file) if self.enabled && wish >= least => {
                 Ok(file.is_cached(position, wish)?.then_some(wish))
             }
             _ => Ok(None),
@@ -72,7 +79,7 @@ impl ByKernel {
     /// must have everything before.
     pub(super) fn copy(&mut self, remaining: u64, most: u64) -> Option<u64> {
         match self.progress {
-            Progress::Sent if most >= remaining => {
+            Progress::Sent if self.changes && most >= remaining => {
                 self.progress = Progress::Nudged;
                 (remaining > NUDGE).then_some(NUDGE)
             }
@@ -99,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_end_is_copied_only_when_the_client_has_what_the_kernel_sent() {
-        let mut response = ByKernel::new(RESPONSE_MIN);
+        let mut response = ByKernel::new(RESPONSE_MIN, true);
         assert_eq!(response.copy(100, 200), Some(100), "the kernel sent nothing");
         response.sent(1000, None);
         assert_eq!(response.copy(COPIED_END, 1000), Some(1000), "not the end");
@@ -113,11 +120,19 @@ mod tests {
 
     #[test]
     fn a_kernel_that_sent_nothing_is_not_waited_for() {
-        let mut response = ByKernel::new(RESPONSE_MIN);
+        let mut response = ByKernel::new(RESPONSE_MIN, true);
         let refused = |left| Some(RefusedPortion { offset: 0, left, changed: false });
         response.sent(1000, refused(1000));
         assert!(!response.may_be_mixed());
         response.sent(1000, refused(999));
         assert!(response.may_be_mixed());
+    }
+
+    #[test]
+    fn nothing_is_waited_for_if_the_file_can_t_change() {
+        let mut response = ByKernel::new(CONSTANT_RESPONSE_MIN, false);
+        response.sent(1000, Some(RefusedPortion { offset: 0, left: 10, changed: false }));
+        assert_eq!(response.copy(100, 200), Some(100));
+        assert_eq!(response.copy(NUDGE, COPIED_END), Some(NUDGE));
     }
 }

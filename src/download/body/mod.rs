@@ -24,6 +24,7 @@ use crate::download::outgoing::{OutgoingContent, RefusedPortion};
 use crate::download::permission::Permission;
 use crate::download::portion::Portion;
 use crate::download::write_tracker::WriteTracker;
+use crate::files::OpenFile;
 
 mod by_kernel;
 mod error;
@@ -78,15 +79,17 @@ impl FileBody {
         budget: BufferBudget,
     ) -> FileBody {
         let len = permission.remaining();
+        let source = Source::new(content);
+        let changes = source.file().is_none_or(OpenFile::changes_in_place);
         line.begin();
         let mut body = FileBody {
             permission: Some(permission),
-            source: Source::new(content),
+            source,
             clock,
             line,
             budget,
             len,
-            by_kernel: ByKernel::new(len),
+            by_kernel: ByKernel::new(len, changes),
             refused: None,
             inline: None,
             step: Step::Next,
@@ -164,12 +167,11 @@ impl FileBody {
 
     /// Hands a portion on to the connection.
     fn hand_on(&mut self, content: OutgoingContent) {
-        let is_last = self.refused.is_none()
-            && self.permission.as_ref().is_some_and(|permission| permission.remaining() == 0);
         self.step = Step::Handed;
+        let is_file = matches!(content, OutgoingContent::File { .. });
         match content {
             OutgoingContent::Memory(portion) if self.is_inline() => {
-                self.line.pass(is_last);
+                self.line.pass(self.is_at_end());
                 self.inline = Some(portion);
             }
             content => {
@@ -177,10 +179,16 @@ impl FileBody {
                 self.line.send(content, writer);
             }
         }
-        // Only memory is handed on last, because the kernel may refuse to send from a file.
-        if is_last {
+        // The kernel may still refuse to send from a file.
+        if !is_file && self.is_at_end() {
             self.hand_over();
         }
+    }
+
+    /// Returns whether everything was taken, and nothing was refused.
+    fn is_at_end(&self) -> bool {
+        self.refused.is_none()
+            && self.permission.as_ref().is_some_and(|permission| permission.remaining() == 0)
     }
 
     const fn is_inline(&self) -> bool {
@@ -228,6 +236,9 @@ impl FileBody {
                 Step::Sending(count) => {
                     self.refused = self.line.take_refused();
                     self.by_kernel.sent(*count, self.refused);
+                    if self.is_at_end() {
+                        self.hand_over();
+                    }
                     self.step = match (self.refused, self.source.file().cloned()) {
                         (Some(refused), Some(file)) if refused.changed => {
                             Step::Checking(spawn_blocking(move || file.is_the_same()))
