@@ -3,7 +3,11 @@
 //! One trait, [`UsedTokens`], has a contract that every backend fulfills (`tests/it/used_tokens.rs` tests all
 //! of them). The store knows nothing about HTTP, files or signatures.
 
+mod claim_queue;
+mod known;
 pub mod memory;
+mod packed;
+pub mod redis;
 pub mod sled;
 pub mod sql;
 

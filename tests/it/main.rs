@@ -144,6 +144,7 @@ mod uploads_tus;
 mod used_tokens;
 mod used_tokens_commit;
 mod used_tokens_faults;
+mod used_tokens_redis;
 mod used_tokens_upgrade;
 mod very_file;
 mod views;
