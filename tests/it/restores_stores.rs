@@ -191,7 +191,7 @@ async fn a_node_that_returns_late_detects_a_store_that_was_used_after_its_restor
 }
 
 async fn one_nodes_empty_disk_fences_nobody_else(server: SharedServer) {
-    let mut shared = Shared::new(server);
+    let shared = Shared::new(server);
     let first = shared.node("data").await;
     first.put("a.bin", &pattern(5000));
     let used = redeem(&first).await;

@@ -276,6 +276,16 @@ const BAD_FILES: &[(&str, &str, &str)] = &[
     ("[download]\nreceipts = \"ftp://h/r\"", "download.receipts", "https://host/receipts"),
     ("[download]\nreceipts = \"https://u:p@h/r\"", "download.receipts", "https://host/receipts"),
     ("[web]\nreceipt_address = \"some\"", "web.receipt_address", "receipt_address = \"network\""),
+    (
+        "[[node]]\nname='a'\npublic_url='https://a.example'\n[[node]]\nname='a'\npublic_url='https://b.example'",
+        "node[1].name",
+        "its own name",
+    ),
+    (
+        "[[node]]\nname='a'\npublic_url='https://a.example'\n[[node]]\nname='b'\npublic_url='https://a.example'",
+        "node[1].public_url",
+        "its own public address",
+    ),
     ("[download]\nused_tokens = \"redis://\"", "download.used_tokens", "redis://:password@host"),
     ("[download]\nused_tokens = \"redis://:hunter2@h/x\"", "download.used_tokens", "not a number"),
     ("[download]\nused_tokens = \"rediss://h/0#insecure\"", "download.used_tokens", "sslrootcert"),

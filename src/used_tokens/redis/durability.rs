@@ -23,7 +23,7 @@ pub(super) enum NotDurable {
         "Redis may lose what it confirms: {0}; set `appendonly yes`, `appendfsync always`, \
          `maxmemory-policy noeviction` and `no-appendfsync-on-rewrite no` in its configuration"
     )]
-    Settings(String),
+    Configuration(String),
     /// Its file isn't complete yet after `appendonly` was turned on.
     #[error("Redis may lose what it confirms until its append-only file is complete")]
     Incomplete,
@@ -64,7 +64,7 @@ impl Durability {
             return Ok(others);
         }
         self.unsure.store(true, Ordering::Release);
-        Err(NotDurable::Settings(wrong.join(", ")).into())
+        Err(NotDurable::Configuration(wrong.join(", ")).into())
     }
 
     /// Judges the answer to [`ask_persistence`], after the settings were found right.

@@ -7,6 +7,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Connection, Executor};
 
 use crate::clock::{Clock, Timestamp};
+use crate::postgres;
 use crate::secret::{Secret, random_bytes};
 use crate::used_tokens::StoreError;
 use crate::used_tokens::claim_queue::ClaimQueue;
@@ -102,6 +103,9 @@ impl SqlUsedTokens {
         clock: &Clock,
         nothing_issued_before: Option<Timestamp>,
     ) -> Result<SqlUsedTokens, StoreError> {
+        postgres::check(address)
+            .await
+            .map_err(|error| StoreError::Backend { action: "connect", source: error.into() })?;
         sqlx::any::install_default_drivers();
         let pool = AnyPoolOptions::new()
             .max_connections(16)

@@ -4,18 +4,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use redis::{Client, RedisResult, Value};
 use tempfile::TempDir;
 
 use crate::needs;
-use crate::support::deliveries::eventually;
 use crate::support::smtp::certificate;
 use crate::support::unused_address;
 
 /// The settings that Oncelink requires, and those that differ from what the machine's server would have.
 const SETTINGS: [&str; 8] =
     ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--save", ""];
+
+/// Longer than a start takes, unless the machine is stuck.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct RedisServer {
     folder: TempDir,
@@ -96,14 +99,19 @@ impl RedisServer {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        if self.tls {
-            let port = self.port;
-            eventually("the server listens", async || {
-                std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-            })
-            .await;
-        } else {
-            eventually("the server answers", async || self.ask(&["PING"]).await.is_ok()).await;
+        let up = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(10));
+            while !self.is_up().await {
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, up).await.unwrap();
+    }
+
+    async fn is_up(&self) -> bool {
+        match self.tls {
+            true => std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok(),
+            false => self.ask(&["PING"]).await.is_ok(),
         }
     }
 
@@ -113,11 +121,6 @@ impl RedisServer {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-    }
-
-    pub(crate) async fn restart(&mut self) {
-        self.kill();
-        self.run().await;
     }
 
     /// Runs a command.
