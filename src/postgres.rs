@@ -33,7 +33,7 @@ pub enum PostgresError {
         source: io::Error,
     },
     /// The server is too old.
-    #[error("the PostgreSQL server has version {}.{}; use version {} or later", .0 / 10_000, .0 % 10_000 / 100, OLDEST / 10_000)]
+    #[error("the PostgreSQL server has version {}; use version {} or later", shown(*.0), OLDEST / 10_000)]
     TooOld(u32),
 }
 
@@ -54,6 +54,14 @@ pub async fn check(address: &str) -> Result<(), PostgresError> {
     // The server notices in any case.
     let _said_goodbye = connection.close().await;
     version.map_or(Ok(()), |version| Err(PostgresError::TooOld(version)))
+}
+
+/// The version as people write it. Before version 10, the second number was part of the main version.
+fn shown(version: u32) -> String {
+    match version {
+        ..100_000 => format!("{}.{}", version / 10_000, version % 10_000 / 100),
+        _ => format!("{}.{}", version / 10_000, version % 10_000),
+    }
 }
 
 /// The file with the certificates to trust, if the address names one.

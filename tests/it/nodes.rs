@@ -164,7 +164,8 @@ async fn a_revocation_reaches_each_tokens_node_and_one_that_is_down_delays_nobod
     eventually("the running node has both", async || site.waiting(1).await == 0).await;
     assert_eq!(site.waiting(0).await, 2, "the stopped node's revocations wait");
     assert!(site.readyz().await.contains("2 revocations are waiting"));
-    assert!(site.readyz().await.contains("the download service `one` cannot be reached"));
+    let problem = "the download service `one` cannot be reached";
+    eventually("the web app has noticed", async || site.readyz().await.contains(problem)).await;
     site.start_node(0).await;
     eventually("the restarted node has both", async || site.waiting(0).await == 0).await;
     assert_eq!(Client::default().get(&waits_on_one).await.slug(), "revoked-token");

@@ -23,8 +23,7 @@ async fn administrator(site: &Site) -> Browser {
 /// The key in an answer that shows one.
 fn key(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let (_, rest) = answer.body.split_once("<ul class=\"codes\">").unwrap();
-    let (_, rest) = rest.split_once("<code>").unwrap();
+    let (_, rest) = answer.body.split_once("<p class=\"key\"><code>").unwrap();
     rest.split('<').next().unwrap().to_owned()
 }
 

@@ -18,8 +18,6 @@ use crate::web::tokens::issuer::Issuer;
 const TRUSTED_FOR: Duration = Duration::from_secs(2);
 /// How old a result may be for the choice of a node. Asking takes up to three seconds.
 const CHOSEN_FOR: Duration = Duration::from_secs(10);
-/// How old a result may be for the answer that no node is ready.
-const REFUSED_FOR: Duration = Duration::from_millis(100);
 
 /// Knows which nodes are ready, and what is wrong with the others. Clones share their state.
 #[derive(Clone, Default)]
@@ -52,7 +50,13 @@ impl NodeMonitor {
         issuer: &Issuer,
         now: Timestamp,
     ) -> Result<Verdicts, QueryError> {
-        self.verdicts_within(TRUSTED_FOR, nodes, issuer, now).await
+        let verdicts = self.verdicts_since(ago(TRUSTED_FOR), nodes, issuer, now).await?;
+        let active = nodes.active().await?;
+        if !nodes.are_listed() || active.iter().all(|node| verdicts.contains_key(&node.name)) {
+            return Ok(verdicts);
+        }
+        // One of them has just got its key.
+        self.verdicts_since(Some(Instant::now()), nodes, issuer, now).await
     }
 
     /// Returns the problems of all nodes, one sentence each.
@@ -97,12 +101,13 @@ impl NodeMonitor {
         let ready = |verdicts: &Verdicts| -> Vec<&'n NodeSettings> {
             active.iter().copied().filter(|node| may_get_tokens(nodes, verdicts, node)).collect()
         };
-        let chosen = pick(&ready(&self.verdicts_within(CHOSEN_FOR, nodes, issuer, now).await?), dice);
+        let began = Instant::now();
+        let chosen = pick(&ready(&self.verdicts_since(ago(CHOSEN_FOR), nodes, issuer, now).await?), dice);
         if chosen.is_some() || active.is_empty() {
             return Ok(chosen);
         }
-        // A node may just have become ready, or have got its key.
-        Ok(pick(&ready(&self.verdicts_within(REFUSED_FOR, nodes, issuer, now).await?), dice))
+        // A node may just have become ready, or have got its key, so nothing is refused by an earlier result.
+        Ok(pick(&ready(&self.verdicts_since(Some(began), nodes, issuer, now).await?), dice))
     }
 
     /// Asks the nodes from time to time, until dropped.
@@ -113,7 +118,7 @@ impl NodeMonitor {
             turns.tick().await;
             // Without a choice, nobody needs to know in advance.
             if nodes.are_listed()
-                && let Err(error) = self.verdicts_within(TRUSTED_FOR / 2, nodes, issuer, now()).await
+                && let Err(error) = self.verdicts_since(ago(TRUSTED_FOR / 2), nodes, issuer, now()).await
             {
                 tracing::warn!(
                     cause = crate::telemetry::chain(&error),
@@ -123,18 +128,19 @@ impl NodeMonitor {
         }
     }
 
-    async fn verdicts_within(
+    /// Returns a result of `since` or later; `None`: of any time.
+    async fn verdicts_since(
         &self,
-        age: Duration,
+        since: Option<Instant>,
         nodes: &Nodes,
         issuer: &Issuer,
         now: Timestamp,
     ) -> Result<Verdicts, QueryError> {
-        if let Some(known) = self.known(age) {
+        if let Some(known) = self.known(since) {
             return Ok(known);
         }
         let _asking = self.0.asking.lock().await;
-        if let Some(known) = self.known(age) {
+        if let Some(known) = self.known(since) {
             return Ok(known);
         }
         let asked_at = Instant::now();
@@ -156,10 +162,16 @@ impl NodeMonitor {
         Ok(verdicts)
     }
 
-    fn known(&self, age: Duration) -> Option<Verdicts> {
+    fn known(&self, since: Option<Instant>) -> Option<Verdicts> {
         let last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|(at, _)| at.elapsed() < age).map(|(_, verdicts)| verdicts.clone())
+        let is_new = |at: Instant| since.is_none_or(|since| at >= since);
+        last.as_ref().filter(|(at, _)| is_new(*at)).map(|(_, verdicts)| verdicts.clone())
     }
+}
+
+/// The moment that long ago; `None` if the machine was not running then.
+fn ago(age: Duration) -> Option<Instant> {
+    Instant::now().checked_sub(age)
 }
 
 /// Whether a node is ready, or needn't be asked because there is no other.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 use crate::web::audit::Actor;
-use crate::web::deliveries::overview::{ListedNode, NodeState};
+use crate::web::deliveries::overview::{ListedNode, NodeState, ReportingProcess};
 use crate::web::http::admin::administrator::{AdminForm, Administrator};
 use crate::web::http::admin::nodes_page::{NodeKeyPage, NodeRow, NodesPage, ProcessRow};
 use crate::web::http::error::WebError;
@@ -62,7 +62,7 @@ fn row(node: ListedNode, verdicts: &Verdicts, has_keys: bool, now: Timestamp) ->
         (NodeState::Active, None) => (true, "runs in this process".to_owned()),
     };
     let is_keyed = has_keys && matches!(node.state, NodeState::Active | NodeState::NotInSettings);
-    let process = |process: crate::web::deliveries::overview::ReportingProcess| ProcessRow {
+    let process = |process: ReportingProcess| ProcessRow {
         can_remove: process.removed_at.is_none() && process.name != node.public_url,
         name: process.name,
         seen_at: process.seen_at,

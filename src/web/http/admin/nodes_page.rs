@@ -46,6 +46,11 @@ impl NodeRow {
         }
     }
 
+    /// Returns the address for the web app if it is another one.
+    fn inner(&self) -> Option<&str> {
+        self.inner_url.as_deref().filter(|inner| *inner != self.public_url)
+    }
+
     fn key(&self) -> Option<String> {
         self.key_age.map(|age| match age / 86_400 {
             0 => "created today".to_owned(),
