@@ -140,6 +140,21 @@ pub trait UsedTokens: Send + Sync {
     /// If it isn't certain that the record is durable: the caller must not serve.
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError>;
 
+    /// [Claims](UsedTokens::claim) a token that was issued at `issued_at` and found valid before.
+    ///
+    /// # Errors
+    /// Also if the fence has risen past `issued_at` since: the token was compared with an earlier fence, and the
+    /// store may have forgotten its redemption.
+    async fn claim_issued(&self, used: UsedToken, issued_at: Timestamp) -> Result<Use, StoreError> {
+        let found = self.claim(used).await?;
+        // Invariant: a store that accepts claims under a new fence already returns that fence.
+        if issued_at < self.fence() {
+            let source = "its fence rose at the same moment".into();
+            return Err(StoreError::Backend { action: "claim a token", source });
+        }
+        Ok(found)
+    }
+
     /// Returns the record of `jti`, if there is one. Changes nothing.
     ///
     /// # Errors

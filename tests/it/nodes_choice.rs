@@ -104,7 +104,7 @@ async fn a_link_keeps_its_downloads_while_no_node_is_ready() {
     };
     let press = async |site: &Site| {
         let mut visitor = Browser::at(&site.settings.web.public_url);
-        visitor.fill(link, link, &[("file", "/files/a.bin")]).await.status
+        visitor.fill(link, link, &[("file", "0")]).await.status
     };
     assert_eq!((press(&site).await, reserved(&site).await), (503, 0));
     site.add(1).await;

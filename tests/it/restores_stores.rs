@@ -2,6 +2,7 @@
 //! and nothing else is lost. The dump is a copy of PostgreSQL's tables, or of the files of Redis.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oncelink::clock::Clock;
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use crate::support::client::Client;
 use crate::support::shared::{SharedServer, on_every_shared_store};
+use crate::support::stores::Failing;
 use crate::support::{Node, Setup, T0, pattern, unused_address};
 use crate::used_tokens::redeemed;
 
@@ -146,6 +148,19 @@ async fn a_store_restored_under_running_nodes_lets_nothing_in_twice(server: Shar
     }
     first.stop().await;
     second.stop().await;
+}
+
+/// The token was compared with the fence that was known before.
+#[actix_web::test]
+async fn a_fence_that_rises_while_a_token_is_claimed_refuses_it() {
+    let store = Arc::new(Failing::default());
+    let node = Setup { store: Some(store.clone()), ..Setup::default() }.start().await;
+    node.put("a.bin", &pattern(5000));
+    let link = node.link("a.bin");
+    store.raise_fence_at_claim();
+    assert_eq!(Client::default().get(&link).await.status, 503);
+    assert_eq!(Client::default().get(&link).await.slug(), "expired-token");
+    node.stop().await;
 }
 
 async fn new_records_in_a_restored_store_do_not_hide_the_restore(server: SharedServer) {
