@@ -198,9 +198,10 @@ fn stores(postgres: &str, redis: &str) {
     let (runtime, clock, folder) = (runtime(), Clock::wall(), tempfile::tempdir().unwrap());
     let issued = Some(Timestamp::EPOCH);
     let schema = Schema::create(&runtime, postgres);
+    let sled: Arc<dyn UsedTokens> = store(&folder.path().join("store"), &clock);
     let stores: [Arc<dyn UsedTokens>; 3] = runtime.block_on(async {
         [
-            store(&folder.path().join("store"), &clock),
+            sled,
             Arc::new(SqlUsedTokens::connect(&schema.address, &clock, issued).await.unwrap()),
             Arc::new(RedisUsedTokens::connect(redis, &clock, issued).await.unwrap()),
         ]

@@ -98,8 +98,8 @@ async fn a_redis_that_may_lose_what_it_confirms_is_refused_by_a_start_and_by_che
         server.set(name, wrong).await;
         for command in ["serve", "check"] {
             let said = oncelink(command, &server.address());
-            for words in [format!("`{name}` is `{wrong}`"), format!("set `appendonly yes`")] {
-                assert!(said.contains(&words), "{command}: {said}");
+            for words in [&*format!("`{name}` is `{wrong}`"), "set `appendonly yes`"] {
+                assert!(said.contains(words), "{command}: {said}");
             }
         }
         let error = connect(&server).await.err().map(|error| chain(&error));
