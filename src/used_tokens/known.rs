@@ -134,7 +134,8 @@ impl KnownStore {
 
     /// Begins to increase the position, if something was recorded since the last time.
     pub(super) fn begin_rise(&self) -> Option<Rise<'_>> {
-        self.moved.swap(false, Ordering::AcqRel).then_some(Rise(Some(&self.moved)))
+        // Lazily: one that is dropped would set the flag.
+        self.moved.swap(false, Ordering::AcqRel).then(|| Rise(Some(&self.moved)))
     }
 
     // Each change is consistent in itself.
@@ -172,4 +173,28 @@ pub(super) fn report_restored(fence: Timestamp) {
         "the used-token store was restored from a backup: links issued before {fence} are refused, so that none \
          works twice; issue new links"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_is_increased_only_after_something_was_recorded() {
+        let state = StoreState {
+            id: "a".to_owned(),
+            fence: Timestamp::EPOCH,
+            mark: Timestamp::EPOCH,
+            epoch: 0,
+            position: 1,
+            branch: "one".to_owned(),
+        };
+        let known = KnownStore::new(state);
+        assert!(known.begin_rise().is_none() && !known.has_moved());
+        known.note_moved();
+        drop(known.begin_rise());
+        assert!(known.has_moved(), "it was not done");
+        known.begin_rise().unwrap().done();
+        assert!(known.begin_rise().is_none() && !known.has_moved());
+    }
 }
