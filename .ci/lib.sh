@@ -34,6 +34,7 @@ declare -A packages=(
     [bsdtar]=libarchive-tools
     [python3]=python3
     [promtool]=prometheus
+    [redis-server]=redis-server
 )
 
 # Debian keeps servers here; only root has it in the path.

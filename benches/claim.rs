@@ -4,6 +4,7 @@
 //! `cargo bench --bench claim` · `cargo bench --bench claim -- live 1000000` (fewer live jtis)
 //! · `cargo bench --bench claim -- size 1000000` (disk and memory for each live jti)
 //! · `cargo bench --bench claim -- postgres ADDRESS` (claims in PostgreSQL, in groups and one at a time)
+//! · `cargo bench --bench claim -- stores POSTGRES REDIS` (sled, PostgreSQL and Redis beside each other)
 //!
 //! `TMPDIR` selects the disk. Compare numbers of one run only.
 
@@ -23,6 +24,7 @@ use oncelink::files::identity::FileFingerprint;
 use oncelink::files::{EdgeDigest, FileVersion};
 use oncelink::id::Jti;
 use oncelink::secret::Digest;
+use oncelink::used_tokens::redis::RedisUsedTokens;
 use oncelink::used_tokens::sled::SledUsedTokens;
 use oncelink::used_tokens::sql::SqlUsedTokens;
 use oncelink::used_tokens::{Lease, Mark, Use, UsedToken, UsedTokens};
@@ -44,6 +46,7 @@ fn main() {
         Some("open") => open(Path::new(&arguments[1])),
         Some("live") => claims(number(MANY)),
         Some("postgres") => postgres(&arguments[1]),
+        Some("stores") => stores(&arguments[1], &arguments[2]),
         _ => claims(MANY),
     }
 }
@@ -164,12 +167,7 @@ fn claims(many: u64) {
         let mut rounds: [Vec<Measured>; 3] = Default::default();
         for _ in 0..ROUNDS {
             for (rounds, store) in rounds.iter_mut().zip([&small, &large]) {
-                let (store, clock) = (Arc::clone(store), clock.clone());
-                let claim = move || {
-                    let (store, used) = (Arc::clone(&store), used(clock.now()));
-                    async move { assert_eq!(store.claim(used).await.unwrap(), Use::First) }
-                };
-                rounds.push(runtime.block_on(async { tokio::spawn(measure(waiters, claim)).await.unwrap() }));
+                rounds.push(one_round(&runtime, waiters, store, &clock));
             }
             let waiting = plain.waiting.clone();
             let claim = move || {
@@ -194,22 +192,99 @@ fn claims(many: u64) {
     }
 }
 
+/// Compares the stores that a node may use, all on this machine. The servers should keep their files on the disk
+/// that `TMPDIR` names.
+fn stores(postgres: &str, redis: &str) {
+    let (runtime, clock, folder) = (runtime(), Clock::wall(), tempfile::tempdir().unwrap());
+    let issued = Some(Timestamp::EPOCH);
+    let schema = Schema::create(&runtime, postgres);
+    let sled: Arc<dyn UsedTokens> = store(&folder.path().join("store"), &clock);
+    let stores: [Arc<dyn UsedTokens>; 3] = runtime.block_on(async {
+        [
+            sled,
+            Arc::new(SqlUsedTokens::connect(&schema.address, &clock, issued).await.unwrap()),
+            Arc::new(RedisUsedTokens::connect(redis, &clock, issued).await.unwrap()),
+        ]
+    });
+    println!("claims/s [median us, 99 % us], median of {ROUNDS} rounds of {ROUND:?}, interleaved");
+    println!("callers | sled | PostgreSQL | Redis | PostgreSQL/sled | Redis/sled");
+    for callers in [1, 16, 64] {
+        let mut rounds: [Vec<Measured>; 3] = Default::default();
+        for _ in 0..ROUNDS {
+            for (rounds, store) in rounds.iter_mut().zip(&stores) {
+                rounds.push(one_round(&runtime, callers, store, &clock));
+            }
+        }
+        let [sled, postgres, redis] = rounds.map(median_round);
+        println!(
+            "{callers:>7} | {} | {} | {} | {:.2} | {:.2}",
+            show(sled),
+            show(postgres),
+            show(redis),
+            postgres.rate / sled.rate,
+            redis.rate / sled.rate
+        );
+    }
+    for store in stores {
+        runtime.block_on(store.close());
+    }
+    schema.drop(&runtime);
+}
+
+/// A schema of its own on a PostgreSQL server.
+struct Schema {
+    server: String,
+    name: String,
+    address: String,
+}
+
+impl Schema {
+    fn create(runtime: &tokio::runtime::Runtime, server: &str) -> Schema {
+        sqlx::any::install_default_drivers();
+        let name = format!("bench_{}", std::process::id());
+        let separator = if server.contains('?') { '&' } else { '?' };
+        let address = format!("{server}{separator}options[search_path]={name}");
+        let schema = Schema { server: server.to_owned(), name, address };
+        schema.execute(runtime, &format!("CREATE SCHEMA {}", schema.name));
+        schema
+    }
+
+    fn drop(self, runtime: &tokio::runtime::Runtime) {
+        self.execute(runtime, &format!("DROP SCHEMA {} CASCADE", self.name));
+    }
+
+    fn execute(&self, runtime: &tokio::runtime::Runtime, sql: &str) {
+        runtime.block_on(async {
+            let mut connection = sqlx::AnyConnection::connect(&self.server).await.unwrap();
+            connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await.unwrap();
+            connection.close().await.unwrap();
+        });
+    }
+}
+
+/// Keeps `waiters` claims running in a store for one round.
+fn one_round<S: UsedTokens + ?Sized + 'static>(
+    runtime: &tokio::runtime::Runtime,
+    waiters: usize,
+    store: &Arc<S>,
+    clock: &Clock,
+) -> Measured {
+    let (store, clock) = (Arc::clone(store), clock.clone());
+    let claim = move || {
+        let (store, used) = (Arc::clone(&store), used(clock.now()));
+        async move { assert_eq!(store.claim(used).await.unwrap(), Use::First) }
+    };
+    runtime.block_on(async { tokio::spawn(measure(waiters, claim)).await.unwrap() })
+}
+
 /// Compares the store as nodes use it with one that writes each claim by itself, on one of 16 connections.
 fn postgres(server: &str) {
-    sqlx::any::install_default_drivers();
     let (runtime, clock) = (runtime(), Clock::wall());
-    let schema = format!("bench_{}", std::process::id());
-    let separator = if server.contains('?') { '&' } else { '?' };
-    let address = format!("{server}{separator}options[search_path]={schema}");
-    let execute = async |sql: String| {
-        let mut connection = sqlx::AnyConnection::connect(server).await.unwrap();
-        connection.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
-        connection.close().await.unwrap();
-    };
+    let schema = Schema::create(&runtime, server);
+    let address = schema.address.as_str();
     let stores: [Arc<SqlUsedTokens>; 2] = runtime.block_on(async {
-        execute(format!("CREATE SCHEMA {schema}")).await;
-        let grouped = SqlUsedTokens::connect(&address, &clock, Some(Timestamp::EPOCH)).await.unwrap();
-        let pool = AnyPoolOptions::new().max_connections(16).connect(&address).await.unwrap();
+        let grouped = SqlUsedTokens::connect(address, &clock, Some(Timestamp::EPOCH)).await.unwrap();
+        let pool = AnyPoolOptions::new().max_connections(16).connect(address).await.unwrap();
         let single = SqlUsedTokens::open(pool.clone(), pool, &clock, Some(Timestamp::EPOCH)).await.unwrap();
         [Arc::new(grouped), Arc::new(single)]
     });
@@ -219,23 +294,16 @@ fn postgres(server: &str) {
         let mut rounds: [Vec<Measured>; 2] = Default::default();
         for _ in 0..ROUNDS {
             for (rounds, store) in rounds.iter_mut().zip(&stores) {
-                let (store, clock) = (Arc::clone(store), clock.clone());
-                let claim = move || {
-                    let (store, used) = (Arc::clone(&store), used(clock.now()));
-                    async move { assert_eq!(store.claim(used).await.unwrap(), Use::First) }
-                };
-                rounds.push(runtime.block_on(async { tokio::spawn(measure(waiters, claim)).await.unwrap() }));
+                rounds.push(one_round(&runtime, waiters, store, &clock));
             }
         }
         let [grouped, single] = rounds.map(median_round);
         println!("{waiters:>7} | {} | {} | {:.2}", show(grouped), show(single), grouped.rate / single.rate);
     }
-    runtime.block_on(async {
-        for store in stores {
-            store.close().await;
-        }
-        execute(format!("DROP SCHEMA {schema} CASCADE")).await;
-    });
+    for store in stores {
+        runtime.block_on(store.close());
+    }
+    schema.drop(&runtime);
 }
 
 fn median_round(mut rounds: Vec<Measured>) -> Measured {

@@ -21,6 +21,7 @@ pub mod http_client;
 pub mod human;
 pub mod id;
 pub mod moment;
+pub mod postgres;
 pub mod receipt;
 pub mod secret;
 pub mod server;

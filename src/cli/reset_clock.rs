@@ -13,6 +13,7 @@ use crate::human::counted;
 use crate::server::ServeError;
 use crate::server::data_dir::{DataDir, kept_time};
 use crate::used_tokens::UsedTokens;
+use crate::used_tokens::redis::RedisUsedTokens;
 use crate::used_tokens::sled::SledUsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web::db::Database;
@@ -85,6 +86,12 @@ async fn store_mark(settings: &Settings, now: Timestamp) -> Result<Option<Timest
             store.close().await;
             store.opened_mark()
         }
+        StoreKind::Redis => {
+            let store = RedisUsedTokens::connect(address, &clock, None).await;
+            let store = store.map_err(ServeError::SharedStore)?;
+            store.close().await;
+            store.opened_mark()
+        }
         StoreKind::Embedded if has_store(&settings.used_tokens_dir()) => {
             let store = SledUsedTokens::open(&settings.used_tokens_dir(), &clock, None);
             let store = store.map_err(ServeError::from)?;
@@ -115,6 +122,12 @@ async fn reset_store(settings: &Settings, now: Timestamp) -> Result<(), CliError
     match address.kind() {
         StoreKind::Postgres => {
             let store = SqlUsedTokens::connect(address, &Clock::manual(now), None).await;
+            let store = store.map_err(ServeError::SharedStore)?;
+            store.reset_time(now).await.map_err(ServeError::SharedStore)?;
+            store.close().await;
+        }
+        StoreKind::Redis => {
+            let store = RedisUsedTokens::connect(address, &Clock::manual(now), None).await;
             let store = store.map_err(ServeError::SharedStore)?;
             store.reset_time(now).await.map_err(ServeError::SharedStore)?;
             store.close().await;

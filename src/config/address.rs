@@ -19,9 +19,10 @@ impl StoreAddress {
 
     /// Returns where the store keeps its data.
     pub fn kind(&self) -> StoreKind {
-        match self.0.starts_with("postgres://") || self.0.starts_with("postgresql://") {
-            true => StoreKind::Postgres,
-            false => StoreKind::Embedded,
+        match self.0.split_once("://").map(|(scheme, _)| scheme) {
+            Some("postgres" | "postgresql") => StoreKind::Postgres,
+            Some("redis" | "rediss") => StoreKind::Redis,
+            _ => StoreKind::Embedded,
         }
     }
 
@@ -29,7 +30,7 @@ impl StoreAddress {
     pub fn is_shared(&self) -> bool {
         match self.kind() {
             StoreKind::Embedded => false,
-            StoreKind::Postgres => true,
+            StoreKind::Postgres | StoreKind::Redis => true,
         }
     }
 }
@@ -42,6 +43,8 @@ pub enum StoreKind {
     Embedded,
     /// On a PostgreSQL server, which several processes can share.
     Postgres,
+    /// On a Redis server, which several processes can share; only for used tokens.
+    Redis,
 }
 
 impl Deref for StoreAddress {

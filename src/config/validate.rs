@@ -98,8 +98,12 @@ fn download(settings: &Settings) -> Result<(), InvalidSetting> {
     keys(&download.keys)?;
     receipts(&download.receipts)?;
     match download.used_tokens.kind() {
-        StoreKind::Embedded => embedded("download.used_tokens", &download.used_tokens, "sled", &["redis"])?,
+        StoreKind::Embedded => {
+            let servers = "`postgres://user:password@host/database` or `redis://:password@host/0`";
+            embedded("download.used_tokens", &download.used_tokens, "sled", servers)?;
+        }
         StoreKind::Postgres => {}
+        StoreKind::Redis => redis("download.used_tokens", &download.used_tokens)?,
     }
     positive("download.lease", download.lease)?;
     not_above("download.lease", download.lease, "download.lease_max", download.lease_max)?;
@@ -317,18 +321,31 @@ fn public_url(key: &str, text: &str) -> Result<(), InvalidSetting> {
     Ok(())
 }
 
-/// Accepts only the embedded store. For a store that is planned for a later version, the error says so.
-fn embedded(key: &str, address: &StoreAddress, only: &str, later: &[&str]) -> Result<(), InvalidSetting> {
+/// Accepts only the embedded store; `servers` are the others, for the error.
+fn embedded(key: &str, address: &StoreAddress, only: &str, servers: &str) -> Result<(), InvalidSetting> {
     if address.as_str() == only {
         return Ok(());
     }
-    let scheme = address.split_once("://").map(|(scheme, _)| scheme);
-    let problem = if scheme.is_some_and(|scheme| later.contains(&scheme)) {
-        format!("`{address}` is not supported in this version")
-    } else {
-        format!("`{address}` is unknown")
+    fault(key, format!("`{address}` is unknown"), format!("write `{only}`, {servers}"))
+}
+
+/// The address may contain a password, so the error doesn't contain it.
+fn redis(key: &str, address: &StoreAddress) -> Result<(), InvalidSetting> {
+    let remedy = "write `redis://:password@host:6379/0`, or `rediss://…` for TLS, where \
+                  `?sslrootcert=/path/to/ca.pem` names other certificates to trust than this machine's";
+    let Some(url) = Url::parse(address).ok().filter(Url::has_host) else {
+        return fault(key, format!("`{address}` is not a valid address"), remedy);
     };
-    fault(key, problem, format!("write `{only}` or `postgres://user:password@host/database`"))
+    let database = url.path().trim_start_matches('/');
+    if !database.is_empty() && database.parse::<u16>().is_err() {
+        return fault(key, "the database after the host is not a number".to_owned(), remedy);
+    }
+    let is_known =
+        |(name, _): (Cow<'_, str>, Cow<'_, str>)| url.scheme() == "rediss" && name == "sslrootcert";
+    if url.fragment().is_some() || !url.query_pairs().all(is_known) {
+        return fault(key, "there is something unknown after the database".to_owned(), remedy);
+    }
+    Ok(())
 }
 
 fn log_level(log: &LogSettings) -> Result<(), InvalidSetting> {

@@ -32,6 +32,7 @@ use crate::server::{host, listen};
 use crate::telemetry::chain;
 use crate::token::{HmacSecret, TokenRules};
 use crate::used_tokens::UsedTokens;
+use crate::used_tokens::redis::RedisUsedTokens;
 use crate::used_tokens::sled::SledUsedTokens;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web;
@@ -216,6 +217,10 @@ async fn open_store(
     match address.kind() {
         StoreKind::Postgres => {
             let store = SqlUsedTokens::connect(address, &clock, nothing_issued_before).await;
+            Ok(Arc::new(store.map_err(ServeError::SharedStore)?))
+        }
+        StoreKind::Redis => {
+            let store = RedisUsedTokens::connect(address, &clock, nothing_issued_before).await;
             Ok(Arc::new(store.map_err(ServeError::SharedStore)?))
         }
         StoreKind::Embedded => {

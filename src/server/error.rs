@@ -47,7 +47,9 @@ pub enum ServeError {
     #[error(transparent)]
     Store(#[from] StoreOpenError),
     /// The shared used-token store doesn't answer.
-    #[error("cannot use the shared used-token store (`download.used_tokens`); is its server running?")]
+    #[error(
+        "cannot use the shared used-token store (`download.used_tokens`); check its address and its server"
+    )]
     SharedStore(#[source] StoreError),
     /// The public keys can't be loaded.
     #[error(transparent)]

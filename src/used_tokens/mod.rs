@@ -3,7 +3,11 @@
 //! One trait, [`UsedTokens`], has a contract that every backend fulfills (`tests/it/used_tokens.rs` tests all
 //! of them). The store knows nothing about HTTP, files or signatures.
 
+mod claim_queue;
+mod known;
 pub mod memory;
+mod packed;
+pub mod redis;
 pub mod sled;
 pub mod sql;
 
@@ -135,6 +139,21 @@ pub trait UsedTokens: Send + Sync {
     /// # Errors
     /// If it isn't certain that the record is durable: the caller must not serve.
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError>;
+
+    /// [Claims](UsedTokens::claim) a token that was issued at `issued_at` and found valid before.
+    ///
+    /// # Errors
+    /// Also if the fence has risen past `issued_at` since: the token was compared with an earlier fence, and the
+    /// store may have forgotten its redemption.
+    async fn claim_issued(&self, used: UsedToken, issued_at: Timestamp) -> Result<Use, StoreError> {
+        let found = self.claim(used).await?;
+        // Invariant: a store that accepts claims under a new fence already returns that fence.
+        if issued_at < self.fence() {
+            let source = "its fence rose at the same moment".into();
+            return Err(StoreError::Backend { action: "claim a token", source });
+        }
+        Ok(found)
+    }
 
     /// Returns the record of `jti`, if there is one. Changes nothing.
     ///

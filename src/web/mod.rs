@@ -41,7 +41,7 @@ use crate::web::membership::action_links::ActionLinkError;
 use crate::web::metrics::{MetricSources, WebMetrics};
 use crate::web::nodes::monitor::NodeMonitor;
 use crate::web::nodes::node_key::NodeKey;
-use crate::web::nodes::readiness::{NodeReadiness, ReadinessProbe};
+use crate::web::nodes::readiness::ReadinessProbe;
 use crate::web::nodes::revoke::RevocationSink;
 use crate::web::restored::{RESTORED_MARK, RestoreDetector};
 use crate::web::services::{Services, WebOpenError};
@@ -139,8 +139,9 @@ impl WebApp {
             max: settings.web.session_max,
             remember: settings.web.session_remember,
         };
-        let nodes = services.nodes.services().iter();
-        let downloads: Vec<String> = nodes.map(|node| csrf::origin_of(&node.public_url).to_owned()).collect();
+        let listed = services.nodes.services().iter();
+        let downloads: Vec<String> =
+            listed.map(|node| csrf::origin_of(&node.public_url).to_owned()).collect();
         let downloads: Vec<&str> = downloads.iter().map(String::as_str).collect();
         let (db, queue) = (services.db.clone(), services.queue.clone());
         let policy = layout::content_security_policy(&downloads);
@@ -155,9 +156,8 @@ impl WebApp {
             deliveries: DeliveryStore::new(db.clone(), queue, services.clock.clone(), settings)
                 .with_restore_detector(standings.clone()),
             restore_detector: standings,
-            node_readiness: NodeReadiness::default(),
             long_polls: LongPolls::default(),
-            node_watch: NodeMonitor::default(),
+            nodes: NodeMonitor::default(),
             public_url: settings.web.public_url.clone(),
             brand: Brand::open(&settings.brand)?,
             policy: HeaderValue::from_str(&policy).map_err(|error| WebOpenError::Address(error.into()))?,
@@ -207,6 +207,7 @@ impl WebApp {
             archives: state.archives.clone(),
             uploads: state.uploads.clone(),
             editor: state.editor.clone(),
+            nodes: state.nodes.clone(),
         });
         // Before the first request: finishes or undoes what a crash interrupted.
         let app = WebApp { state: Data::new(state), sender, upkeep };
@@ -302,7 +303,7 @@ impl WebApp {
 
     /// Sets how the download service in this process is asked whether it is ready.
     pub fn set_readiness_probe(&self, node: Arc<dyn ReadinessProbe>) {
-        self.state.node_readiness.set_in_process(node);
+        self.state.nodes.readiness().set_in_process(node);
     }
 
     /// Returns the sink for receipts from a download service in the same process.

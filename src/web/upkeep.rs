@@ -16,6 +16,7 @@ use crate::web::forms::idempotency::IdempotencyStore;
 use crate::web::instance::{self, InstanceKeysError};
 use crate::web::links::uses;
 use crate::web::mail::sender::MailSender;
+use crate::web::nodes::monitor::NodeMonitor;
 use crate::web::restored::RestoreDetector;
 use crate::web::services::Services;
 use crate::web::sessions::Sessions;
@@ -60,14 +61,18 @@ pub struct Upkeep {
     pub(super) archives: ArchiveMaker,
     pub(super) uploads: Uploads,
     pub(super) editor: ShareEditor,
+    pub(super) nodes: NodeMonitor,
 }
 
 impl Upkeep {
-    /// Records the time, writes views, tracks the database's standing, checks for stuck mail and deletes what
-    /// has expired. Runs until the future is dropped.
+    /// Records the time, writes views, tracks the database's standing, checks for stuck mail, asks the nodes
+    /// whether they are ready, and deletes what has expired. Runs until the future is dropped.
     pub async fn run(&self) {
         let arrivals = self.watch_arrivals();
-        tokio::join!(self.keep(), self.count_views(), self.watch_standing(), self.watch_mail(), arrivals);
+        let Services { nodes, issuer, clock, .. } = &self.services;
+        let nodes = self.nodes.watch(nodes, issuer, || clock.now());
+        let standing = self.watch_standing();
+        tokio::join!(self.keep(), self.count_views(), standing, self.watch_mail(), arrivals, nodes);
     }
 
     async fn count_views(&self) {

@@ -13,7 +13,7 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// are built on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 31] = [
+const TABLE: [(&str, &[&str]); 32] = [
     ("words", &[]),
     ("bearer", &[]),
     ("clock", &[]),
@@ -22,6 +22,7 @@ const TABLE: [(&str, &[&str]); 31] = [
     ("health", &[]),
     ("turn", &[]),
     ("http_client", &[]),
+    ("postgres", &[]),
     ("id", &["secret"]),
     ("access", &["id"]),
     ("human", &["clock"]),
@@ -33,7 +34,7 @@ const TABLE: [(&str, &[&str]); 31] = [
     ("files", &["clock", "config", "id", "secret"]),
     ("archive", &["files", "id", "secret"]),
     ("token", &["clock", "id", "secret", "turn"]),
-    ("used_tokens", &["clock", "files", "health", "id", "secret", "standing", "tasks", "turn"]),
+    ("used_tokens", &["clock", "files", "health", "id", "postgres", "secret", "standing", "tasks", "turn"]),
     ("receipt", &["clock", "id", "standing", "words"]),
     ("viewable", &[]),
     ("assets", &[]),
@@ -83,6 +84,7 @@ const TABLE: [(&str, &[&str]); 31] = [
             "human",
             "id",
             "moment",
+            "postgres",
             "receipt",
             "secret",
             "standing",

@@ -3,9 +3,9 @@
 
 use std::io;
 
-use crate::shared_store::two_nodes;
 use crate::support::client::{Client, Partial};
 use crate::support::process::{Download, Site};
+use crate::support::shared::{SharedServer, on_every_shared_store};
 use crate::support::{Node, pattern};
 
 const MIB: usize = 1024 * 1024;
@@ -107,9 +107,10 @@ fn kills_do_not_reset_the_count() {
     node.kill();
 }
 
-#[actix_web::test]
-async fn nodes_that_share_a_store_share_the_bound() {
-    let Some((first, mut second, _)) = two_nodes().await else { return };
+on_every_shared_store!(nodes_that_share_a_store_share_the_bound);
+
+async fn nodes_that_share_a_store_share_the_bound(server: SharedServer) {
+    let [first, mut second] = server.nodes().await;
     let size = 3 * MIB;
     first.put("a.bin", &pattern(size));
     let path = format!("/d/{}", first.issue("a.bin", |_| {}).token);

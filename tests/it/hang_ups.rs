@@ -226,6 +226,10 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/admin/mail/retry", "POST", "/admin/mail/retry", &[("id", "1")]),
     ("/admin/mail/retry-all", "POST", "/admin/mail/retry-all", &[("state", "waiting")]),
     ("/admin/mail/test", "POST", "/admin/mail/test", &[("address", "boss@example.org")]),
+    ("/admin/nodes", "GET", "/admin/nodes", &[]),
+    ("/admin/nodes/add", "POST", "/admin/nodes/add", &[("name", "any")]),
+    ("/admin/nodes/rekey", "POST", "/admin/nodes/rekey", &[("name", "any")]),
+    ("/admin/nodes/remove", "POST", "/admin/nodes/remove", &[("name", "any")]),
     // Last, because it ends the session.
     ("/logout", "POST", "/logout", &[]),
 ];

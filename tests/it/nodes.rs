@@ -10,6 +10,7 @@ use oncelink::id::{Jti, LinkId};
 use oncelink::receipt::{DeliveryState, Receipt, Report};
 use oncelink::server::{self, Role, RunningServices};
 use oncelink::used_tokens::sled::SledUsedTokens;
+use oncelink::web::audit::Actor;
 use tempfile::TempDir;
 
 use crate::support::client::Client;
@@ -19,13 +20,13 @@ use crate::support::{T0, unused_address};
 
 /// A web app with two configured nodes, `one` and `two`, each with its own data directory. Their public
 /// addresses lead nowhere: the tests reach them at their inner addresses.
-struct Site {
-    web: Option<RunningServices>,
-    nodes: Vec<Option<RunningServices>>,
-    settings: Settings,
-    access: WebAccess,
-    clock: Clock,
-    folder: TempDir,
+pub(crate) struct Site {
+    pub(crate) web: Option<RunningServices>,
+    pub(crate) nodes: Vec<Option<RunningServices>>,
+    pub(crate) settings: Settings,
+    pub(crate) access: WebAccess,
+    pub(crate) clock: Clock,
+    pub(crate) folder: TempDir,
 }
 
 fn node(name: &str, at: SocketAddr) -> NodeSettings {
@@ -38,7 +39,7 @@ fn node(name: &str, at: SocketAddr) -> NodeSettings {
 }
 
 impl Site {
-    async fn start() -> Site {
+    pub(crate) async fn start() -> Site {
         let folder = TempDir::new().unwrap();
         let mut settings = settings(&folder);
         settings.web.listen = unused_address();
@@ -54,18 +55,18 @@ impl Site {
     }
 
     /// Gives a node a key and starts it.
-    async fn add(&mut self, at: usize) {
+    pub(crate) async fn add(&mut self, at: usize) {
         let name = self.settings.nodes[at].name.clone();
-        let key = self.access.db.nodes.add(&name, T0).await.unwrap();
+        let key = self.access.db.nodes.add(&name, &Actor::operator(), T0).await.unwrap();
         std::fs::write(self.key_file(at), key.reveal()).unwrap();
         self.start_node(at).await;
     }
 
-    fn key_file(&self, at: usize) -> std::path::PathBuf {
+    pub(crate) fn key_file(&self, at: usize) -> std::path::PathBuf {
         self.folder.path().join(format!("key{at}"))
     }
 
-    async fn start_node(&mut self, at: usize) {
+    pub(crate) async fn start_node(&mut self, at: usize) {
         let listed = &self.settings.nodes[at];
         let mut own = self.settings.clone();
         own.nodes.clear();
@@ -81,15 +82,15 @@ impl Site {
         self.nodes[at] = Some(node);
     }
 
-    async fn stop_node(&mut self, at: usize) {
+    pub(crate) async fn stop_node(&mut self, at: usize) {
         self.nodes[at].take().unwrap().stop().await;
     }
 
-    fn put(&self, name: &str, content: &[u8]) {
+    pub(crate) fn put(&self, name: &str, content: &[u8]) {
         std::fs::write(self.folder.path().join("share").join(name), content).unwrap();
     }
 
-    async fn browser(&self) -> Browser {
+    pub(crate) async fn browser(&self) -> Browser {
         let mut browser = Browser::at(&self.settings.web.public_url);
         assert_eq!(browser.log_in("ada@example.org", PASSWORD).await.status, 303);
         browser
@@ -97,7 +98,7 @@ impl Site {
 
     /// Presses Download; returns the public address that it leads to, and the same at the node's inner
     /// address.
-    async fn press(&self, browser: &mut Browser, file: &str) -> (String, String) {
+    pub(crate) async fn press(&self, browser: &mut Browser, file: &str) -> (String, String) {
         let answer = browser.fill("/files/files", "/download", &[("file", file)]).await;
         let public = answer.location.unwrap_or_else(|| panic!("{}", answer.body));
         let node = self.settings.nodes.iter().find(|node| public.starts_with(&node.public_url));
@@ -105,18 +106,18 @@ impl Site {
         (public.clone(), public.replace(&node.public_url, &node.inner_url))
     }
 
-    async fn readyz(&self) -> String {
+    pub(crate) async fn readyz(&self) -> String {
         let answer = Client::default().get(&format!("{}/readyz", self.settings.web.public_url)).await;
         assert_eq!(answer.status, 200);
         String::from_utf8(answer.body).unwrap()
     }
 
-    async fn waiting(&self, at: usize) -> i64 {
+    pub(crate) async fn waiting(&self, at: usize) -> i64 {
         let waiting = self.access.db.issued.revocations.waiting().await.unwrap();
         waiting.get(&self.settings.nodes[at].public_url).copied().unwrap_or_default()
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         for node in self.nodes.iter_mut().filter_map(Option::take) {
             Box::pin(node.stop()).await;
         }
@@ -163,7 +164,8 @@ async fn a_revocation_reaches_each_tokens_node_and_one_that_is_down_delays_nobod
     eventually("the running node has both", async || site.waiting(1).await == 0).await;
     assert_eq!(site.waiting(0).await, 2, "the stopped node's revocations wait");
     assert!(site.readyz().await.contains("2 revocations are waiting"));
-    assert!(site.readyz().await.contains("the download service `one` cannot be reached"));
+    let problem = "the download service `one` cannot be reached";
+    eventually("the web app has noticed", async || site.readyz().await.contains(problem)).await;
     site.start_node(0).await;
     eventually("the restarted node has both", async || site.waiting(0).await == 0).await;
     assert_eq!(Client::default().get(&waits_on_one).await.slug(), "revoked-token");
@@ -182,7 +184,7 @@ async fn the_web_app_reports_a_node_that_is_not_the_one_it_should_be() {
     eventually("the wrong key is reported", async || site.readyz().await.contains(problem)).await;
     std::fs::write(site.key_file(0), right).unwrap();
     // The first node answers at the second's address: it must not pass for the second.
-    site.access.db.nodes.add("two", T0).await.unwrap();
+    site.access.db.nodes.add("two", &Actor::operator(), T0).await.unwrap();
     let mut nodes = site.settings.nodes.clone();
     nodes[1].inner_url = nodes[0].inner_url.clone();
     let mixed = Settings { nodes, ..site.settings.clone() };
@@ -266,8 +268,8 @@ async fn tell(site: &Site, key: &str, report: &Report) -> u16 {
 #[actix_web::test]
 async fn a_node_may_report_only_its_own_tokens_and_nothing_once_it_is_removed() {
     let site = Site::start().await;
-    let one = site.access.db.nodes.add("one", T0).await.unwrap();
-    let two = site.access.db.nodes.add("two", T0).await.unwrap();
+    let one = site.access.db.nodes.add("one", &Actor::operator(), T0).await.unwrap();
+    let two = site.access.db.nodes.add("two", &Actor::operator(), T0).await.unwrap();
     let (jti, _) = site.access.token("a.bin", T0).await;
     site.access.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
     let begun = vec![receipt(jti, 3, true, DeliveryState::Running)];
@@ -280,10 +282,10 @@ async fn a_node_may_report_only_its_own_tokens_and_nothing_once_it_is_removed() 
     assert_eq!(tell(&site, one.reveal(), &own).await, 204);
     assert_eq!(site.access.use_of(jti).await.states.0, "used");
     // The old key no longer works, nor does that of a removed node.
-    let newer = site.access.db.nodes.rekey("one", T0).await.unwrap();
+    let newer = site.access.db.nodes.rekey("one", &Actor::operator(), T0).await.unwrap();
     assert_eq!(tell(&site, one.reveal(), &own).await, 403);
     assert_eq!(tell(&site, newer.reveal(), &own).await, 204);
-    site.access.db.nodes.remove("one", T0).await.unwrap();
+    site.access.db.nodes.remove("one", &Actor::operator(), T0).await.unwrap();
     assert_eq!(tell(&site, newer.reveal(), &own).await, 403);
     site.stop().await;
 }
@@ -291,7 +293,7 @@ async fn a_node_may_report_only_its_own_tokens_and_nothing_once_it_is_removed() 
 #[actix_web::test]
 async fn a_use_is_not_released_by_a_report_that_it_is_over_before_its_token_has_expired() {
     let site = Site::start().await;
-    let key = site.access.db.nodes.add("one", T0).await.unwrap();
+    let key = site.access.db.nodes.add("one", &Actor::operator(), T0).await.unwrap();
     let (jti, _) = site.access.token("a.bin", T0).await;
     let (silent, _) = site.access.token("a.bin", T0).await;
     site.access.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
@@ -319,7 +321,7 @@ async fn a_use_is_not_released_by_a_report_that_it_is_over_before_its_token_has_
 #[actix_web::test]
 async fn an_unstarted_delivery_that_is_over_releases_its_use_once_its_token_has_expired() {
     let site = Site::start().await;
-    let key = site.access.db.nodes.add("one", T0).await.unwrap();
+    let key = site.access.db.nodes.add("one", &Actor::operator(), T0).await.unwrap();
     let (jti, _) = site.access.token("a.bin", T0).await;
     site.access.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
     let over = vec![receipt(jti, 2, false, DeliveryState::Ended)];
@@ -335,7 +337,7 @@ async fn an_unstarted_delivery_that_is_over_releases_its_use_once_its_token_has_
 #[actix_web::test]
 async fn a_process_that_is_gone_for_good_holds_nothing_back_once_it_is_removed() {
     let site = Site::start().await;
-    let key = site.access.db.nodes.add("one", T0).await.unwrap();
+    let key = site.access.db.nodes.add("one", &Actor::operator(), T0).await.unwrap();
     let (jti, _) = site.access.token("a.bin", T0).await;
     site.access.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
     let (here, gone) = ("https://one.example.org#here", "https://one.example.org#gone");
@@ -344,18 +346,18 @@ async fn a_process_that_is_gone_for_good_holds_nothing_back_once_it_is_removed()
     site.clock.set(later);
     assert_eq!(tell(&site, key.reveal(), &report(here, later, Vec::new())).await, 204);
     assert_eq!(site.access.use_of(jti).await.states.1, "reserved", "the other node may still report it");
-    site.access.db.nodes.remove(gone, later).await.unwrap();
+    site.access.db.nodes.remove(gone, &Actor::operator(), later).await.unwrap();
     assert_eq!(tell(&site, key.reveal(), &report(here, later, Vec::new())).await, 204);
     assert_eq!(site.access.use_of(jti).await.states.1, "released");
     assert_eq!(tell(&site, key.reveal(), &report(gone, later, Vec::new())).await, 403);
-    assert!(site.access.db.nodes.remove("nobody", later).await.is_err());
+    assert!(site.access.db.nodes.remove("nobody", &Actor::operator(), later).await.is_err());
     site.stop().await;
 }
 
 #[actix_web::test]
 async fn removing_a_node_releases_uses_begun_there_except_completed_ones() {
     let site = Site::start().await;
-    let key = site.access.db.nodes.add("one", T0).await.unwrap();
+    let key = site.access.db.nodes.add("one", &Actor::operator(), T0).await.unwrap();
     let mut jtis = Vec::new();
     for _ in 0..3 {
         jtis.push(site.access.token("a.bin", T0).await.0);
@@ -369,7 +371,7 @@ async fn removing_a_node_releases_uses_begun_there_except_completed_ones() {
     let later = T0.plus(std::time::Duration::from_secs(600));
     site.clock.set(later);
     assert_eq!(site.access.receipts.release_of_removed(&site.access.db.nodes, later).await.unwrap(), 0);
-    site.access.db.nodes.remove("one", later).await.unwrap();
+    site.access.db.nodes.remove("one", &Actor::operator(), later).await.unwrap();
     assert_eq!(site.access.receipts.release_of_removed(&site.access.db.nodes, later).await.unwrap(), 2);
     let mut states = Vec::new();
     for jti in &jtis {
@@ -384,4 +386,56 @@ fn claims(address: &str) -> serde_json::Value {
     use base64::Engine;
     let part = address.split("/d/").nth(1).unwrap().split('.').nth(1).unwrap();
     serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+#[actix_web::test]
+async fn times_in_the_future_that_a_node_reports_are_not_believed() {
+    let site = Site::start().await;
+    let key = site.access.db.nodes.add("one", &Actor::operator(), T0).await.unwrap();
+    let (jti, _) = site.access.token("a.bin", T0).await;
+    site.access.sql("UPDATE link_tokens SET node = 'https://one.example.org'").await;
+    let far = T0.plus(std::time::Duration::from_secs(1 << 30));
+    let complete = receipt(jti, 3, true, DeliveryState::Complete);
+    let complete = Receipt { redeemed_at: far, started_at: Some(far), last_at: far, ..complete };
+    assert_eq!(tell(&site, key.reveal(), &report("https://one.example.org", far, vec![complete])).await, 204);
+    let latest: i64 = sqlx::query_scalar(
+        "SELECT MAX(moment) FROM (SELECT redeemed_at AS moment FROM receipts UNION ALL SELECT started_at FROM \
+         receipts UNION ALL SELECT last_at FROM receipts) AS moments",
+    )
+    .fetch_one(site.access.db.db.reader())
+    .await
+    .unwrap();
+    let leeway = site.settings.token.leeway.as_secs();
+    assert_eq!(latest.unsigned_abs(), T0.secs() + leeway);
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn a_flood_of_reports_about_other_nodes_tokens_changes_nothing_and_keeps_nobody_waiting() {
+    let site = Site::start().await;
+    let key = site.access.db.nodes.add("one", &Actor::operator(), T0).await.unwrap();
+    site.access.db.nodes.add("two", &Actor::operator(), T0).await.unwrap();
+    let (jti, _) = site.access.token("a.bin", T0).await;
+    site.access.sql("UPDATE link_tokens SET node = 'https://two.example.org'").await;
+    let receipts = |n: u64| -> Vec<Receipt> {
+        let others = (1..200).map(|m| receipt(Jti::from_bytes([m; 16]), n, true, DeliveryState::Complete));
+        std::iter::once(receipt(jti, n, true, DeliveryState::Complete)).chain(others).collect()
+    };
+    let flood = (1..40).map(|n| {
+        let report = report("https://one.example.org", T0, receipts(n));
+        let (site, key) = (&site, &key);
+        async move { tell(site, key.reveal(), &report).await }
+    });
+    let page = format!("{}/login", site.settings.web.public_url);
+    let (answers, seen) =
+        tokio::join!(futures_util::future::join_all(flood), async { Client::default().get(&page).await });
+    assert!(answers.iter().all(|status| [204, 503].contains(status)), "{answers:?}");
+    assert_eq!(seen.status, 200);
+    assert_eq!(site.access.use_of(jti).await.states.0, "reserved");
+    let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM receipts")
+        .fetch_one(site.access.db.db.reader())
+        .await
+        .unwrap();
+    assert_eq!(rows, 0);
+    site.stop().await;
 }

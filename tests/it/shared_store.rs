@@ -1,4 +1,4 @@
-//! Two nodes on one PostgreSQL: a link still works only once, also where claims are written in groups.
+//! Nodes that share a store: a link still works only once, also where claims are written in groups.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,45 +12,42 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
 use tokio::task::JoinHandle;
 
+use crate::needs::variable;
 use crate::support::client::{Client, Partial};
-use crate::support::{Node, Setup, pattern, postgres, unused_address};
+use crate::support::shared::{SharedServer, on_every_shared_store};
+use crate::support::{Node, pattern, postgres};
 use crate::used_tokens::{NOW, at, jti, redeemed};
 
-/// Two nodes on one store, and the store's address; `None` without PostgreSQL.
-pub(crate) async fn two_nodes() -> Option<(Node, Node, String)> {
-    let database = postgres::empty_schema().await?;
-    let mut first = Setup { clock: Clock::wall(), ..Setup::default() };
-    first.settings.download.used_tokens = database.clone().into();
-    first.settings.download.public_url = "http://files.example".to_owned();
-    let mut second = Setup { clock: Clock::wall(), dir: first.dir.clone(), ..Setup::default() };
-    second.settings = first.settings.clone();
-    second.settings.data_dir = first.dir.path().join("data of the second");
-    second.settings.download.listen = unused_address();
-    Some((first.start().await, second.start().await, database))
+on_every_shared_store! {
+    nodes_that_share_a_store_serve_a_token_once
+    every_node_continues_by_key_or_continuation_what_another_began
+    a_revocation_on_record_ends_what_another_node_sends_and_all_resumption
+    a_running_transfer_is_cut_when_another_node_records_its_revocation
+    of_many_claims_of_each_token_in_groups_of_two_nodes_one_is_first
 }
 
-#[actix_web::test]
-async fn two_nodes_that_share_a_store_serve_a_token_once() {
-    let Some((first, second, _)) = two_nodes().await else { return };
-    first.put("a.bin", &pattern(50_000));
-    for _ in 0..10 {
-        let path = format!("/d/{}", first.issue("a.bin", |_| {}).token);
-        let urls = [first.url(&path), second.url(&path)];
+/// `ONCELINK_TEST_TOKENS=200` requests that many tokens.
+async fn nodes_that_share_a_store_serve_a_token_once(server: SharedServer) {
+    let nodes: [Node; 3] = server.nodes().await;
+    nodes[0].put("a.bin", &pattern(50_000));
+    let tokens = variable("ONCELINK_TEST_TOKENS").map_or(20, |count| count.parse().unwrap());
+    for _ in 0..tokens {
+        let path = format!("/d/{}", nodes[0].issue("a.bin", |_| {}).token);
         let asked = (0..32).map(|i| {
-            let url = urls[i % 2].clone();
+            let url = nodes[i % nodes.len()].url(&path);
             async move { Client::default().get(&url).await }
         });
         let replies = join_all(asked).await;
         assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 1);
         assert!(replies.iter().all(|reply| reply.status == 200 || reply.slug() == "used-token"));
     }
-    first.stop().await;
-    second.stop().await;
+    for node in nodes {
+        node.stop().await;
+    }
 }
 
-#[actix_web::test]
-async fn every_node_continues_by_key_or_continuation_what_another_began() {
-    let Some((first, second, _)) = two_nodes().await else { return };
+async fn every_node_continues_by_key_or_continuation_what_another_began(server: SharedServer) {
+    let [first, second] = server.nodes().await;
     let content = pattern(6 << 20);
     first.put("a.bin", &content);
     let issued = first.issue("a.bin", |_| {});
@@ -75,9 +72,8 @@ async fn every_node_continues_by_key_or_continuation_what_another_began() {
     second.stop().await;
 }
 
-#[actix_web::test]
-async fn a_revocation_on_record_ends_what_another_node_sends_and_all_resumption() {
-    let Some((first, second, database)) = two_nodes().await else { return };
+async fn a_revocation_on_record_ends_what_another_node_sends_and_all_resumption(server: SharedServer) {
+    let [first, second] = server.nodes().await;
     let size = 5_u64 << 30;
     std::fs::File::create(first.dir.path().join("share/huge.bin")).unwrap().set_len(size).unwrap();
     let issued = first.issue("huge.bin", |_| {});
@@ -87,7 +83,7 @@ async fn a_revocation_on_record_ends_what_another_node_sends_and_all_resumption(
     // Interrupted on both nodes, so that both remember it.
     let by_key = [("range", "bytes=1000-1999"), ("if-range", &*key)];
     assert_eq!(Client::default().get_with(&second.url(&path), &by_key).await.status, 206);
-    let store = SqlUsedTokens::connect(&database, &Clock::wall(), None).await.unwrap();
+    let store = server.open(&Clock::wall(), None).await;
     let now = Clock::wall().now();
     store.revoke(issued.jti, now, now.plus(Duration::from_secs(9_000))).await.unwrap();
     store.close().await;
@@ -105,14 +101,13 @@ async fn a_revocation_on_record_ends_what_another_node_sends_and_all_resumption(
     second.stop().await;
 }
 
-#[actix_web::test]
-async fn a_running_transfer_is_cut_when_another_node_records_its_revocation() {
-    let Some((first, second, database)) = two_nodes().await else { return };
+async fn a_running_transfer_is_cut_when_another_node_records_its_revocation(server: SharedServer) {
+    let [first, second] = server.nodes().await;
     let size = 5_u64 << 30;
     std::fs::File::create(first.dir.path().join("share/huge.bin")).unwrap().set_len(size).unwrap();
     let issued = first.issue("huge.bin", |_| {});
     let mut running = Partial::open(1, &first.url(&format!("/d/{}", issued.token)), "", 1000).await;
-    let store = SqlUsedTokens::connect(&database, &Clock::wall(), None).await.unwrap();
+    let store = server.open(&Clock::wall(), None).await;
     let now = Clock::wall().now();
     store.revoke(issued.jti, now, now.plus(Duration::from_secs(9_000))).await.unwrap();
     store.close().await;
@@ -130,7 +125,10 @@ async fn two_stores() -> Option<([Arc<SqlUsedTokens>; 2], String)> {
     Some(([open().await, open().await], database.clone()))
 }
 
-fn claim(store: &Arc<SqlUsedTokens>, used: UsedToken) -> JoinHandle<Result<Use, StoreError>> {
+fn claim<S: UsedTokens + ?Sized + 'static>(
+    store: &Arc<S>,
+    used: UsedToken,
+) -> JoinHandle<Result<Use, StoreError>> {
     let store = store.clone();
     tokio::spawn(async move { store.claim(used).await })
 }
@@ -159,9 +157,9 @@ async fn occupy_writers(
     claims
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_claims_of_each_token_in_groups_of_two_nodes_one_is_first() {
-    let Some((stores, _)) = two_stores().await else { return };
+async fn of_many_claims_of_each_token_in_groups_of_two_nodes_one_is_first(server: SharedServer) {
+    let clock = Clock::manual(NOW);
+    let stores = [server.open(&clock, Some(NOW)).await, server.open(&clock, Some(NOW)).await];
     for round in 0..20 {
         let mut jtis: Vec<Jti> = (0..40).map(|_| jti()).collect();
         let mut claims = Vec::new();

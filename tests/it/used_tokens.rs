@@ -21,6 +21,8 @@ use oncelink::used_tokens::{
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use crate::support::shared::SharedServer;
+
 /// How the suite creates a store, closes it and opens it again.
 pub(crate) trait Backend: Sized + Send + Sync {
     /// Whether records survive [`Backend::open`] of the same place.
@@ -64,6 +66,22 @@ impl<const SLOTS: u32, const ON_WORKERS: bool> Backend for Sled<SLOTS, ON_WORKER
         Arc::new(
             SledUsedTokens::open_tuned(&self.0.path().join("store"), clock, Some(issued), &tuning).unwrap(),
         )
+    }
+}
+
+/// On PostgreSQL or Redis, where several nodes share it.
+struct OnServer<const REDIS: bool>(SharedServer);
+
+impl<const REDIS: bool> Backend for OnServer<REDIS> {
+    const PERSISTS: bool = true;
+
+    async fn place() -> Option<Self> {
+        let server = if REDIS { SharedServer::redis().await } else { SharedServer::postgres().await };
+        server.map(OnServer)
+    }
+
+    async fn open(&self, clock: &Clock, issued: Timestamp) -> Arc<dyn UsedTokens> {
+        self.0.open(clock, Some(issued)).await
     }
 }
 
@@ -115,7 +133,8 @@ contract!(sled_that_commits_by_its_thread, Sled<4096, false>);
 contract!(sled_with_a_tiny_journal, Sled<3, true>);
 contract!(sled_with_a_tiny_journal_that_commits_by_its_thread, Sled<3, false>);
 contract!(sqlite, crate::web_database::Sqlite);
-contract!(postgres, crate::web_database::Postgres);
+contract!(postgres, OnServer<false>);
+contract!(redis, OnServer<true>);
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -462,6 +481,7 @@ async fn a_store_behind_what_somebody_remembers_raises_its_fence_permanently<B: 
     let clock = Clock::manual(NOW);
     let store = open(place).await;
     let first = store.standing(NOW).await.unwrap().unwrap();
+    assert_eq!(store.standing(NOW).await.unwrap().unwrap(), first, "nothing was recorded");
     assert!(
         !store.raise_fence_if_restored(&first, NOW).await.unwrap(),
         "the store is where it is remembered to be"

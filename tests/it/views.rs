@@ -9,8 +9,8 @@ use oncelink::token::TokenKind;
 use oncelink::token::claims::{CommonClaims, ViewClaims};
 use oncelink::web::tokens::issuer::{IssuedToken, ViewTokenRequest};
 
-use crate::shared_store::two_nodes;
 use crate::support::client::{Client, Partial};
+use crate::support::shared::{SharedServer, on_every_shared_store};
 use crate::support::{Node, Setup, path, pattern};
 
 const MIB: usize = 1024 * 1024;
@@ -292,9 +292,10 @@ async fn one_view_takes_at_most_sixteen_connections() {
     node.stop().await;
 }
 
-#[actix_web::test]
-async fn a_running_view_is_cut_when_another_node_records_its_revocation() {
-    let Some((first, second, _)) = two_nodes().await else { return };
+on_every_shared_store!(a_running_view_is_cut_when_another_node_records_its_revocation);
+
+async fn a_running_view_is_cut_when_another_node_records_its_revocation(server: SharedServer) {
+    let [first, second] = server.nodes().await;
     let size = 5_u64 << 30;
     std::fs::File::create(first.dir.path().join("share/huge.mp4")).unwrap().set_len(size).unwrap();
     let issued = view(&first, "huge.mp4");

@@ -42,21 +42,6 @@ impl Backend for Sqlite {
     }
 }
 
-/// Used tokens in PostgreSQL, where several nodes share them.
-pub(crate) struct Postgres(String);
-
-impl Backend for Postgres {
-    const PERSISTS: bool = true;
-
-    async fn place() -> Option<Postgres> {
-        empty_schema().await.map(Postgres)
-    }
-
-    async fn open(&self, clock: &Clock, issued: Timestamp) -> Arc<dyn UsedTokens> {
-        Arc::new(SqlUsedTokens::connect(&self.0, clock, Some(issued)).await.unwrap())
-    }
-}
-
 fn settings(folder: &tempfile::TempDir) -> Settings {
     Settings { data_dir: folder.path().to_owned(), ..Settings::default() }
 }

@@ -270,7 +270,7 @@ def accounts(take, server, admin):
     take.shot("sessions", "/account/sessions")
     take.log_in("root@example.org")
     admin.post("/admin/invite", "/admin/invite", email="invited@example.org", name="Invited", groups="")
-    for name in ["accounts", "invite", "mail", "audit"]:
+    for name in ["accounts", "invite", "mail", "nodes", "audit"]:
         take.shot(f"admin-{name}", f"/admin/{name}")
     take.open("/admin/accounts")
     take.browser.click(".entries a[href^='/admin/accounts/']")

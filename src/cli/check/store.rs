@@ -3,9 +3,10 @@
 use crate::cli::check::findings::Findings;
 use crate::clock::{Clock, Timestamp, WrongClock};
 use crate::config::{Settings, StoreKind};
-use crate::used_tokens::UsedTokens;
+use crate::used_tokens::redis::RedisUsedTokens;
 use crate::used_tokens::sled::{SledUsedTokens, StoreOpenError};
 use crate::used_tokens::sql::SqlUsedTokens;
+use crate::used_tokens::{StoreError, UsedTokens};
 
 /// No correct clock shows an earlier time: 2026-01-01.
 const OLDEST_NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -28,13 +29,11 @@ async fn look_at_store(settings: &Settings, may_enter: bool, clock: &Clock, find
     let address = &settings.download.used_tokens;
     match address.kind() {
         StoreKind::Postgres => {
-            match SqlUsedTokens::connect(address, clock, None).await {
-                Ok(store) => {
-                    look_at_fence(store.fence(), wall, findings);
-                    store.close().await;
-                }
-                Err(error) => findings.error("used tokens", &error),
-            }
+            look_at_shared(SqlUsedTokens::connect(address, clock, None).await, wall, findings).await;
+            return false;
+        }
+        StoreKind::Redis => {
+            look_at_shared(RedisUsedTokens::connect(address, clock, None).await, wall, findings).await;
             return false;
         }
         StoreKind::Embedded => {}
@@ -56,6 +55,20 @@ async fn look_at_store(settings: &Settings, may_enter: bool, clock: &Clock, find
         Err(error) => findings.error("used tokens", &error),
     }
     false
+}
+
+async fn look_at_shared(
+    opened: Result<impl UsedTokens, StoreError>,
+    wall: Timestamp,
+    findings: &mut Findings,
+) {
+    match opened {
+        Ok(store) => {
+            look_at_fence(store.fence(), wall, findings);
+            store.close().await;
+        }
+        Err(error) => findings.error("used tokens", &error),
+    }
 }
 
 fn look_at_fence(fence: Timestamp, wall: Timestamp, findings: &mut Findings) {

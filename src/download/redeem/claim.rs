@@ -48,13 +48,13 @@ pub(super) async fn claim(
     let forget_at = grant.expires_at.plus(state.rules.leeway * 2).plus(KEEP_LONGER).max(until);
     let mark = Mark::Redeemed((state.resume != Resume::Off).then_some(lease));
     let used = UsedToken { jti: grant.jti, marked_at: now, forget_at, mark };
-    let state = state.clone();
+    let (state, issued_at) = (state.clone(), grant.issued_at);
     let claim = async move {
         let mut claiming = Claiming { ledger: &state.ledger, delivery: Some(delivery.clone()) };
         let began = Instant::now();
         let answer = match receipt {
-            None => state.store.claim(used).await,
-            Some(receipt) => claim_with_receipt(&state, used, receipt, &delivery).await,
+            None => state.store.claim_issued(used, issued_at).await,
+            Some(receipt) => claim_with_receipt(&state, (used, issued_at), receipt, &delivery).await,
         };
         state.metrics.claim_seconds.observe(began.elapsed().as_secs_f64());
         match answer {
@@ -88,15 +88,15 @@ impl Drop for Claiming<'_> {
 /// byte is sent: whatever happens, a delivery that may have begun is reported.
 async fn claim_with_receipt(
     state: &DownloadState,
-    used: UsedToken,
+    (used, issued_at): (UsedToken, Timestamp),
     receipt: PendingRedemption,
     delivery: &Arc<Delivery>,
 ) -> Result<Use, StoreError> {
     let (answer, intended) = match receipt.may_fail() {
-        false => tokio::join!(state.store.claim(used), receipt.intend()),
+        false => tokio::join!(state.store.claim_issued(used, issued_at), receipt.intend()),
         // In this order, so that nothing is spent in vain.
         true => match receipt.intend().await {
-            Ok(new) => (state.store.claim(used).await, Ok(new)),
+            Ok(new) => (state.store.claim_issued(used, issued_at).await, Ok(new)),
             Err(error) => {
                 return Err(StoreError::Backend {
                     action: "record what has to be reported",

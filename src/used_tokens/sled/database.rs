@@ -18,10 +18,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::clock::Timestamp;
 use crate::id::Jti;
 use crate::used_tokens::UsedToken;
+use crate::used_tokens::packed::{pack_block, unpack_block};
 use crate::used_tokens::sled::files::{retry_while_locked, sync_dir};
 use crate::used_tokens::sled::index::JtiIndex;
 use crate::used_tokens::sled::manifest::StoreManifest;
-use crate::used_tokens::sled::record::{pack_block, unpack_block};
 
 /// Records in a block. More would need less disk space, but sled writes large values to separate files, which
 /// it never fsyncs.

@@ -11,8 +11,9 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::used_tokens::packed::RecordReader;
 use crate::used_tokens::sled::files::{FileId, sync_dir};
-use crate::used_tokens::sled::record::{FIRST_SLOT, FoundSlot, RecordReader, SLOT, Slot, StoreId};
+use crate::used_tokens::sled::record::{FIRST_SLOT, FoundSlot, SLOT, Slot, StoreId};
 
 /// Bytes before the first slot: a page, so that slots never share a page with the header.
 const HEADER: usize = 4096;

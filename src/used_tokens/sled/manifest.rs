@@ -2,7 +2,8 @@
 //! counts.
 
 use crate::clock::Timestamp;
-use crate::used_tokens::sled::record::{RecordReader, StoreId};
+use crate::used_tokens::packed::RecordReader;
+use crate::used_tokens::sled::record::StoreId;
 
 /// The store's manifest, which also detects damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

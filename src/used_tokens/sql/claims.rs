@@ -1,6 +1,5 @@
 //! What is recorded about each token. Claims of a store that nodes share are written in [groups](super::group).
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -58,7 +57,9 @@ impl SqlUsedTokens {
         .await
         .map_err(backend("claim a token"))?;
         let is_new = inserted.rows_affected() == 1;
-        self.moved.fetch_or(is_new, Ordering::AcqRel);
+        if is_new {
+            self.known.note_moved();
+        }
         Ok(is_new)
     }
 }
@@ -68,9 +69,9 @@ impl UsedTokens for SqlUsedTokens {
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
         self.check_open()?;
         // Not if the database has changed since the fence that the token was checked against.
-        let (epoch, position) = (self.epoch.load(Ordering::Acquire), self.position.load(Ordering::Acquire));
-        let is_new = match &self.claim_writers {
-            Some(writers) => writers.claim(used, epoch, position).await?,
+        let (epoch, position) = (self.known.epoch(), self.known.position());
+        let is_new = match &self.claim_queue {
+            Some(queue) => queue.claim(used, epoch, position).await?,
             None => self.insert(&used, epoch, position).await?,
         };
         if is_new {
@@ -126,13 +127,13 @@ impl UsedTokens for SqlUsedTokens {
         .bind(jti.to_string())
         .bind(most)
         // As for a claim: the reservation may have been undone by a restore.
-        .bind(self.epoch.load(Ordering::Acquire))
-        .bind(self.position.load(Ordering::Acquire))
+        .bind(self.known.epoch())
+        .bind(self.known.position())
         .fetch_all(&self.writer)
         .await
         .map_err(backend("reserve bytes"))?;
         if let Some(reserved) = reserved.first() {
-            self.moved.store(true, Ordering::Release);
+            self.known.note_moved();
             return Ok(Reservation::Granted { reserved: reserved.cast_unsigned() });
         }
         let record = self.find(jti).await?;
@@ -143,7 +144,7 @@ impl UsedTokens for SqlUsedTokens {
     }
 
     fn is_shared(&self) -> bool {
-        self.claim_writers.is_some()
+        self.claim_queue.is_some()
     }
 
     async fn revoked_among(&self, jtis: &[Jti]) -> Result<Vec<Jti>, StoreError> {
@@ -191,7 +192,7 @@ impl UsedTokens for SqlUsedTokens {
         .execute(&self.writer)
         .await
         .map_err(backend("revoke a token"))?;
-        self.moved.store(true, Ordering::Release);
+        self.known.note_moved();
         Ok(())
     }
 
@@ -223,7 +224,7 @@ impl UsedTokens for SqlUsedTokens {
                     AND (SELECT moment FROM used_tokens_state WHERE name = 'epoch') = $2";
         sqlx::query(keep)
             .bind(to_column(now))
-            .bind(self.epoch.load(Ordering::Acquire))
+            .bind(self.known.epoch())
             .execute(&self.writer)
             .await
             .map_err(backend("keep the time"))?;
@@ -231,7 +232,7 @@ impl UsedTokens for SqlUsedTokens {
     }
 
     fn fence(&self) -> Timestamp {
-        Timestamp::from_secs(self.fence.load(Ordering::Acquire))
+        self.known.fence()
     }
 
     fn opened_mark(&self) -> Timestamp {
@@ -244,7 +245,7 @@ impl UsedTokens for SqlUsedTokens {
     }
 
     fn has_news(&self) -> bool {
-        self.moved.load(Ordering::Acquire)
+        self.known.has_moved()
     }
 
     async fn raise_fence_if_restored(
@@ -257,14 +258,14 @@ impl UsedTokens for SqlUsedTokens {
     }
 
     fn time_reset(&self) -> Option<Timestamp> {
-        self.time_reset.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.known.take_time_reset()
     }
 
     /// Writes, because a read-only database can't accept claims.
     async fn ready(&self) -> Result<(), StoreError> {
         self.check_open()?;
-        if let Some(writers) = &self.claim_writers {
-            writers.check()?;
+        if let Some(queue) = &self.claim_queue {
+            queue.check()?;
         }
         sqlx::query("UPDATE used_tokens_state SET moment = moment WHERE name = 'mark'")
             .execute(&self.writer)
@@ -275,8 +276,8 @@ impl UsedTokens for SqlUsedTokens {
 
     async fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        if let Some(writers) = &self.claim_writers {
-            writers.close().await;
+        if let Some(queue) = &self.claim_queue {
+            queue.close().await;
             self.reader.close().await;
             self.writer.close().await;
         }

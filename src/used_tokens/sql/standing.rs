@@ -1,21 +1,14 @@
 //! The standing of a store in an SQL database, and how it begins a new epoch: after it was restored from a
 //! backup, or after an operator has reset its time.
-//!
-//! Invariant: a process checks tokens against the fence of the epoch that it knows, and claims only in that
-//! epoch. So a new fence applies to every process from the commit that sets it.
-
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
 
 use sqlx::{Any, Executor, Transaction};
-use tracing::error;
 
 use crate::clock::Timestamp;
 use crate::standing::Standing;
 use crate::tasks::to_its_end;
-use crate::used_tokens::sql::columns::{backend, from_column, to_column};
-use crate::used_tokens::sql::state::{SqlStoreState, read_branches};
+use crate::used_tokens::known::{next_second, report_restored};
+use crate::used_tokens::sql::columns::{backend, to_column};
+use crate::used_tokens::sql::state::{read_branches, read_state};
 use crate::used_tokens::sql::store::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 
@@ -59,52 +52,31 @@ impl SqlUsedTokens {
     /// knows, which means that it was restored.
     async fn refresh(&self) -> Result<bool, StoreError> {
         let failed = backend("read its standing");
-        let state =
-            SqlStoreState::read(&mut *self.reader.acquire().await.map_err(&failed)?).await.map_err(failed)?;
-        let known = (self.epoch.load(Ordering::Acquire), self.position.load(Ordering::Acquire));
-        if (state.epoch, state.position) < known {
-            return Ok(true);
-        }
-        if state.epoch > known.0 {
-            // The fence first: any claim in the new epoch has seen it.
-            self.fence.store(from_column(state.fence).secs(), Ordering::Release);
-            *self.time_reset.lock().unwrap_or_else(PoisonError::into_inner) = Some(from_column(state.mark));
-        }
-        *self.branch.lock().unwrap_or_else(PoisonError::into_inner) = state.branch;
-        self.epoch.store(state.epoch, Ordering::Release);
-        self.position.fetch_max(state.position, Ordering::AcqRel);
-        Ok(false)
-    }
-
-    fn known(&self) -> Standing {
-        let number = |value: &AtomicI64| u64::try_from(value.load(Ordering::Acquire)).unwrap_or(0);
-        let branch = self.branch.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Standing { id: self.id.clone(), epoch: number(&self.epoch), branch, position: number(&self.position) }
+        let state = read_state(&mut *self.reader.acquire().await.map_err(&failed)?).await.map_err(failed)?;
+        Ok(self.known.learn(state))
     }
 
     /// Returns the standing of the store after everything that this process has recorded so far.
     pub(super) async fn stand(&self, now: Timestamp) -> Result<Standing, StoreError> {
-        // A caller that asks while the position is being increased must not get the old one.
-        let _one_after_the_other = self.standing.lock().await;
-        if self.moved.swap(false, Ordering::AcqRel) {
-            let mut unless_increased = SetAgain(Some(&self.moved));
+        let _held = self.known.one_after_the_other.lock().await;
+        if let Some(rise) = self.known.begin_rise() {
             // Never raised to what this process knows, because a restored database would then look normal.
-            let rise = "UPDATE used_tokens_state SET moment = moment + 1 \
-                        WHERE name = 'position' AND moment >= $1";
-            let rise = sqlx::query(rise).bind(self.position.load(Ordering::Acquire));
-            let risen = rise.execute(&self.writer).await.map_err(backend("increase its position"))?;
+            let sql = "UPDATE used_tokens_state SET moment = moment + 1 \
+                       WHERE name = 'position' AND moment >= $1";
+            let query = sqlx::query(sql).bind(self.known.position());
+            let risen = query.execute(&self.writer).await.map_err(backend("increase its position"))?;
             if risen.rows_affected() == 1 {
-                unless_increased.0 = None;
+                rise.done();
             }
         }
         self.look_again(now).await?;
-        Ok(self.known())
+        Ok(self.known.standing())
     }
 
     /// Checks what other processes did, and what a restore has undone.
     pub(super) async fn look_again(&self, now: Timestamp) -> Result<(), StoreError> {
         if self.refresh().await? {
-            self.begin_epoch_after(&self.known(), now).await?;
+            self.begin_epoch_after(&self.known.standing(), now).await?;
         }
         Ok(())
     }
@@ -122,18 +94,12 @@ impl SqlUsedTokens {
             .execute("UPDATE used_tokens_state SET moment = moment WHERE name = 'epoch'")
             .await
             .map_err(&failed)?;
-        let state = SqlStoreState::read(&mut transaction).await.map_err(&failed)?;
+        let state = read_state(&mut transaction).await.map_err(&failed)?;
         let (epoch, position) = (clamped(remembered.epoch), clamped(remembered.position));
         let branches = read_branches(&mut transaction).await.map_err(&failed)?;
-        let here = Standing {
-            id: self.id.clone(),
-            epoch: state.epoch.unsigned_abs(),
-            branch: state.branch,
-            position: state.position.unsigned_abs(),
-        };
-        let behind = here.was_put_back(&branches, remembered);
+        let behind = state.standing().was_put_back(&branches, remembered);
         if behind {
-            let fence = state.fence.max(to_column(next_second(now)));
+            let fence = to_column(state.fence.max(next_second(now)));
             let values = [
                 ("fence", fence),
                 ("epoch", state.epoch.max(epoch).saturating_add(1)),
@@ -148,34 +114,14 @@ impl SqlUsedTokens {
         // This resolves what this process knew, or another process has resolved it.
         self.refresh().await?;
         if behind {
-            error!(
-                "the used-token store was restored from a backup: links issued before {} are refused, so that none \
-                 works twice; issue new links",
-                self.fence()
-            );
+            report_restored(self.fence());
         }
         Ok(behind)
     }
 }
 
-/// Sets the flag when it is dropped, also when its caller is gone.
-struct SetAgain<'a>(Option<&'a AtomicBool>);
-
-impl Drop for SetAgain<'_> {
-    fn drop(&mut self) {
-        if let Some(flag) = self.0 {
-            flag.store(true, Ordering::Release);
-        }
-    }
-}
-
 async fn commit(transaction: Transaction<'static, Any>) -> Result<(), sqlx::Error> {
     to_its_end(transaction.commit()).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
-}
-
-/// Late enough that a token issued in this second is refused.
-const fn next_second(now: Timestamp) -> Timestamp {
-    now.plus(Duration::from_secs(1))
 }
 
 fn clamped(number: u64) -> i64 {

@@ -4,40 +4,35 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Executor, Row};
 
 use crate::standing::{BRANCHES, Branch};
+use crate::used_tokens::known::StoreState;
+use crate::used_tokens::sql::columns::from_column;
 
-/// The content of `used_tokens_state`.
-pub(super) struct SqlStoreState {
-    pub(super) store: i64,
-    pub(super) fence: i64,
-    pub(super) mark: i64,
-    pub(super) epoch: i64,
-    pub(super) position: i64,
-    pub(super) branch: String,
-}
-
-impl SqlStoreState {
-    /// Reads all of it at one time.
-    pub(super) async fn read(connection: &mut AnyConnection) -> Result<SqlStoreState, sqlx::Error> {
-        let rows =
-            sqlx::query("SELECT name, moment FROM used_tokens_state").fetch_all(&mut *connection).await?;
-        let branch = String::new();
-        let mut state = SqlStoreState { store: 0, fence: i64::MAX, mark: 0, epoch: 0, position: 0, branch };
-        for row in &rows {
-            let value: i64 = row.try_get("moment")?;
-            match row.try_get::<String, _>("name")?.as_str() {
-                "store" => state.store = value,
-                "fence" => state.fence = value,
-                "mark" => state.mark = value,
-                "epoch" => state.epoch = value,
-                "position" => state.position = value,
-                _ => {}
-            }
+/// Reads the state of the store at one time.
+pub(super) async fn read_state(connection: &mut AnyConnection) -> Result<StoreState, sqlx::Error> {
+    let rows = sqlx::query("SELECT name, moment FROM used_tokens_state").fetch_all(&mut *connection).await?;
+    let (mut store, mut fence, mut mark, mut epoch, mut position) = (0_i64, i64::MAX, 0, 0, 0);
+    for row in &rows {
+        let value: i64 = row.try_get("moment")?;
+        match row.try_get::<String, _>("name")?.as_str() {
+            "store" => store = value,
+            "fence" => fence = value,
+            "mark" => mark = value,
+            "epoch" => epoch = value,
+            "position" => position = value,
+            _ => {}
         }
-        // Read later: a position on a branch that began since then also belongs to the branch before.
-        let branch = "SELECT name FROM used_tokens_branches ORDER BY from_position DESC LIMIT 1";
-        state.branch = sqlx::query_scalar(branch).fetch_optional(&mut *connection).await?.unwrap_or_default();
-        Ok(state)
     }
+    // Read later: a position on a branch that began since then also belongs to the branch before.
+    let branch = "SELECT name FROM used_tokens_branches ORDER BY from_position DESC LIMIT 1";
+    let branch = sqlx::query_scalar(branch).fetch_optional(&mut *connection).await?.unwrap_or_default();
+    Ok(StoreState {
+        id: format!("sql-{store:016x}"),
+        fence: from_column(fence),
+        mark: from_column(mark),
+        epoch,
+        position,
+        branch,
+    })
 }
 
 /// Begins a branch: this opening continues from the current state of the store.

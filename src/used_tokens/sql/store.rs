@@ -1,18 +1,20 @@
 //! The store in its database: how it is opened, and what this process knows about it.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Connection, Executor};
 
 use crate::clock::{Clock, Timestamp};
+use crate::postgres;
 use crate::secret::{Secret, random_bytes};
 use crate::used_tokens::StoreError;
+use crate::used_tokens::claim_queue::ClaimQueue;
+use crate::used_tokens::known::KnownStore;
 use crate::used_tokens::sql::columns::{backend, from_column, to_column};
-use crate::used_tokens::sql::group::ClaimWriters;
-use crate::used_tokens::sql::state::{SqlStoreState, begin_branch};
+use crate::used_tokens::sql::group;
+use crate::used_tokens::sql::state::{begin_branch, read_state};
 use crate::used_tokens::sql::tables::{SCHEMA_LOCK, TABLES, add_later_columns};
 
 /// How long a query waits for a connection.
@@ -22,23 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct SqlUsedTokens {
     pub(super) reader: AnyPool,
     pub(super) writer: AnyPool,
-    /// Identifies this store.
-    pub(super) id: String,
-    pub(super) fence: AtomicU64,
+    pub(super) known: KnownStore,
     pub(super) opened_mark: Timestamp,
-    /// The epoch and position that this process knows; claims fail on earlier ones.
-    pub(super) epoch: AtomicI64,
-    pub(super) position: AtomicI64,
-    /// The branch of the position, or a later one.
-    pub(super) branch: Mutex<String>,
-    /// Whether the position has to be increased, because something was recorded.
-    pub(super) moved: Arc<AtomicBool>,
-    /// Held while the position is increased and read.
-    pub(super) standing: tokio::sync::Mutex<()>,
-    pub(super) time_reset: Mutex<Option<Timestamp>>,
     pub(super) closed: AtomicBool,
     /// Writes claims in groups, in a store that has its own connections and closes them.
-    pub(super) claim_writers: Option<ClaimWriters>,
+    pub(super) claim_queue: Option<ClaimQueue>,
 }
 
 impl SqlUsedTokens {
@@ -93,22 +83,14 @@ impl SqlUsedTokens {
         let mark: i64 = mark.fetch_one(&writer).await.map_err(&failed)?;
         let opened_mark = from_column(mark);
         clock.raise_to(opened_mark);
-        let state =
-            SqlStoreState::read(&mut *writer.acquire().await.map_err(&failed)?).await.map_err(&failed)?;
+        let state = read_state(&mut *writer.acquire().await.map_err(&failed)?).await.map_err(&failed)?;
         Ok(SqlUsedTokens {
             reader,
             writer,
-            id: format!("sql-{:016x}", state.store),
-            fence: AtomicU64::new(from_column(state.fence).secs()),
+            known: KnownStore::new(state),
             opened_mark,
-            epoch: AtomicI64::new(state.epoch),
-            position: AtomicI64::new(state.position),
-            branch: Mutex::new(state.branch),
-            moved: Arc::default(),
-            standing: tokio::sync::Mutex::default(),
-            time_reset: Mutex::default(),
             closed: AtomicBool::new(false),
-            claim_writers: None,
+            claim_queue: None,
         })
     }
 
@@ -121,6 +103,9 @@ impl SqlUsedTokens {
         clock: &Clock,
         nothing_issued_before: Option<Timestamp>,
     ) -> Result<SqlUsedTokens, StoreError> {
+        postgres::check(address)
+            .await
+            .map_err(|error| StoreError::Backend { action: "connect", source: error.into() })?;
         sqlx::any::install_default_drivers();
         let pool = AnyPoolOptions::new()
             .max_connections(16)
@@ -135,8 +120,8 @@ impl SqlUsedTokens {
             .await
             .map_err(backend("connect"))?;
         let store = SqlUsedTokens::open(pool.clone(), pool, clock, nothing_issued_before).await?;
-        let claim_writers = Some(ClaimWriters::start(address, &store.moved)?);
-        Ok(SqlUsedTokens { claim_writers, ..store })
+        let claim_queue = Some(ClaimQueue::start(group::writers(address)?, store.known.moved()));
+        Ok(SqlUsedTokens { claim_queue, ..store })
     }
 
     pub(super) fn check_open(&self) -> Result<(), StoreError> {

@@ -19,6 +19,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, SqlSafeStr};
 
 use crate::config::StoreAddress;
+use crate::postgres::{self, PostgresError};
 
 pub(crate) mod columns;
 pub(crate) mod groups;
@@ -144,6 +145,9 @@ pub enum DatabaseError {
         "cannot reach the PostgreSQL server in web.database; check the address and that the server is running"
     )]
     Connect(#[source] sqlx::Error),
+    /// The server or its address must be changed.
+    #[error("cannot use the PostgreSQL server in web.database")]
+    Unsuitable(#[source] PostgresError),
     /// A newer release has already changed the schema.
     #[error("the account database was migrated by a newer release of oncelink (step {0}); run that release")]
     Newer(i64),
@@ -222,9 +226,10 @@ impl Database {
     async fn postgres(address: &str) -> Result<Database, DatabaseError> {
         let options = address.parse::<AnyConnectOptions>().map_err(DatabaseError::Connect)?;
         // For its error message, as above.
-        let first = tokio::time::timeout(PATIENCE, AnyConnection::connect_with(&options)).await;
-        let first = first.map_err(|_| DatabaseError::Connect(sqlx::Error::PoolTimedOut))?;
-        first.map_err(DatabaseError::Connect)?.close().await.map_err(DatabaseError::Connect)?;
+        postgres::check(address).await.map_err(|error| match error {
+            PostgresError::Connect(error) => DatabaseError::Connect(error),
+            other => DatabaseError::Unsuitable(other),
+        })?;
         let pool = AnyPoolOptions::new()
             .max_connections(16)
             .acquire_timeout(PATIENCE)

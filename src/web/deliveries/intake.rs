@@ -84,7 +84,8 @@ impl DeliveryStore {
             let (mut mailed, mut foreign) = (false, 0_usize);
             for receipt in &report.receipts {
                 if self.belongs_to(&mut transaction, receipt, audience).await? {
-                    mailed |= self.record_receipt(&mut transaction, &report.node, receipt, now).await?;
+                    let receipt = not_after(receipt, now.plus(self.rules.leeway));
+                    mailed |= self.record_receipt(&mut transaction, &report.node, &receipt, now).await?;
                 } else {
                     foreign += 1;
                 }
@@ -238,6 +239,17 @@ impl DeliveryStore {
             notices::not_before(transaction, receipt.jti, next_at).await?;
         }
         Ok(wished)
+    }
+}
+
+/// A receipt without times after `latest`, which a node with a wrong clock reports: files that are to be deleted
+/// after the last byte would be kept until then.
+fn not_after(receipt: &Receipt, latest: Timestamp) -> Receipt {
+    Receipt {
+        redeemed_at: receipt.redeemed_at.min(latest),
+        started_at: receipt.started_at.map(|started_at| started_at.min(latest)),
+        last_at: receipt.last_at.min(latest),
+        ..receipt.clone()
     }
 }
 

@@ -2,13 +2,14 @@
 //! the links' owners, and settle the uses of links.
 //!
 //! [`intake`] records a report, [`log`] is the chained log of every step, [`nodes`] knows up to which time
-//! everything has been reported, and [`history`] reads it for the owner.
+//! everything has been reported, [`overview`] lists all download services, and [`history`] reads it for the owner.
 
 pub mod history;
 pub mod intake;
 pub mod log;
 pub mod nodes;
 pub(crate) mod notices;
+pub mod overview;
 mod receipts;
 
 pub use receipts::{DeliveryStore, ReceiptRules};

@@ -24,6 +24,10 @@ words! {
         AddressChanged = "address-changed",
         /// An administrator's change was saved.
         Saved = "saved",
+        /// A download service was removed.
+        NodeRemoved = "node-removed",
+        /// A new key was shown already.
+        NodeKeyShown = "node-key-shown",
         /// Sessions were ended.
         SessionsEnded = "sessions-ended",
         /// The second factor was turned off.
@@ -153,6 +157,11 @@ impl FlashMessage {
                 (FlashKind::Done, "Your email address has been changed. From now on you log in with it.")
             }
             FlashMessage::Saved => (FlashKind::Done, "Changes saved."),
+            FlashMessage::NodeRemoved => (FlashKind::Done, "The download service was removed."),
+            FlashMessage::NodeKeyShown => (
+                FlashKind::Failed,
+                "The key was already shown and can’t be shown again. If you didn’t save it, create a new one.",
+            ),
             FlashMessage::SessionsEnded => {
                 (FlashKind::Done, "Done. Everyone who was logged in there is logged out.")
             }

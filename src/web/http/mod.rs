@@ -7,7 +7,7 @@ use crate::web::http::account::{
     activate, address, login, login_code, profile, renew, reset, second_factor, sessions, signup, unsent,
     unsubscribe,
 };
-use crate::web::http::admin::{accounts, audit, mail};
+use crate::web::http::admin::{accounts, audit, mail, nodes};
 use crate::web::http::error::WebError;
 use crate::web::http::files::{
     browse, download, edit, selected, selected_zip, trash, tus, upload_form, view, zip,
@@ -203,6 +203,10 @@ fn admin_routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/admin/mail/retry-all").route(web::post().to(mail::retry_all)))
         .service(web::resource("/admin/mail/test").route(web::post().to(mail::test)))
         .service(web::resource("/admin/mail/discard").route(web::post().to(mail::discard)))
+        .service(web::resource("/admin/nodes").route(get_or_head().to(nodes::list)))
+        .service(web::resource("/admin/nodes/add").route(web::post().to(nodes::add)))
+        .service(web::resource("/admin/nodes/rekey").route(web::post().to(nodes::rekey)))
+        .service(web::resource("/admin/nodes/remove").route(web::post().to(nodes::remove)))
         .service(web::resource("/admin/audit").route(get_or_head().to(audit::list)));
 }
 

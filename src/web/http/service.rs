@@ -78,7 +78,7 @@ async fn readiness(app: &AppData) -> Result<String, String> {
     let services = &app.services;
     services.db.ready().await.map_err(|error| unanswered(chain(&error).to_string()))?;
     let now = services.clock.now();
-    let troubles = app.node_watch.troubles(&services.nodes, &services.issuer, now).await;
+    let troubles = app.nodes.troubles(&services.nodes, &services.issuer, now).await;
     let troubles = troubles.map_err(|error| unanswered(chain(&error).to_string()))?;
     let waiting = services.issued.revocations.waiting().await;
     let waiting: i64 = waiting.map_err(|error| unanswered(chain(&error).to_string()))?.values().sum();

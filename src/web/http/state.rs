@@ -11,9 +11,10 @@ use tokio::sync::Semaphore;
 
 use crate::brand::Brand;
 use crate::client_address::ClientAddresses;
-use crate::config::{Settings, Signup};
+use crate::config::{NodeSettings, Settings, Signup};
 use crate::files::Shares;
 use crate::health::Health;
+use crate::secret::random_bytes;
 use crate::web::archives::ArchiveMaker;
 use crate::web::deliveries::DeliveryStore;
 use crate::web::forms::idempotency::IdempotencyStore;
@@ -28,7 +29,6 @@ use crate::web::links::long_poll::LongPolls;
 use crate::web::mail::test_mail::TestMailer;
 use crate::web::metrics::WebMetrics;
 use crate::web::nodes::monitor::NodeMonitor;
-use crate::web::nodes::readiness::NodeReadiness;
 use crate::web::restored::RestoreDetector;
 use crate::web::services::Services;
 use crate::web::sessions::Sessions;
@@ -100,14 +100,12 @@ pub struct AppState {
     pub unsent: UnsentForms,
     /// What the download services report about the tokens of links.
     pub deliveries: DeliveryStore,
-    /// Whether each download service is ready.
-    pub node_readiness: NodeReadiness,
     /// Limits the presses of links that wait for reports.
     pub long_polls: LongPolls,
     /// Detects that the database was restored from a backup.
     pub restore_detector: RestoreDetector,
-    /// Watches the download services.
-    pub node_watch: NodeMonitor,
+    /// Which download services are ready.
+    pub nodes: NodeMonitor,
     /// What is counted for operators.
     pub(crate) metrics: WebMetrics,
 }
@@ -120,6 +118,19 @@ impl AppState {
     pub(crate) fn of(request: &HttpRequest) -> Result<Data<AppState>, WebError> {
         let state = request.app_data::<Data<AppState>>();
         state.cloned().ok_or_else(|| WebError::Internal("the app's state is missing".into()))
+    }
+}
+
+impl AppState {
+    /// Returns the download service for the next token.
+    ///
+    /// # Errors
+    /// [`WebError::NoNode`] when none is ready.
+    pub(crate) async fn node_for_token(&self) -> Result<&NodeSettings, WebError> {
+        let services = &self.services;
+        let (now, dice) = (services.clock.now(), u64::from_be_bytes(random_bytes()?));
+        let chosen = self.nodes.choose(&services.nodes, &services.issuer, dice, now).await?;
+        chosen.ok_or(WebError::NoNode)
     }
 }
 

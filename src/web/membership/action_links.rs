@@ -313,7 +313,7 @@ impl ActionLinks {
         let forget_at =
             action.expires_at.plus(self.rules.max_lifetime + self.rules.leeway * 2).plus(REMEMBER);
         let used = UsedToken { jti: action.jti, marked_at: now, forget_at, mark: Mark::Redeemed(None) };
-        match self.used.claim(used).await? {
+        match self.used.claim_issued(used, action.issued_at).await? {
             Use::First => Ok(SpendOutcome::Now),
             Use::Replay(_) => Ok(SpendOutcome::Before),
         }

@@ -1,4 +1,4 @@
-//! Operators' actions on nodes: adding them, replacing their keys, and removing them.
+//! Actions of operators and administrators on nodes: adding them, replacing their keys, and removing them.
 
 use sqlx::{Any, Row, Transaction};
 
@@ -56,13 +56,13 @@ impl Nodes {
     ///
     /// # Errors
     /// See [`NodeError`].
-    pub async fn add(&self, name: &str, now: Timestamp) -> Result<Secret, NodeError> {
+    pub async fn add(&self, name: &str, actor: &Actor, now: Timestamp) -> Result<Secret, NodeError> {
         let mut transaction = self.db.begin().await?;
         if has_key(&mut transaction, name).await? {
             return Err(NodeError::HasKey(name.to_owned()));
         }
         let key = self.set_key(&mut transaction, name, now).await?;
-        self.finish(transaction, AuditEvent::NodeAdded, name, now).await?;
+        self.finish(transaction, AuditEvent::NodeAdded, name, (actor, now)).await?;
         Ok(key)
     }
 
@@ -70,13 +70,13 @@ impl Nodes {
     ///
     /// # Errors
     /// See [`NodeError`].
-    pub async fn rekey(&self, name: &str, now: Timestamp) -> Result<Secret, NodeError> {
+    pub async fn rekey(&self, name: &str, actor: &Actor, now: Timestamp) -> Result<Secret, NodeError> {
         let mut transaction = self.db.begin().await?;
         if self.named(name).is_some() && !has_key(&mut transaction, name).await? {
             return Err(NodeError::HasNoKey(name.to_owned()));
         }
         let key = self.set_key(&mut transaction, name, now).await?;
-        self.finish(transaction, AuditEvent::NodeRekeyed, name, now).await?;
+        self.finish(transaction, AuditEvent::NodeRekeyed, name, (actor, now)).await?;
         Ok(key)
     }
 
@@ -86,7 +86,7 @@ impl Nodes {
     ///
     /// # Errors
     /// See [`NodeError`].
-    pub async fn remove(&self, name: &str, now: Timestamp) -> Result<(), NodeError> {
+    pub async fn remove(&self, name: &str, actor: &Actor, now: Timestamp) -> Result<(), NodeError> {
         let mut transaction = self.db.begin().await?;
         let audience: Option<String> =
             sqlx::query_scalar("SELECT audience FROM node_keys WHERE name = $1 AND removed_at IS NULL")
@@ -125,7 +125,7 @@ impl Nodes {
                 }
             }
         }
-        self.finish(transaction, AuditEvent::NodeRemoved, name, now).await
+        self.finish(transaction, AuditEvent::NodeRemoved, name, (actor, now)).await
     }
 
     /// Returns all nodes that have or had a key, ordered by name.
@@ -175,9 +175,9 @@ impl Nodes {
         mut transaction: Transaction<'static, Any>,
         event: AuditEvent,
         name: &str,
-        now: Timestamp,
+        (actor, now): (&Actor, Timestamp),
     ) -> Result<(), NodeError> {
-        audit::append(&mut transaction, &Actor::operator(), event, name, now).await?;
+        audit::append(&mut transaction, actor, event, name, now).await?;
         Ok(self.db.commit(transaction).await?)
     }
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::clock::Timestamp;
+use crate::config::NodeSettings;
 use crate::http_client::{HttpClient, HttpError};
 use crate::id::Jti;
 use crate::receipt::PROOF_HEADER;
@@ -77,6 +78,20 @@ impl HttpNode {
     pub fn new(issuer: Issuer, inner_url: &str) -> Result<HttpNode, HttpError> {
         let client = HttpClient::new(inner_url, CONNECT)?;
         Ok(HttpNode { issuer, client, inner_url: inner_url.to_owned() })
+    }
+
+    /// Asks `node` at its inner address, as [`HttpNode::ask`] does.
+    ///
+    /// # Errors
+    /// The problem with the node.
+    pub async fn ask_at(
+        node: &NodeSettings,
+        issuer: &Issuer,
+        key: Option<&Digest>,
+        now: Timestamp,
+    ) -> Result<(), NodeTrouble> {
+        let way = HttpNode::new(issuer.for_audience(&node.public_url), &node.inner_url);
+        way.map_err(NodeTrouble::Unreachable)?.ask(key, now).await
     }
 
     /// Asks whether it is the node that has `key`, has our public key, and can serve.

@@ -7,8 +7,9 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+use crate::config::NodeSettings;
 use crate::web::db::QueryError;
-use crate::web::nodes::over_http::HttpNode;
+use crate::web::nodes::over_http::{HttpNode, NodeTrouble};
 use crate::web::nodes::registry::Nodes;
 use crate::web::tokens::issuer::Issuer;
 
@@ -47,13 +48,24 @@ impl NodeReadiness {
         let Some(node) = active.into_iter().find(|node| node.public_url == audience) else {
             return Ok(false);
         };
+        Ok(self.ask(node, nodes, issuer, now).await?.is_ok())
+    }
+
+    /// Asks a node whether it can serve now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn ask(
+        &self,
+        node: &NodeSettings,
+        nodes: &Nodes,
+        issuer: &Issuer,
+        now: Timestamp,
+    ) -> Result<Result<(), NodeTrouble>, QueryError> {
         if let Some(here) = self.in_process.get().filter(|_| nodes.runs_here(node)) {
-            return Ok(here.is_ready().await);
+            return Ok(if here.is_ready().await { Ok(()) } else { Err(NodeTrouble::NotReady) });
         }
         let key = nodes.key_of(node).await?;
-        Ok(match HttpNode::new(issuer.for_audience(audience), &node.inner_url) {
-            Ok(way) => way.ask(key.as_ref(), now).await.is_ok(),
-            Err(_) => false,
-        })
+        Ok(HttpNode::ask_at(node, issuer, key.as_ref(), now).await)
     }
 }

@@ -92,15 +92,6 @@ impl Nodes {
         Ok(self.services.iter().filter(is_active).collect())
     }
 
-    /// Returns the node for the next token: the first active one that accepts new tokens; `None` if there is
-    /// none.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn choose(&self) -> Result<Option<&NodeSettings>, QueryError> {
-        Ok(self.active().await?.into_iter().find(|node| node.weight > 0))
-    }
-
     /// Returns the node with this key; `None` if no node has it.
     ///
     /// # Errors

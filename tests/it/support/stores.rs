@@ -1,6 +1,6 @@
 //! Used-token stores that misbehave on demand.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use oncelink::clock::Timestamp;
@@ -13,6 +13,9 @@ pub struct Failing {
     inner: MemoryUsedTokens,
     failing: AtomicBool,
     panicking: AtomicBool,
+    /// The fence, and whether the next claim raises it before it succeeds.
+    fence: AtomicU64,
+    raising: AtomicBool,
 }
 
 impl Default for Failing {
@@ -21,6 +24,8 @@ impl Default for Failing {
             inner: MemoryUsedTokens::new(super::T0),
             failing: AtomicBool::new(false),
             panicking: AtomicBool::new(false),
+            fence: AtomicU64::new(super::T0.secs()),
+            raising: AtomicBool::new(false),
         }
     }
 }
@@ -35,6 +40,11 @@ impl Failing {
         self.panicking.store(true, Ordering::SeqCst);
     }
 
+    /// Raises the fence by a second while the next token is claimed.
+    pub fn raise_fence_at_claim(&self) {
+        self.raising.store(true, Ordering::SeqCst);
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         if self.failing.load(Ordering::SeqCst) { Err(StoreError::Poisoned) } else { Ok(()) }
     }
@@ -45,6 +55,9 @@ impl UsedTokens for Failing {
     async fn claim(&self, used: UsedToken) -> Result<Use, StoreError> {
         assert!(!self.panicking.swap(false, Ordering::SeqCst), "on the test's request");
         self.check()?;
+        if self.raising.swap(false, Ordering::SeqCst) {
+            self.fence.fetch_add(1, Ordering::SeqCst);
+        }
         self.inner.claim(used).await
     }
 
@@ -78,7 +91,7 @@ impl UsedTokens for Failing {
     }
 
     fn fence(&self) -> Timestamp {
-        self.inner.fence()
+        Timestamp::from_secs(self.fence.load(Ordering::SeqCst))
     }
 
     fn opened_mark(&self) -> Timestamp {

@@ -7,4 +7,6 @@ pub(crate) mod audit;
 pub mod audit_page;
 pub(crate) mod mail;
 pub mod mail_page;
+pub(crate) mod nodes;
+pub mod nodes_page;
 pub mod pager;

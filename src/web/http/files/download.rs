@@ -49,7 +49,7 @@ pub(crate) async fn download(app: AppData, form: CsrfForm<DownloadForm>) -> Resu
     };
     let services = &app.services;
     let now = services.clock.now();
-    let node = services.nodes.choose().await?.ok_or(WebError::NoNode)?;
+    let node = app.node_for_token().await?;
     let (jti, kid) = (Jti::random()?, services.issuer.signer.active_kid(now));
     let token = NewToken {
         account: &who.account().id,

@@ -26,7 +26,7 @@ pub(crate) async fn view(app: AppData, form: CsrfForm<DownloadForm>) -> Result<H
     let viewable = viewable::of(wanted.path().name(), shows_pdf(&app)).ok_or(WebError::NotViewable)?;
     let (shares, path) = (app.shares.clone(), wanted.path().clone());
     let found = blocking(move || shares.claim(&path)).await??;
-    let node = services.nodes.choose().await?.ok_or(WebError::NoNode)?;
+    let node = app.node_for_token().await?;
     let now = services.clock.now();
     let (jti, kid) = new_ids(&app, now)?;
     let token = NewToken {

@@ -129,7 +129,7 @@ async fn issue(
         size: Some(archive.size),
         ..DownloadTokenRequest::archive(who.account().id.as_str(), &archive.digest, &name)
     };
-    let node = services.nodes.choose().await?.ok_or(WebError::NoNode)?;
+    let node = app.node_for_token().await?;
     let (jti, kid) = (Jti::random()?, services.issuer.signer.active_kid(now));
     let token = NewToken {
         account: &who.account().id,

@@ -91,7 +91,7 @@ pub(crate) async fn take(
     };
     let services = &app.services;
     let link = &opened.link;
-    let node = services.nodes.choose().await?.ok_or(WebError::NoNode)?;
+    let node = app.node_for_token().await?;
     let began = services.clock.now();
     // A token ends with the link at the latest.
     let lifetime = services.issuer.lifetime;
@@ -230,7 +230,7 @@ async fn issue_continuation(
 ) -> Result<Option<IssuedToken>, WebError> {
     let services = &app.services;
     let Some(node) = services.issued.node_of(begun.jti).await? else { return Ok(None) };
-    if !app.node_readiness.of(&node, &services.nodes, &services.issuer, now).await? {
+    if !app.nodes.readiness().of(&node, &services.nodes, &services.issuer, now).await? {
         return Ok(None);
     }
     let issuer = services.issuer.for_audience(&node);

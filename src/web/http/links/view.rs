@@ -62,7 +62,7 @@ pub(crate) async fn view(
         Err(FileError::Missing) => return Err(opened.refusal(ClosedReason::Missing)),
         Err(error) => return Err(error.into()),
     };
-    let node = services.nodes.choose().await?.ok_or(WebError::NoNode)?;
+    let node = app.node_for_token().await?;
     let link = &opened.link;
     let now = services.clock.now();
     let (jti, kid) = new_ids(&app, now)?;
