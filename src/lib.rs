@@ -22,6 +22,7 @@ pub mod human;
 pub mod id;
 pub mod moment;
 pub mod receipt;
+pub mod reloadable;
 pub mod secret;
 pub mod server;
 pub mod standing;

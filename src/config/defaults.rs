@@ -120,7 +120,16 @@ impl Default for TokenSettings {
 
 impl Default for LinkSettings {
     fn default() -> LinkSettings {
-        LinkSettings { presses: 30, presses_per_link: 600, mails: 3, password_guesses: 50 }
+        LinkSettings {
+            longest: Duration::ZERO,
+            most_downloads: 0,
+            end_required: false,
+            mails_per_day: 0,
+            presses: 30,
+            presses_per_link: 600,
+            mails: 3,
+            password_guesses: 50,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod error;
 mod foreign;
 mod known;
 mod limits;
+mod links;
 mod load;
 mod log;
 mod log_filter;
@@ -37,6 +38,7 @@ pub use download::{DownloadSettings, Resume};
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{SettingOrigin, SettingsError};
 pub use limits::ConnectionLimits;
+pub use links::LinkSettings;
 pub use load::DEFAULT_FILE;
 pub use log::{LogFormat, LogSettings, MetricsSettings};
 pub use mail::{MailSettings, MailTls};
@@ -45,7 +47,7 @@ pub use node_settings::NodeSettings;
 pub use proxy_header::ProxyHeader;
 pub use share::{Identity, ShareSettings};
 pub use size::{InvalidSize, parse as parse_size};
-pub use token::{LinkSettings, SharedSecret, TokenSettings};
+pub use token::{SharedSecret, TokenSettings};
 pub use web::{ReceiptAddress, SecondFactorRule, Signup, WebSettings};
 
 /// The path of the web app's public keys, below its `public_url`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::brand::BrandError;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
+use crate::reloadable::Reloadable;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web::accounts::changes::AccountChanges;
@@ -16,6 +17,7 @@ use crate::web::db::{Database, DatabaseError, QueryError};
 use crate::web::identity::passwords::Passwords;
 use crate::web::instance::{self, InstanceKeysError};
 use crate::web::links::Links;
+use crate::web::links::limits::LinkLimits;
 use crate::web::links::uses::WaitingPresses;
 use crate::web::links::views::ViewCounter;
 use crate::web::mail::queue::MailQueue;
@@ -147,16 +149,18 @@ impl Services {
         let revocations = Revocations::new(db.clone(), &nodes);
         let (leeway, lease_max) = (settings.token.leeway, settings.download.lease_max);
         let issued = IssuedTokens::new(db.clone(), leeway, lease_max, rights, revocations);
+        let limits = Reloadable::new(LinkLimits::from(settings));
         let links = Links {
             db: db.clone(),
             key: link_key.clone(),
             issued: issued.clone(),
             queue: queue.clone(),
+            limits: limits.clone(),
             lease: settings.into(),
             views: ViewCounter::default(),
             presses: WaitingPresses::default(),
         };
-        let requests = FileRequests { db: db.clone(), key: link_key.clone(), queue: queue.clone() };
+        let requests = FileRequests { db: db.clone(), key: link_key.clone(), queue: queue.clone(), limits };
         Ok(Services {
             second_factors: SecondFactors::new(db.clone(), link_key.clone()),
             links,

@@ -13,7 +13,7 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// are built on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 31] = [
+const TABLE: [(&str, &[&str]); 32] = [
     ("words", &[]),
     ("bearer", &[]),
     ("clock", &[]),
@@ -21,6 +21,7 @@ const TABLE: [(&str, &[&str]); 31] = [
     ("standing", &[]),
     ("health", &[]),
     ("turn", &[]),
+    ("reloadable", &[]),
     ("http_client", &[]),
     ("id", &["secret"]),
     ("access", &["id"]),
@@ -84,6 +85,7 @@ const TABLE: [(&str, &[&str]); 31] = [
             "id",
             "moment",
             "receipt",
+            "reloadable",
             "secret",
             "standing",
             "tasks",

@@ -78,6 +78,7 @@ mod link_begun;
 mod link_continue;
 mod link_counts;
 mod link_digests;
+mod link_limits;
 mod link_named;
 mod link_owner;
 mod link_recipients;

@@ -40,6 +40,8 @@ words! {
         LinkDuplicated = "link-duplicated",
         /// Nothing was done, because the link was revoked.
         LinkIsRevoked = "link-is-revoked",
+        /// A link was not extended, because the operator allows no more.
+        LinkAtLimit = "link-at-limit",
         /// Recipients were added to a link.
         RecipientsAdded = "recipients-added",
         /// A recipient was removed from a link.
@@ -98,6 +100,8 @@ words! {
         MailOnItsWay = "mail-on-its-way",
         /// The mail with a link is not sent again, because its recipient has had too many.
         MailboxFull = "mailbox-full",
+        /// The mail with a link is not sent again, because its owner has had too many sent today.
+        MailsUsedUp = "mails-used-up",
         /// All mails in a state are tried again.
         MailsRetried = "mails-retried",
         /// Notices were turned on.
@@ -168,6 +172,10 @@ impl FlashMessage {
             FlashMessage::LinkDuplicated => {
                 (FlashKind::Done, "Your copy is ready. It has its own address; the original stays as it is.")
             }
+            FlashMessage::LinkAtLimit => (
+                FlashKind::Failed,
+                "This link already has as much time, or as many downloads, as links may have here.",
+            ),
             FlashMessage::LinkIsRevoked => (
                 FlashKind::Failed,
                 "You stopped sharing this link for good, so it can’t be changed. Duplicate it to share the files again.",
@@ -244,6 +252,11 @@ impl FlashMessage {
                 FlashKind::Failed,
                 "We didn’t send the link again: that email is already on its way or was sent only a moment ago, \
                  or the link can’t be used now.",
+            ),
+            FlashMessage::MailsUsedUp => (
+                FlashKind::Failed,
+                "We didn’t send the link: you’ve had as many emails sent as are allowed within a day. Try again \
+                 later, or copy the link and send it yourself.",
             ),
             FlashMessage::MailboxFull => (
                 FlashKind::Failed,

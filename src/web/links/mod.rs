@@ -14,6 +14,7 @@ pub mod find;
 mod leading;
 pub mod leftovers;
 pub mod lifetime;
+pub mod limits;
 mod link;
 pub mod listing;
 pub mod long_poll;
