@@ -59,6 +59,18 @@ pub enum Command {
     /// Manage links that people created
     #[command(subcommand)]
     Links(LinksCommand),
+    /// List downloads through links of all accounts, newest first
+    Deliveries {
+        /// Only those of the link with this id, or of the token with this jti
+        #[arg(default_value = "", allow_hyphen_values = true)]
+        of: String,
+        /// Maximum number of downloads
+        #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+        most: u32,
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Back up accounts, links and keys to an empty folder while the services run
     ///
     /// The record of used tokens isn't included: after a restore it would only refuse every link.
@@ -118,12 +130,45 @@ pub enum ServiceKind {
 /// `oncelink links …`
 #[derive(Debug, Subcommand)]
 pub enum LinksCommand {
-    /// Resume links
+    /// List links of all accounts, newest first
+    List {
+        /// Only links with this text in the title, a path or the owner's address
+        #[arg(default_value = "")]
+        words: String,
+        /// Maximum number of links
+        #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+        most: u32,
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Pause links: nobody can download until they are resumed
+    Pause(LinkIds),
+    /// Resume paused links
     Resume {
         /// All links that were paused by a restore from a backup
-        #[arg(long, required = true)]
+        #[arg(long, conflicts_with = "ids")]
         restored: bool,
+        /// The links' ids, as shown by `links list`
+        #[arg(value_name = "ID", required_unless_present = "restored", allow_hyphen_values = true)]
+        ids: Vec<String>,
+        /// Print a JSON array, for programs
+        #[arg(long, conflicts_with = "restored")]
+        json: bool,
     },
+    /// Stop sharing links for good; this can't be undone
+    Stop(LinkIds),
+}
+
+/// The links that a command is about.
+#[derive(Debug, Args)]
+pub struct LinkIds {
+    /// The links' ids, as shown by `links list`
+    #[arg(value_name = "ID", required = true, allow_hyphen_values = true)]
+    pub ids: Vec<String>,
+    /// Print a JSON array, for programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `oncelink clock …`

@@ -14,6 +14,7 @@ use crate::web::accounts::store::AccountError;
 use crate::web::db::QueryError;
 use crate::web::identity::passwords::HashError;
 use crate::web::instance::InstanceKeysError;
+use crate::web::links::LinkError;
 use crate::web::mail::test_mail::TestMailError;
 use crate::web::membership::action_links::ActionLinkError;
 use crate::web::membership::self_service::SelfServiceError;
@@ -64,6 +65,15 @@ pub enum CliError {
     /// No token could be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// No link has this id.
+    #[error("there is no link {id}; `oncelink links list` shows the ids")]
+    NoLink {
+        /// The id.
+        id: String,
+    },
+    /// A link could not be changed.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// A query failed.
     #[error(transparent)]
     Query(#[from] QueryError),

@@ -21,6 +21,7 @@ mod audit;
 mod backup;
 mod backup_error;
 mod check;
+mod deliveries;
 mod error;
 mod healthcheck;
 mod keys;
@@ -38,7 +39,7 @@ mod token;
 mod user;
 
 pub use args::{
-    AuditCommand, Cli, ClockCommand, Command, KeysCommand, LinksCommand, MailCommand, NodesCommand,
+    AuditCommand, Cli, ClockCommand, Command, KeysCommand, LinkIds, LinksCommand, MailCommand, NodesCommand,
     TokenCommand, UserCommand,
 };
 pub use as_owner::NotTheOwner;
@@ -82,7 +83,10 @@ async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Nodes(command) => done(nodes::run(&settings, &command, clock).await),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, clock).await),
-        Command::Links(LinksCommand::Resume { .. }) => done(links::resume_restored(&settings, clock).await),
+        Command::Links(command) => done(links::run(&settings, &command, clock).await),
+        Command::Deliveries { of, most, json } => {
+            done(deliveries::run(&settings, &of, most, json, clock).await)
+        }
         Command::Backup { folder } => done(backup::run(&settings, cli.config.as_deref(), &folder, now).await),
         Command::Restore { folder, force } => done(restore::run(&settings, &folder, force, now)),
         Command::Clock(ClockCommand::Reset) => done(reset_clock::run(&settings).await),

@@ -151,6 +151,7 @@ mod views;
 mod web_account;
 mod web_activate;
 mod web_admin;
+mod web_admin_links;
 mod web_admin_races;
 mod web_audit;
 mod web_database;

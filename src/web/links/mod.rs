@@ -9,6 +9,7 @@ pub mod change;
 pub mod contents;
 pub mod create;
 pub mod defaults;
+pub mod everybody;
 pub mod extend;
 pub mod find;
 mod leading;

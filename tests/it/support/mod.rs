@@ -20,6 +20,7 @@ pub mod requests;
 pub mod scripted_smtp;
 pub mod serving;
 pub mod smtp;
+pub mod statements;
 pub mod stores;
 pub mod tus;
 pub mod volume;
