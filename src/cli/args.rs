@@ -71,6 +71,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the shares: rights, usage, quota, and whether they are available
+    Shares {
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the settings in force and where each comes from; passwords are left out
+    Settings {
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Back up accounts, links and keys to an empty folder while the services run
     ///
     /// The record of used tokens isn't included: after a restore it would only refuse every link.
@@ -194,6 +206,16 @@ pub enum AuditCommand {
         /// The same for the delivery log
         #[arg(long, value_name = "NUMBER:DIGEST")]
         expect_receipts: Option<String>,
+    },
+    /// Cut old lines off the audit log and the delivery log
+    ///
+    /// Only logs that are intact are cut. What is left begins at a checkpoint that only the keys of this web app can
+    /// make, where `audit verify` then starts. Prints, for each log, how many lines were cut, and the number and digest
+    /// of the last one: keep a copy of the lines first, for example with `audit list --json`.
+    Cut {
+        /// Lines that are older than this, such as `400d`
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        older_than: Duration,
     },
     /// Show the log, newest lines first
     List {

@@ -26,8 +26,10 @@ mod network;
 mod node_settings;
 mod nodes;
 mod proxy_header;
+mod retention;
 mod share;
 mod size;
+mod table;
 mod token;
 mod validate;
 mod web;
@@ -45,8 +47,10 @@ pub use mail::{MailSettings, MailTls};
 pub use network::{InvalidNetwork, Network};
 pub use node_settings::NodeSettings;
 pub use proxy_header::ProxyHeader;
+pub use retention::RetentionSettings;
 pub use share::{Identity, ShareSettings};
 pub use size::{InvalidSize, parse as parse_size};
+pub use table::{SettingLine, SettingsTable};
 pub use token::{SharedSecret, TokenSettings};
 pub use web::{ReceiptAddress, SecondFactorRule, Signup, WebSettings};
 
@@ -70,6 +74,8 @@ pub struct Settings {
     pub token: TokenSettings,
     /// Links that people create for others.
     pub links: LinkSettings,
+    /// How long records are kept.
+    pub retention: RetentionSettings,
     /// Outgoing email.
     pub mail: MailSettings,
     /// The operator's own name, logo, color and support address.

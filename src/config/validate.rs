@@ -110,6 +110,8 @@ fn download(settings: &Settings) -> Result<(), InvalidSetting> {
 }
 
 fn links(settings: &Settings) -> Result<(), InvalidSetting> {
+    positive("retention.receipts", settings.retention.receipts)?;
+    positive("retention.links", settings.retention.links)?;
     let longest = settings.links.longest;
     if !longest.is_zero() && longest < LINK_LEAST {
         let problem = format!("{}s is too short for people to use a link", longest.as_secs());

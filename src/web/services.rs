@@ -82,6 +82,8 @@ pub struct Services {
     pub clock: Clock,
     /// The clock skew that is tolerated in tokens.
     pub leeway: Duration,
+    /// The longest lifetime of a token.
+    pub token_max: Duration,
     /// The database.
     pub db: Database,
     /// The changes of accounts, against which cached accounts are checked.
@@ -104,6 +106,8 @@ pub struct Services {
     pub queue: MailQueue,
     /// The download services.
     pub nodes: Nodes,
+    /// Who may read, write and manage which share.
+    pub rights: Rights,
     /// Issued download tokens, which may have to be revoked.
     pub issued: IssuedTokens,
     /// The links that people create for others.
@@ -145,10 +149,10 @@ impl Services {
         let generations = AccountChanges::new(db.clone());
         let queue = MailQueue::new(db.clone());
         let accounts = Accounts::new(db.clone(), generations.clone());
-        let rights = Arc::new(Rights::new(&settings.shares));
+        let rights = Rights::new(&settings.shares);
         let revocations = Revocations::new(db.clone(), &nodes);
         let (leeway, lease_max) = (settings.token.leeway, settings.download.lease_max);
-        let issued = IssuedTokens::new(db.clone(), leeway, lease_max, rights, revocations);
+        let issued = IssuedTokens::new(db.clone(), leeway, lease_max, Arc::new(rights.clone()), revocations);
         let limits = Reloadable::new(LinkLimits::from(settings));
         let links = Links {
             db: db.clone(),
@@ -162,6 +166,7 @@ impl Services {
         };
         let requests = FileRequests { db: db.clone(), key: link_key.clone(), queue: queue.clone(), limits };
         Ok(Services {
+            rights,
             second_factors: SecondFactors::new(db.clone(), link_key.clone()),
             links,
             requests,
@@ -193,6 +198,7 @@ impl Services {
             queue,
             issuer,
             leeway: settings.token.leeway,
+            token_max: settings.token.max_lifetime,
             clock,
         })
     }
@@ -201,10 +207,10 @@ impl Services {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end_key(&self, kid: &str, now: Timestamp) -> Result<(), QueryError> {
+    pub async fn end_key(&self, kid: &str, actor: &Actor, now: Timestamp) -> Result<(), QueryError> {
         let mut transaction = self.db.begin().await?;
         self.issued.end_key(&mut transaction, kid, now).await?;
-        audit::append(&mut transaction, &Actor::operator(), AuditEvent::KeyRemoved, kid, now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::KeyRemoved, kid, now).await?;
         self.db.commit(transaction).await?;
         self.issued.revocations.wake();
         Ok(())

@@ -7,6 +7,7 @@ use crate::web::links::limits::LinkLimits;
 use crate::web::links::progress::LeaseRules;
 use crate::web::mail::transport::MailRules;
 use crate::web::membership::action_links::ActionLifetimes;
+use crate::web::retention::RetentionRules;
 use crate::web::time_reset::TimeLimits;
 use crate::web::uploads::UploadLimits;
 
@@ -45,6 +46,12 @@ impl From<&Settings> for LinkLimits {
             most_downloads: Some(links.most_downloads).filter(|most| *most > 0),
             end_required: links.end_required,
         }
+    }
+}
+
+impl From<&Settings> for RetentionRules {
+    fn from(settings: &Settings) -> RetentionRules {
+        RetentionRules { receipts: settings.retention.receipts, links: settings.retention.links }
     }
 }
 

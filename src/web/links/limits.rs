@@ -7,7 +7,9 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::web::links::lifetime::Lifetime;
 use crate::web::links::moment;
-use crate::web::links::terms::MAX_USES;
+
+/// Maximum number of uses that can be set; for more, leave it unlimited.
+pub const MAX_USES: u32 = 1_000_000;
 
 /// The operator's limits for links. They apply to links that are made or changed from now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

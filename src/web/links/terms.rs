@@ -5,13 +5,11 @@ use crate::clock::Timestamp;
 use crate::web::identity::Email;
 use crate::web::identity::passwords::Password;
 use crate::web::links::lifetime::Lifetime;
-use crate::web::links::limits::LinkLimits;
+use crate::web::links::limits::{LinkLimits, MAX_USES};
 use crate::web::links::link::{Links, Notify};
 use crate::web::links::typed::{self, checked};
 use crate::web::links::{moment, recipients};
 
-/// Maximum number of uses that can be set; for more, leave it unlimited.
-pub const MAX_USES: u32 = 1_000_000;
 /// The fields as they were typed. When there are errors, all except the password are sent back unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkForm {
