@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::cli::as_owner::NotTheOwner;
 use crate::cli::backup_error::{BackupError, RestoreError};
 use crate::config::SettingsError;
+use crate::files::ShareError;
 use crate::http_client::HttpError;
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
@@ -22,6 +23,7 @@ use crate::web::nodes::keys::NodeError;
 use crate::web::nodes::revoke::RevokeError;
 use crate::web::second_factor::FactorError;
 use crate::web::services::WebOpenError;
+use crate::web::shares::error::StorageError;
 use crate::web::tokens::issuer::IssueError;
 use crate::web::tokens::signer::SignerError;
 
@@ -71,6 +73,12 @@ pub enum CliError {
         /// The id.
         id: String,
     },
+    /// The shares can't be opened.
+    #[error(transparent)]
+    Shares(#[from] ShareError),
+    /// The shares can't be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// A link could not be changed.
     #[error(transparent)]
     Link(#[from] LinkError),

@@ -9,17 +9,20 @@ use oncelink::web::membership::self_service::ChangeOutcome;
 use crate::support::web::{Browser, PASSWORD, TestWeb, malformed};
 
 /// Every page of administration.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 11] = [
     "/admin",
     "/admin/accounts",
     "/admin/accounts/ID",
     "/admin/invite",
     "/admin/links",
     "/admin/deliveries",
+    "/admin/shares",
+    "/admin/settings",
+    "/admin/keys",
     "/admin/mail",
     "/admin/audit",
 ];
-const FORMS: [(&str, &[(&str, &str)]); 15] = [
+const FORMS: [(&str, &[(&str, &str)]); 17] = [
     ("/admin/invite", &[("email", "new@example.org"), ("name", ""), ("groups", "")]),
     ("/admin/accounts/ID/link", &[]),
     ("/admin/accounts/ID/rights", &[("groups", "staff"), ("admin", "yes")]),
@@ -31,6 +34,8 @@ const FORMS: [(&str, &[(&str, &str)]); 15] = [
     ("/admin/links/none/pause", &[]),
     ("/admin/links/none/resume", &[]),
     ("/admin/links/none/revoke", &[]),
+    ("/admin/keys/rotate", &[]),
+    ("/admin/keys/remove", &[("kid", "none")]),
     ("/admin/mail/retry", &[("id", "none")]),
     ("/admin/mail/discard", &[("id", "none")]),
     ("/admin/mail/retry-all", &[("state", "waiting")]),
@@ -74,7 +79,7 @@ async fn only_administrators_see_that_administration_exists() {
     for (path, fields) in FORMS.map(|(path, fields)| (at(path), fields)) {
         let expected = match fields.first() {
             _ if path.starts_with("/admin/links/none") => 404,
-            Some(("id", _)) => 404,
+            Some(("id" | "kid", _)) => 404,
             Some(("address", _)) => 200,
             _ => 303,
         };

@@ -102,6 +102,14 @@ words! {
         MailboxFull = "mailbox-full",
         /// The mail with a link is not sent again, because its owner has had too many sent today.
         MailsUsedUp = "mails-used-up",
+        /// A new signing key was created.
+        KeyRotated = "key-rotated",
+        /// No signing key was created, because there are too many.
+        KeysFull = "keys-full",
+        /// A signing key was removed.
+        KeyRemoved = "key-removed",
+        /// A signing key was removed, and a download service doesn't know yet.
+        KeyRemovedUndelivered = "key-removed-undelivered",
         /// All mails in a state are tried again.
         MailsRetried = "mails-retried",
         /// Notices were turned on.
@@ -252,6 +260,20 @@ impl FlashMessage {
                 FlashKind::Failed,
                 "We didn’t send the link again: that email is already on its way or was sent only a moment ago, \
                  or the link can’t be used now.",
+            ),
+            FlashMessage::KeyRotated => (FlashKind::Done, "New links are signed with the new key."),
+            FlashMessage::KeysFull => (
+                FlashKind::Failed,
+                "There are as many keys as there can be. Wait until the oldest is no longer valid, or remove one.",
+            ),
+            FlashMessage::KeyRemoved => (
+                FlashKind::Done,
+                "The key is removed. Every download service refuses what it signed within a minute.",
+            ),
+            FlashMessage::KeyRemovedUndelivered => (
+                FlashKind::Done,
+                "The key is removed, and every download service refuses what it signed within a minute. But one \
+                 could not be reached: its downloads in progress are cut off as soon as it can.",
             ),
             FlashMessage::MailsUsedUp => (
                 FlashKind::Failed,
