@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, VIA};
 
 use crate::config::{Network, ProxyHeader};
+use crate::reloadable::Reloadable;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -30,11 +31,43 @@ const MAX_HOPS: usize = 32;
 /// Determines the client of a request. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ClientAddresses {
-    trusted: Vec<Network>,
-    header: ProxyHeader,
+    proxies: Reloadable<TrustedProxies>,
     /// The section of the settings, for log messages.
     service: &'static str,
     warned: Arc<AtomicBool>,
+}
+
+/// The proxies that are believed, and the header in which they name the client.
+#[derive(Clone, Debug)]
+struct TrustedProxies {
+    networks: Vec<Network>,
+    header: ProxyHeader,
+}
+
+impl TrustedProxies {
+    fn new(trusted: &[Network], header: ProxyHeader) -> TrustedProxies {
+        TrustedProxies { networks: trusted.iter().copied().map(canonical_network).collect(), header }
+    }
+
+    fn trust(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| contains(network, address))
+    }
+
+    /// Walks the hops from the right, and returns the last one and whether it is the client. A hop that can't
+    /// be parsed ends the walk; the result is then the proxy that wrote it.
+    fn last_untrusted(&self, peer: IpAddr, hops: &str, read: Read) -> (IpAddr, bool) {
+        let mut client = peer;
+        for hop in from_the_right(hops).take(MAX_HOPS) {
+            if !self.trust(client) {
+                break;
+            }
+            match read(hop) {
+                Some(address) => client = address,
+                None => return (client, false),
+            }
+        }
+        (client, true)
+    }
 }
 
 /// The client of a request, as far as its connection and headers show.
@@ -52,11 +85,16 @@ impl ClientAddresses {
     /// `trusted` are the proxies that write `header`; `service` is their section of the settings.
     pub fn new(trusted: &[Network], header: ProxyHeader, service: &'static str) -> ClientAddresses {
         ClientAddresses {
-            trusted: trusted.iter().copied().map(canonical_network).collect(),
-            header,
+            proxies: Reloadable::new(TrustedProxies::new(trusted, header)),
             service,
             warned: Arc::default(),
         }
+    }
+
+    /// Trusts these proxies from now on, and warns of unknown ones again.
+    pub fn set_proxies(&self, trusted: &[Network], header: ProxyHeader) {
+        self.proxies.replace(TrustedProxies::new(trusted, header));
+        self.warned.store(false, Ordering::Relaxed);
     }
 
     /// Returns the same without the warning about an unknown proxy, for a second look at a request.
@@ -70,7 +108,8 @@ impl ClientAddresses {
     /// client's own in another.
     pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> RequestClient {
         let peer = peer.to_canonical();
-        if !self.trusts(peer) {
+        let proxies = self.proxies.current();
+        if !proxies.trust(peer) {
             let strange = ADDED_BY_PROXIES.iter().find(|name| lines(headers, name).is_some());
             if let Some(name) = strange {
                 self.warn(peer, name);
@@ -81,7 +120,7 @@ impl ClientAddresses {
                 proxied: false,
             };
         }
-        let hops = match self.header {
+        let hops = match proxies.header {
             ProxyHeader::XForwardedFor => lines(headers, &X_FORWARDED_FOR).map(|hops| (hops, node as Read)),
             ProxyHeader::Forwarded => lines(headers, &FORWARDED).map(|hops| (hops, forwarded_for as Read)),
         };
@@ -89,7 +128,7 @@ impl ClientAddresses {
             // A request of the proxy itself, or from a proxy that names no client.
             None => RequestClient { address: Some(peer), counted_as: peer, proxied: true },
             Some((hops, read)) => {
-                let (counted_as, is_client) = self.last_untrusted(peer, &hops, read);
+                let (counted_as, is_client) = proxies.last_untrusted(peer, &hops, read);
                 RequestClient { address: is_client.then_some(counted_as), counted_as, proxied: true }
             }
         }
@@ -111,26 +150,6 @@ impl ClientAddresses {
                 self.service
             );
         }
-    }
-
-    /// Walks the hops from the right, and returns the last one and whether it is the client. A hop that can't
-    /// be parsed ends the walk; the result is then the proxy that wrote it.
-    fn last_untrusted(&self, peer: IpAddr, hops: &str, read: Read) -> (IpAddr, bool) {
-        let mut client = peer;
-        for hop in from_the_right(hops).take(MAX_HOPS) {
-            if !self.trusts(client) {
-                break;
-            }
-            match read(hop) {
-                Some(address) => client = address,
-                None => return (client, false),
-            }
-        }
-        (client, true)
-    }
-
-    fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|network| contains(network, address))
     }
 }
 

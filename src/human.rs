@@ -65,6 +65,14 @@ pub fn span(seconds: u64) -> String {
     counted((seconds + unit / 2) / unit, name)
 }
 
+/// A duration in the largest unit in which it is a whole number: `36 hours`, `7 days`.
+pub fn period(seconds: u64) -> String {
+    let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")];
+    let whole = units.into_iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit));
+    let (unit, name) = whole.unwrap_or((1, "second"));
+    counted(seconds / unit, name)
+}
+
 /// A waiting time, rounded up so that nobody comes back too early: `40 seconds`, `2 minutes`.
 pub fn wait(seconds: u64) -> String {
     let (unit, name) = match seconds {

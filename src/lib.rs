@@ -23,6 +23,7 @@ pub mod id;
 pub mod moment;
 pub mod postgres;
 pub mod receipt;
+pub mod reloadable;
 pub mod secret;
 pub mod server;
 pub mod standing;

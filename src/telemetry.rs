@@ -3,10 +3,11 @@
 use std::io;
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
 use crate::config::{LogFormat, LogSettings};
 
@@ -55,11 +56,25 @@ const WORKERS: &str = "actix_server";
 ///
 /// # Errors
 /// See [`TelemetryError`].
-pub fn start(settings: &LogSettings) -> Result<WorkerGuard, TelemetryError> {
+pub fn start(settings: &LogSettings) -> Result<(WorkerGuard, LogLevel), TelemetryError> {
     let (writer, guard) = writer();
-    subscriber(settings, writer)?.try_init().map_err(TelemetryError::Twice)?;
+    let (subscriber, level) = with_level(settings, writer)?;
+    subscriber.try_init().map_err(TelemetryError::Twice)?;
     log_panics();
-    Ok(guard)
+    Ok((guard, level))
+}
+
+/// Changes which lines are logged.
+pub struct LogLevel(reload::Handle<Targets, Registry>);
+
+impl LogLevel {
+    /// Logs from now on what `log.level` says; the format stays. An invalid level, which the settings refuse, changes
+    /// nothing.
+    pub fn set(&self, settings: &LogSettings) {
+        let Ok(filter) = filter(settings) else { return };
+        // Only fails if the log is gone.
+        let _ = self.0.reload(filter);
+    }
 }
 
 /// Logs every panic as an error, in addition to the default output. Nothing else would report a panic in a
@@ -82,13 +97,14 @@ fn writer() -> (NonBlocking, WorkerGuard) {
 ///
 /// # Errors
 /// If the level is not a valid filter.
-pub fn subscriber<W>(
-    settings: &LogSettings,
-    writer: W,
-) -> Result<Box<dyn tracing::Subscriber + Send + Sync>, TelemetryError>
+pub fn subscriber<W>(settings: &LogSettings, writer: W) -> Result<BoxedSubscriber, TelemetryError>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
+    with_level(settings, writer).map(|(subscriber, _)| subscriber)
+}
+
+fn filter(settings: &LogSettings) -> Result<Targets, TelemetryError> {
     let mut filter =
         settings.filter().ok_or_else(|| TelemetryError::Level { level: settings.level.clone() })?;
     if !settings.level.contains(STRANGERS) {
@@ -97,13 +113,24 @@ where
     if settings.level.eq_ignore_ascii_case("info") {
         filter = filter.with_target(WORKERS, LevelFilter::WARN);
     }
+    Ok(filter)
+}
+
+type BoxedSubscriber = Box<dyn tracing::Subscriber + Send + Sync>;
+
+fn with_level<W>(settings: &LogSettings, writer: W) -> Result<(BoxedSubscriber, LogLevel), TelemetryError>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let (filter, handle) = reload::Layer::new(filter(settings)?);
     let filtered = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer().with_writer(writer);
-    Ok(match settings.format {
+    let subscriber: BoxedSubscriber = match settings.format {
         // Colors are for terminals, and behind the appender it is unknown whether there is one.
         LogFormat::Text => Box::new(filtered.with(lines.with_ansi(false))),
         LogFormat::Json => Box::new(filtered.with(lines.json().flatten_event(true).with_current_span(false))),
-    })
+    };
+    Ok((subscriber, LogLevel(handle)))
 }
 
 #[cfg(test)]

@@ -59,6 +59,30 @@ pub enum Command {
     /// Manage links that people created
     #[command(subcommand)]
     Links(LinksCommand),
+    /// List downloads through links of all accounts, newest first
+    Deliveries {
+        /// Only those of the link with this id, or of the token with this jti
+        #[arg(default_value = "", allow_hyphen_values = true)]
+        of: String,
+        /// Maximum number of downloads
+        #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+        most: u32,
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the shares: rights, usage, quota, and whether they are available
+    Shares {
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the settings in force and where each comes from; passwords are left out
+    Settings {
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Back up accounts, links and keys to an empty folder while the services run
     ///
     /// The record of used tokens isn't included: after a restore it would only refuse every link.
@@ -118,12 +142,45 @@ pub enum ServiceKind {
 /// `oncelink links …`
 #[derive(Debug, Subcommand)]
 pub enum LinksCommand {
-    /// Resume links
+    /// List links of all accounts, newest first
+    List {
+        /// Only links with this text in the title, a path or the owner's address
+        #[arg(default_value = "")]
+        words: String,
+        /// Maximum number of links
+        #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+        most: u32,
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Pause links: nobody can download until they are resumed
+    Pause(LinkIds),
+    /// Resume paused links
     Resume {
         /// All links that were paused by a restore from a backup
-        #[arg(long, required = true)]
+        #[arg(long, conflicts_with = "ids")]
         restored: bool,
+        /// The links' ids, as shown by `links list`
+        #[arg(value_name = "ID", required_unless_present = "restored", allow_hyphen_values = true)]
+        ids: Vec<String>,
+        /// Print a JSON array, for programs
+        #[arg(long, conflicts_with = "restored")]
+        json: bool,
     },
+    /// Stop sharing links for good; this can't be undone
+    Stop(LinkIds),
+}
+
+/// The links that a command is about.
+#[derive(Debug, Args)]
+pub struct LinkIds {
+    /// The links' ids, as shown by `links list`
+    #[arg(value_name = "ID", required = true, allow_hyphen_values = true)]
+    pub ids: Vec<String>,
+    /// Print a JSON array, for programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `oncelink clock …`
@@ -149,6 +206,16 @@ pub enum AuditCommand {
         /// The same for the delivery log
         #[arg(long, value_name = "NUMBER:DIGEST")]
         expect_receipts: Option<String>,
+    },
+    /// Cut old lines off the audit log and the delivery log
+    ///
+    /// Only logs that are intact are cut. What is left begins at a checkpoint that only the keys of this web app can
+    /// make, where `audit verify` then starts. Prints, for each log, how many lines were cut, and the number and digest
+    /// of the last one: keep a copy of the lines first, for example with `audit list --json`.
+    Cut {
+        /// Lines that are older than this, such as `400d`
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        older_than: Duration,
     },
     /// Show the log, newest lines first
     List {

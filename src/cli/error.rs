@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::cli::as_owner::NotTheOwner;
 use crate::cli::backup_error::{BackupError, RestoreError};
 use crate::config::SettingsError;
+use crate::files::ShareError;
 use crate::http_client::HttpError;
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
@@ -14,6 +15,7 @@ use crate::web::accounts::store::AccountError;
 use crate::web::db::QueryError;
 use crate::web::identity::passwords::HashError;
 use crate::web::instance::InstanceKeysError;
+use crate::web::links::LinkError;
 use crate::web::mail::test_mail::TestMailError;
 use crate::web::membership::action_links::ActionLinkError;
 use crate::web::membership::self_service::SelfServiceError;
@@ -21,6 +23,7 @@ use crate::web::nodes::keys::NodeError;
 use crate::web::nodes::revoke::RevokeError;
 use crate::web::second_factor::FactorError;
 use crate::web::services::WebOpenError;
+use crate::web::shares::error::StorageError;
 use crate::web::tokens::issuer::IssueError;
 use crate::web::tokens::signer::SignerError;
 
@@ -64,6 +67,21 @@ pub enum CliError {
     /// No token could be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// No link has this id.
+    #[error("there is no link {id}; `oncelink links list` shows the ids")]
+    NoLink {
+        /// The id.
+        id: String,
+    },
+    /// The shares can't be opened.
+    #[error(transparent)]
+    Shares(#[from] ShareError),
+    /// The shares can't be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A link could not be changed.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// A query failed.
     #[error(transparent)]
     Query(#[from] QueryError),

@@ -8,7 +8,8 @@ use crate::cli::error::CliError;
 use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
-use crate::web::db::Database;
+use crate::web::audit::Actor;
+use crate::web::db::{Database, QueryError};
 use crate::web::instance;
 use crate::web::nodes::revoke::RevokeError;
 use crate::web::services::{Services, WebOpenError};
@@ -55,7 +56,7 @@ async fn rotate(settings: &Settings, algorithm: KeyAlgorithm, now: Timestamp) ->
         KeyAlgorithm::Es256 => KeyType::P256,
     };
     let kid = signer::rotate(&settings.keys_dir(), key_type, now, settings.token.max_lifetime)?;
-    note_signer(settings, &kid).await;
+    note(settings, async |db| instance::key_rotated(&db, &kid, &Actor::operator(), now).await).await;
     print(&format!("{kid}\n"))?;
     remark("new tokens are signed with this key; tokens signed with the previous one stay valid");
     remark_on_files(settings);
@@ -73,14 +74,14 @@ fn remark_on_files(settings: &Settings) {
 
 /// Records the signing key in the database, so that a web app with other keys is noticed. The web app does
 /// this itself when it runs or starts; this matters if keys change several times in between.
-async fn note_signer(settings: &Settings, kid: &str) {
+async fn note(settings: &Settings, record: impl AsyncFnOnce(Database) -> Result<(), QueryError>) {
     let is_there = settings.web.database.is_shared() || settings.database_file().exists();
     if !is_there {
         return;
     }
     let noted = async {
         let db = Database::open(settings).await.map_err(WebOpenError::from)?;
-        instance::signs_now(&db, kid).await.map_err(CliError::from)
+        record(db).await.map_err(CliError::from)
     };
     if let Err(error) = noted.await {
         remark(&format!("could not record it in the database yet: {}", crate::telemetry::chain(&error)));
@@ -91,9 +92,9 @@ async fn note_signer(settings: &Settings, kid: &str) {
 async fn remove(settings: &Settings, kid: &str, clock: Clock) -> Result<(), CliError> {
     let now = clock.now();
     let active = signer::remove(&settings.keys_dir(), kid, now)?;
-    note_signer(settings, &active).await;
+    note(settings, async |db| instance::signs_now(&db, &active).await).await;
     let services = Services::open(settings, clock).await?;
-    services.end_key(kid, now).await?;
+    services.end_key(kid, &Actor::operator(), now).await?;
     print(&format!("{active}\n"))?;
     remark(
         "new tokens are signed with this key; every download service refuses the removed one within a minute",

@@ -10,9 +10,9 @@ use std::process::ExitCode;
 use actix_web::rt::System;
 
 use crate::cli::output::print;
-use crate::config::Settings;
+use crate::config::{Settings, SettingsTable};
 use crate::server::data_dir::clock_of;
-use crate::server::{self, Role};
+use crate::server::{self, Role, SettingsSource};
 use crate::telemetry;
 
 mod args;
@@ -21,6 +21,7 @@ mod audit;
 mod backup;
 mod backup_error;
 mod check;
+mod deliveries;
 mod error;
 mod healthcheck;
 mod keys;
@@ -34,11 +35,13 @@ mod reset_clock;
 mod restore;
 mod revoke;
 mod ring;
+mod settings;
+mod shares;
 mod token;
 mod user;
 
 pub use args::{
-    AuditCommand, Cli, ClockCommand, Command, KeysCommand, LinksCommand, MailCommand, NodesCommand,
+    AuditCommand, Cli, ClockCommand, Command, KeysCommand, LinkIds, LinksCommand, MailCommand, NodesCommand,
     TokenCommand, UserCommand,
 };
 pub use as_owner::NotTheOwner;
@@ -62,7 +65,7 @@ async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
         command => command.unwrap_or(Command::Serve),
     };
     let file = Settings::file_of_process(cli.config.as_deref());
-    let settings = Settings::of_process(cli.config.as_deref())?;
+    let (settings, table) = Settings::of_process_with_table(cli.config.as_deref())?;
     // The first two set the owner of each file themselves, because the backup's folder may belong to root. The
     // third opens no file.
     if !matches!(command, Command::Backup { .. } | Command::Restore { .. } | Command::Healthcheck { .. }) {
@@ -72,17 +75,22 @@ async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
     let clock = clock_of(&settings.data_dir);
     let now = clock.now();
     match command {
-        Command::Serve => serve(settings, file, Role::Both).await,
-        Command::Web => serve(settings, file, Role::Web).await,
-        Command::Download => serve(settings, file, Role::Download).await,
+        Command::Serve => serve(settings, table, file, Role::Both).await,
+        Command::Web => serve(settings, table, file, Role::Web).await,
+        Command::Download => serve(settings, table, file, Role::Download).await,
         Command::User(command) => done(user::run(&settings, command, clock).await),
-        Command::Audit(command) => audit::run(&settings, &command).await,
+        Command::Audit(command) => audit::run(&settings, &command, now).await,
         Command::Mail(command) => done(mail::run(&settings, command, clock).await),
         Command::Keys(command) => done(keys::run(&settings, &command, clock).await),
         Command::Nodes(command) => done(nodes::run(&settings, &command, clock).await),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, clock).await),
-        Command::Links(LinksCommand::Resume { .. }) => done(links::resume_restored(&settings, clock).await),
+        Command::Links(command) => done(links::run(&settings, &command, clock).await),
+        Command::Deliveries { of, most, json } => {
+            done(deliveries::run(&settings, &of, most, json, clock).await)
+        }
+        Command::Shares { json } => done(shares::run(&settings, json, clock).await),
+        Command::Settings { json } => done(settings::run(&table, json)),
         Command::Backup { folder } => done(backup::run(&settings, cli.config.as_deref(), &folder, now).await),
         Command::Restore { folder, force } => done(restore::run(&settings, &folder, force, now)),
         Command::Clock(ClockCommand::Reset) => done(reset_clock::run(&settings).await),
@@ -96,13 +104,19 @@ fn done(result: Result<(), CliError>) -> Result<ExitCode, CliError> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(settings: Settings, file: Option<&Path>, role: Role) -> Result<ExitCode, CliError> {
+async fn serve(
+    settings: Settings,
+    table: SettingsTable,
+    file: Option<&Path>,
+    role: Role,
+) -> Result<ExitCode, CliError> {
     // Dropping the guard flushes its buffer; the last lines matter most.
-    let _guard = telemetry::start(&settings.log)?;
+    let (_guard, log) = telemetry::start(&settings.log)?;
     open_files::raise_limit(&settings);
     let checked = (settings.clone(), file.map(Path::to_owned));
     let warnings = async move { check::borne(&checked.0, checked.1.as_deref(), role).await };
-    Box::pin(server::run(settings, role, warnings)).await?;
+    let source = SettingsSource { file: file.map(Path::to_owned), table, log };
+    Box::pin(server::run(settings, role, source, warnings)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

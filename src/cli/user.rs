@@ -61,9 +61,9 @@ async fn add(settings: &Settings, user: UserAdd, clock: Clock) -> Result<(), Cli
     let services = Services::open(settings, clock).await?;
     let password = hashed(&services, password).await?;
     let has_password = password.is_some();
-    let known = Rights::new(&settings.shares);
-    for group in groups.iter().map(GroupName::as_str).filter(|group| !known.groups().contains(group)) {
-        let known = known.groups().into_iter().collect::<Vec<_>>().join(", ");
+    let known = Rights::new(&settings.shares).groups();
+    for group in groups.iter().map(GroupName::as_str).filter(|group| !known.contains(*group)) {
+        let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let there = if known.is_empty() {
             "no share names a group".to_owned()
         } else {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::{
     BrandSettings, ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat,
     LogSettings, MailSettings, MailTls, MetricsSettings, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume,
-    SecondFactorRule, Settings, ShareSettings, Signup, StoreAddress, TokenSettings, WebSettings,
+    RetentionSettings, SecondFactorRule, Settings, ShareSettings, Signup, StoreAddress, TokenSettings,
+    WebSettings,
 };
 
 impl Default for Settings {
@@ -18,6 +19,7 @@ impl Default for Settings {
             download: DownloadSettings::default(),
             token: TokenSettings::default(),
             links: LinkSettings::default(),
+            retention: RetentionSettings::default(),
             mail: MailSettings::default(),
             brand: BrandSettings::default(),
             log: LogSettings::default(),
@@ -121,7 +123,22 @@ impl Default for TokenSettings {
 
 impl Default for LinkSettings {
     fn default() -> LinkSettings {
-        LinkSettings { presses: 30, presses_per_link: 600, mails: 3, password_guesses: 50 }
+        LinkSettings {
+            longest: Duration::ZERO,
+            most_downloads: 0,
+            end_required: false,
+            mails_per_day: 0,
+            presses: 30,
+            presses_per_link: 600,
+            mails: 3,
+            password_guesses: 50,
+        }
+    }
+}
+
+impl Default for RetentionSettings {
+    fn default() -> RetentionSettings {
+        RetentionSettings { receipts: hours(400 * 24), links: hours(90 * 24) }
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct KnownKey {
     pub(super) kind: ValueKind,
     /// A line that sets it to its default.
     pub(super) example: String,
+    /// The default.
+    pub(super) default: Value,
 }
 
 impl KnownKey {
@@ -37,7 +39,13 @@ impl KnownKey {
             _ => ValueKind::Text,
         };
         let example = format!("{name} = {value}");
-        KnownKey { section: section.map(str::to_owned), name: name.to_owned(), kind, example }
+        KnownKey {
+            section: section.map(str::to_owned),
+            name: name.to_owned(),
+            kind,
+            example,
+            default: value.clone(),
+        }
     }
 
     /// Returns the full name, such as `web.listen`.

@@ -11,7 +11,9 @@ use url::{Host, Url};
 use super::foreign::is_foreign;
 use super::known::{KnownKey, KnownKeys, PREFIX, ValueKind};
 use super::nodes::reachable;
-use super::{JWKS_PATH, RECEIPTS_PATH, SettingOrigin, Settings, SettingsError, validate};
+use super::{
+    JWKS_PATH, RECEIPTS_PATH, SettingLine, SettingOrigin, Settings, SettingsError, SettingsTable, validate,
+};
 
 /// The settings file in the working directory that is read if no file is named.
 pub const DEFAULT_FILE: &str = "oncelink.toml";
@@ -25,9 +27,17 @@ impl Settings {
     ///
     /// # Errors
     /// See [`SettingsError`].
-    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
     pub fn of_process(file: Option<&Path>) -> Result<Settings, SettingsError> {
-        Settings::load(Settings::file_of_process(file), std::env::vars_os())
+        Settings::of_process_with_table(file).map(|(settings, _)| settings)
+    }
+
+    /// The same, with the table of the values in force. Reads the file again at each call.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+    pub fn of_process_with_table(file: Option<&Path>) -> Result<(Settings, SettingsTable), SettingsError> {
+        Settings::load_with_table(Settings::file_of_process(file), std::env::vars_os())
     }
 
     /// Returns the file that [`Settings::of_process`] reads: the named one, or the default one if it exists.
@@ -44,14 +54,31 @@ impl Settings {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Settings, SettingsError> {
-        let mut draft =
-            Draft { keys: KnownKeys::read(), values: Table::new(), file: None, variables: Vec::new() };
+        Settings::load_with_table(file, environment).map(|(settings, _)| settings)
+    }
+
+    /// The same, with the table of the values in force.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn load_with_table(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(Settings, SettingsTable), SettingsError> {
+        let mut draft = Draft {
+            keys: KnownKeys::read(),
+            values: Table::new(),
+            file: None,
+            variables: Vec::new(),
+            derived: Vec::new(),
+        };
         if let Some(path) = file {
             draft.read_file(path)?;
         }
         draft.overlay(environment)?;
         draft.derive();
-        draft.finish()
+        let table = draft.table();
+        Ok((draft.finish()?, table))
     }
 }
 
@@ -63,6 +90,8 @@ struct Draft {
     file: Option<PathBuf>,
     /// Full names of the keys that the environment set.
     variables: Vec<String>,
+    /// Full names of the keys that follow from others.
+    derived: Vec<String>,
 }
 
 impl Draft {
@@ -198,6 +227,7 @@ impl Draft {
     fn set_default(&mut self, section: &str, name: &str, value: String) {
         let is_set = self.values.get(section).is_some_and(|section| section.get(name).is_some());
         if let Some(key) = self.keys.find(Some(section), name).filter(|_| !is_set).cloned() {
+            self.derived.push(key.full_name());
             self.set(&key, Value::String(value));
         }
     }
@@ -216,6 +246,25 @@ impl Draft {
         validate::check(&settings).map_err(|fault| self.wrong(&fault.key, fault.problem, fault.remedy))?;
         self.anchor(&mut settings);
         Ok(settings)
+    }
+
+    /// Returns the value of a key, if it is set or follows from others.
+    fn value_of(&self, key: &KnownKey) -> Option<&Value> {
+        match &key.section {
+            None => self.values.get(&key.name),
+            Some(section) => self.values.get(section)?.as_table()?.get(&key.name),
+        }
+    }
+
+    /// Returns the values in force, as they are written.
+    fn table(&self) -> SettingsTable {
+        let line = |key: &KnownKey| {
+            let value = self.value_of(key).unwrap_or(&key.default);
+            SettingLine::new(key.full_name(), value, self.origin(&key.full_name()))
+        };
+        let mut lines: Vec<SettingLine> = self.keys.all().map(line).collect();
+        lines.sort_by(|one, other| one.key.cmp(&other.key));
+        SettingsTable(lines)
     }
 
     /// Resolves relative paths in the file relative to the file's folder.
@@ -268,11 +317,7 @@ impl Draft {
             if self.variables.contains(&key.full_name()) {
                 return SettingOrigin::Variable(key.variable());
             }
-            let table = match &key.section {
-                None => Some(&self.values),
-                Some(section) => self.values.get(section).and_then(Value::as_table),
-            };
-            if table.is_none_or(|table| !table.contains_key(&key.name)) {
+            if self.derived.contains(&key.full_name()) || self.value_of(key).is_none() {
                 return SettingOrigin::Default;
             }
         }

@@ -17,6 +17,7 @@ mod error;
 mod foreign;
 mod known;
 mod limits;
+mod links;
 mod load;
 mod log;
 mod log_filter;
@@ -25,8 +26,10 @@ mod network;
 mod node_settings;
 mod nodes;
 mod proxy_header;
+mod retention;
 mod share;
 mod size;
+mod table;
 mod token;
 mod validate;
 mod web;
@@ -37,15 +40,18 @@ pub use download::{DownloadSettings, Resume};
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{SettingOrigin, SettingsError};
 pub use limits::ConnectionLimits;
+pub use links::LinkSettings;
 pub use load::DEFAULT_FILE;
 pub use log::{LogFormat, LogSettings, MetricsSettings};
 pub use mail::{MailSettings, MailTls};
 pub use network::{InvalidNetwork, Network};
 pub use node_settings::NodeSettings;
 pub use proxy_header::ProxyHeader;
+pub use retention::RetentionSettings;
 pub use share::{Identity, ShareSettings};
 pub use size::{InvalidSize, parse as parse_size};
-pub use token::{LinkSettings, SharedSecret, TokenSettings};
+pub use table::{SettingLine, SettingsTable};
+pub use token::{SharedSecret, TokenSettings};
 pub use web::{ReceiptAddress, SecondFactorRule, Signup, WebSettings};
 
 /// The path of the web app's public keys, below its `public_url`.
@@ -68,6 +74,8 @@ pub struct Settings {
     pub token: TokenSettings,
     /// Links that people create for others.
     pub links: LinkSettings,
+    /// How long records are kept.
+    pub retention: RetentionSettings,
     /// Outgoing email.
     pub mail: MailSettings,
     /// The operator's own name, logo, color and support address.

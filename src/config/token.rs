@@ -32,18 +32,3 @@ pub struct SharedSecret {
     /// The file that contains the secret; a final line break is ignored.
     pub file: PathBuf,
 }
-
-/// `[links]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LinkSettings {
-    /// How often one address (IPv6: one /64) may press the button of one link in a minute; 0 = no limit.
-    pub presses: u32,
-    /// How often a link's button may be pressed in a minute in total; 0 = no limit.
-    pub presses_per_link: u32,
-    /// How many links one account may have emailed to one mailbox in an hour; 0 = no limit.
-    pub mails: u32,
-    /// How many guesses at a link's password are accepted in an hour from clients that haven't entered it
-    /// before; 0 = no limit.
-    pub password_guesses: u32,
-}

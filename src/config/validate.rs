@@ -24,6 +24,8 @@ const PASSWORD_MIN_RANGE: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// Every form except the one for links fits into this.
 const FORM_LEAST: u64 = 16 * 1024;
+/// Forms offer no shorter lifetime of a link.
+const LINK_LEAST: Duration = Duration::from_secs(60 * 60);
 /// Maximum weight of a node; much smaller numbers are sufficient.
 const MAX_WEIGHT: u32 = 1000;
 
@@ -34,6 +36,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), InvalidSetting> {
     web(settings)?;
     download(settings)?;
     token(settings)?;
+    links(settings)?;
     mail(settings)?;
     brand(settings)?;
     log_level(&settings.log)?;
@@ -108,6 +111,17 @@ fn download(settings: &Settings) -> Result<(), InvalidSetting> {
     positive("download.lease", download.lease)?;
     not_above("download.lease", download.lease, "download.lease_max", download.lease_max)?;
     connections("download.max_connections", download.max_connections)
+}
+
+fn links(settings: &Settings) -> Result<(), InvalidSetting> {
+    positive("retention.receipts", settings.retention.receipts)?;
+    positive("retention.links", settings.retention.links)?;
+    let longest = settings.links.longest;
+    if !longest.is_zero() && longest < LINK_LEAST {
+        let problem = format!("{}s is too short for people to use a link", longest.as_secs());
+        return fault("links.longest", problem, "choose at least `1h`, or `0s` for no limit");
+    }
+    Ok(())
 }
 
 fn nodes(settings: &Settings) -> Result<(), InvalidSetting> {

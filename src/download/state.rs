@@ -13,7 +13,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::brand::Brand;
 use crate::client_address::{ClientAddresses, neighbourhood};
 use crate::clock::{Clock, Timestamp};
-use crate::config::Resume;
+use crate::config::{Network, ProxyHeader, Resume};
 use crate::download::archives::Archives;
 use crate::download::buffer_budget::BufferBudget;
 use crate::download::key_source::KeySource;
@@ -136,6 +136,16 @@ impl DownloadState {
             request_prefix: u32::from_be_bytes(random_bytes()?),
             requests: AtomicU64::new(0),
         })
+    }
+
+    /// Gets the public keys now, because the operator asked for it.
+    pub(crate) async fn read_keys_again(&self) {
+        self.keys.refresh(self.clock.now()).await;
+    }
+
+    /// Trusts these proxies from now on.
+    pub(crate) fn set_proxies(&self, trusted: &[Network], header: ProxyHeader) {
+        self.addresses.set_proxies(trusted, header);
     }
 
     /// Returns an id for a request that appears in both the log and the response.

@@ -74,6 +74,11 @@ impl fmt::Display for ShareUnavailable {
 }
 
 impl Root {
+    /// Whether it is the folder in these settings.
+    pub(super) fn is_of(&self, share: &ShareSettings) -> bool {
+        self.path == share.path && self.identity == share.identity && self.personal == share.personal
+    }
+
     pub(super) fn new(share: &ShareSettings) -> Root {
         // A share counts as available until it is found missing, so that only that is logged.
         let known = RwLock::new(Known { folder: None, available: true });

@@ -59,6 +59,7 @@ pub async fn start_with(
         metrics: None,
         http_metrics: HttpMetrics::default(),
         first_admin_link: None,
+        folders: folders.clone(),
         spawned: TaskSet::default(),
         web_app: None,
         download_state: None,

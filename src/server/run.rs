@@ -1,25 +1,36 @@
 //! Serves until a signal ends it, and waits for another process on the same data directory.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Settings, SettingsTable};
 use crate::server::announce::announce;
 use crate::server::data_dir::DataDir;
 use crate::server::error::ServeError;
 use crate::server::open::start;
 use crate::server::role::Role;
 use crate::server::running::RunningServices;
-use crate::server::signals::Signals;
-use crate::telemetry::chain;
+use crate::server::signals::{Request, Signals};
+use crate::telemetry::{LogLevel, chain};
 
 /// Additional time for a stop, beyond `download.stop_timeout`.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// How often to check whether another process has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Serves until SIGINT or SIGTERM, or until a listener fails. A second signal stops waiting for running
+/// Where the settings came from, to read them again at a SIGHUP.
+pub struct SettingsSource {
+    /// The settings file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The values in force.
+    pub table: SettingsTable,
+    /// Changes which lines are logged.
+    pub log: LogLevel,
+}
+
+/// Serves until SIGINT or SIGTERM, or until a listener fails. A SIGHUP reloads the settings. A second signal stops waiting for running
 /// transfers. Once the services accept requests, `warnings` are computed and logged.
 ///
 /// # Errors
@@ -27,6 +38,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub async fn run(
     settings: Settings,
     role: Role,
+    source: SettingsSource,
     warnings: impl Future<Output = Vec<String>> + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
@@ -41,9 +53,22 @@ pub async fn run(
             tracing::warn!("{line}");
         }
     });
-    let failed = tokio::select! {
-        () = signals.stop() => Ok(()),
-        failed = running.spawned.failed() => failed.map_err(ServeError::Server),
+    let SettingsSource { file, mut table, log } = source;
+    if let Some(app) = &running.web_app {
+        app.show_settings(table.clone());
+    }
+    let failed = loop {
+        let request = tokio::select! {
+            request = signals.next() => request,
+            failed = running.spawned.failed() => break failed.map_err(ServeError::Server),
+        };
+        match request {
+            Request::Stop => break Ok(()),
+            Request::Reload => {
+                let loaded = Settings::of_process_with_table(file.as_deref());
+                Box::pin(running.reload(loaded, &mut table, &log)).await;
+            }
+        }
     };
     logging.abort();
     tracing::info!("stopping; running transfers may finish");

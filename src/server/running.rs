@@ -10,6 +10,7 @@ use crate::connection::Connections;
 use crate::download::DownloadState;
 use crate::download::receipts::Receipts;
 use crate::download::remembered::Remembered;
+use crate::files::ShareFolders;
 use crate::server::data_dir::DataDir;
 use crate::server::error::ServeError;
 use crate::server::http_metrics::HttpMetrics;
@@ -30,6 +31,8 @@ pub struct RunningServices {
     pub first_admin_link: Option<String>,
     /// The settings with free ports filled in.
     pub settings: Settings,
+    /// The folders of the shares, of both services.
+    pub(super) folders: ShareFolders,
     pub(super) spawned: TaskSet,
     pub(super) web_app: Option<web::WebApp>,
     pub(super) download_state: Option<Arc<DownloadState>>,

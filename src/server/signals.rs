@@ -1,4 +1,4 @@
-//! Signals: those that stop this process, and those that must not kill it.
+//! Signals: those that stop this process, the one that reloads the settings, and those that must not kill it.
 
 use std::io;
 
@@ -11,6 +11,15 @@ pub(super) struct Signals {
     hang_up: Signal,
     user_1: Signal,
     user_2: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// SIGINT or SIGTERM.
+    Stop,
+    /// SIGHUP.
+    Reload,
 }
 
 impl Signals {
@@ -28,18 +37,23 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGINT or SIGTERM.
-    pub(super) async fn stop(&mut self) {
+    /// Waits for a signal that asks for something. SIGUSR1 and SIGUSR2 don't.
+    pub(super) async fn next(&mut self) -> Request {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP ignored; restart to apply changed settings");
-                }
-                _ = self.user_1.recv() => tracing::info!("SIGUSR1 ignored"),
-                _ = self.user_2.recv() => tracing::info!("SIGUSR2 ignored"),
+                _ = self.terminate.recv() => return Request::Stop,
+                _ = self.interrupt.recv() => return Request::Stop,
+                _ = self.hang_up.recv() => return Request::Reload,
+                _ = self.user_1.recv() => {}
+                _ = self.user_2.recv() => {}
             }
+        }
+    }
+
+    /// Waits for SIGINT or SIGTERM.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Request::Stop {
+            tracing::info!("SIGHUP ignored while starting or stopping");
         }
     }
 }

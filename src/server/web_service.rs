@@ -8,7 +8,6 @@ use actix_server::Server;
 use actix_web::App;
 use actix_web::middleware::from_fn;
 
-use crate::client_address::ClientAddresses;
 use crate::config::Settings;
 use crate::connection::Connections;
 use crate::server::access_log::AccessLog;
@@ -43,17 +42,12 @@ fn serve(
     connections: &Connections,
     metrics: HttpMetrics,
 ) -> io::Result<Server> {
-    let (proxies, header) = (&settings.web.trusted_proxies, settings.web.proxy_header);
     let limits = ListenerLimits {
         connections: connections.clone(),
         max_connections: settings.web.max_connections,
         deadlines: settings.connection_limits,
         stop_timeout: WEB_STOP_TIMEOUT,
-        access_log: AccessLog::new(
-            "web",
-            ClientAddresses::new(proxies, header, "web").without_warning(),
-            metrics,
-        ),
+        access_log: AccessLog::new("web", app.addresses().without_warning(), metrics),
     };
     let app = app.clone();
     listen::serve(listener, limits, move || {

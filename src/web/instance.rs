@@ -148,6 +148,17 @@ pub async fn signs_now(db: &Database, kid: &str) -> Result<(), QueryError> {
     replace(db, SIGNING_KEY, kid).await
 }
 
+/// Records that a new key signs from now on, and who made it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn key_rotated(db: &Database, kid: &str, actor: &Actor, now: Timestamp) -> Result<(), QueryError> {
+    signs_now(db, kid).await?;
+    let mut transaction = db.begin().await?;
+    audit::append(&mut transaction, actor, AuditEvent::KeyRotated, kid, now).await?;
+    db.commit(transaction).await
+}
+
 /// Reviews all tokens if the settings' lists of who may read which share have changed since they were
 /// recorded, so that rights that were removed from the settings end at the restart.
 ///

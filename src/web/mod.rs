@@ -17,6 +17,7 @@ use crate::config::{SecondFactorRule, Settings};
 use crate::files::ShareFolders;
 use crate::health::Health;
 use crate::receipt::ReceiptSink;
+use crate::reloadable::Reloadable;
 use crate::telemetry::chain;
 use crate::web::accounts::store::AccountError;
 use crate::web::archives::ArchiveMaker;
@@ -37,6 +38,7 @@ use crate::web::mail::message::MessageComposer;
 use crate::web::mail::sender::MailSender;
 use crate::web::mail::test_mail::TestMailer;
 use crate::web::mail::transport::MailTransport;
+use crate::web::mail::way::MailWay;
 use crate::web::membership::action_links::ActionLinkError;
 use crate::web::metrics::{MetricSources, WebMetrics};
 use crate::web::nodes::monitor::NodeMonitor;
@@ -44,12 +46,12 @@ use crate::web::nodes::node_key::NodeKey;
 use crate::web::nodes::readiness::ReadinessProbe;
 use crate::web::nodes::revoke::RevocationSink;
 use crate::web::restored::{RESTORED_MARK, RestoreDetector};
+use crate::web::retention::Retention;
 use crate::web::services::{Services, WebOpenError};
 use crate::web::sessions::{SessionLifetimes, Sessions};
 use crate::web::shares::digests::FileDigests;
 use crate::web::shares::disk::WritableShares;
 use crate::web::shares::editor::ShareEditor;
-use crate::web::shares::rights::Rights;
 use crate::web::throttle::Throttle;
 use crate::web::upkeep::Upkeep;
 use crate::web::uploads::Uploads;
@@ -70,14 +72,17 @@ pub mod mail;
 pub mod membership;
 pub(crate) mod metrics;
 pub mod nodes;
+pub mod reload;
 pub mod requests;
 pub mod restored;
+pub mod retention;
 pub mod revocations;
 pub mod second_factor;
 pub mod services;
 pub mod sessions;
 mod settings;
 pub mod shares;
+pub mod storage;
 pub mod throttle;
 pub mod time_reset;
 pub mod tokens;
@@ -149,7 +154,7 @@ impl WebApp {
         let writable = WritableShares::new(folders);
         let archives = ArchiveMaker::new(services.db.clone(), writable.readable().clone());
         let uploads = Uploads::new(settings.into(), services.db.clone(), writable.clone(), clock);
-        let rights = Rights::new(&settings.shares);
+        let rights = services.rights.clone();
         let keep = settings.web.trash_keep;
         let editor = ShareEditor::new(services.db.clone(), writable.clone(), rights.clone(), keep);
         let state = AppState {
@@ -180,9 +185,9 @@ impl WebApp {
             signup: SignupRules::new(settings),
             admins_need_factor: settings.web.second_factor == SecondFactorRule::Administrators,
             remember: Some(settings.web.session_remember).filter(|kept| !kept.is_zero()),
-            outbox: settings.mail.send.as_str() == "outbox",
             test_mailer: TestMailer::new(settings),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            settings_table: Reloadable::default(),
             carried: CarriedRequests::new(settings.web.max_connections),
             digests,
             archives,
@@ -208,6 +213,7 @@ impl WebApp {
             uploads: state.uploads.clone(),
             editor: state.editor.clone(),
             nodes: state.nodes.clone(),
+            retention: Retention::new(db, settings),
         });
         // Before the first request: finishes or undoes what a crash interrupted.
         let app = WebApp { state: Data::new(state), sender, upkeep };
@@ -279,6 +285,11 @@ impl WebApp {
                 .wrap(from_fn(branded::branded))
                 .configure(routes),
         );
+    }
+
+    /// Returns how clients are found, also behind proxies.
+    pub fn addresses(&self) -> &ClientAddresses {
+        &self.state.addresses
     }
 
     /// Returns the background work.
@@ -382,7 +393,6 @@ impl WebApp {
 fn sender(settings: &Settings, state: &AppState) -> Result<MailSender, WebOpenError> {
     let AppState { services, deliveries: receipts, shares, rights, brand, .. } = state;
     let public_url = settings.web.public_url.clone();
-    let host = csrf::origin_of(&public_url).split("://").last().unwrap_or_default().to_owned();
     let listings = LinkListings::new(shares.clone(), rights.clone());
     let correspondent = MailComposer {
         accounts: services.accounts.clone(),
@@ -395,13 +405,12 @@ fn sender(settings: &Settings, state: &AppState) -> Result<MailSender, WebOpenEr
         notices: services.notices.clone(),
         public_url,
     };
-    let composer = MessageComposer::new(&settings.mail, host, brand.clone()).map_err(WebOpenError::Sender)?;
-    Ok(MailSender::new(
-        services.queue.clone(),
-        Arc::new(correspondent),
-        composer,
-        MailTransport::open(settings)?,
-        services.clock.clone(),
-        settings.mail.per_second,
-    ))
+    let way = mail_way(settings, brand.clone())?;
+    Ok(MailSender::new(services.queue.clone(), Arc::new(correspondent), way, services.clock.clone()))
+}
+
+fn mail_way(settings: &Settings, brand: Arc<Brand>) -> Result<MailWay, WebOpenError> {
+    let host = csrf::origin_of(&settings.web.public_url).split("://").last().unwrap_or_default().to_owned();
+    let composer = MessageComposer::new(&settings.mail, host, brand).map_err(WebOpenError::Sender)?;
+    Ok(MailWay::new(composer, MailTransport::open(settings)?, settings.mail.per_second))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::brand::BrandError;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
+use crate::reloadable::Reloadable;
 use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web::accounts::changes::AccountChanges;
@@ -16,6 +17,7 @@ use crate::web::db::{Database, DatabaseError, QueryError};
 use crate::web::identity::passwords::Passwords;
 use crate::web::instance::{self, InstanceKeysError};
 use crate::web::links::Links;
+use crate::web::links::limits::LinkLimits;
 use crate::web::links::uses::WaitingPresses;
 use crate::web::links::views::ViewCounter;
 use crate::web::mail::queue::MailQueue;
@@ -80,6 +82,8 @@ pub struct Services {
     pub clock: Clock,
     /// The clock skew that is tolerated in tokens.
     pub leeway: Duration,
+    /// The longest lifetime of a token.
+    pub token_max: Duration,
     /// The database.
     pub db: Database,
     /// The changes of accounts, against which cached accounts are checked.
@@ -102,6 +106,8 @@ pub struct Services {
     pub queue: MailQueue,
     /// The download services.
     pub nodes: Nodes,
+    /// Who may read, write and manage which share.
+    pub rights: Rights,
     /// Issued download tokens, which may have to be revoked.
     pub issued: IssuedTokens,
     /// The links that people create for others.
@@ -143,21 +149,24 @@ impl Services {
         let generations = AccountChanges::new(db.clone());
         let queue = MailQueue::new(db.clone());
         let accounts = Accounts::new(db.clone(), generations.clone());
-        let rights = Arc::new(Rights::new(&settings.shares));
+        let rights = Rights::new(&settings.shares);
         let revocations = Revocations::new(db.clone(), &nodes);
         let (leeway, lease_max) = (settings.token.leeway, settings.download.lease_max);
-        let issued = IssuedTokens::new(db.clone(), leeway, lease_max, rights, revocations);
+        let issued = IssuedTokens::new(db.clone(), leeway, lease_max, Arc::new(rights.clone()), revocations);
+        let limits = Reloadable::new(LinkLimits::from(settings));
         let links = Links {
             db: db.clone(),
             key: link_key.clone(),
             issued: issued.clone(),
             queue: queue.clone(),
+            limits: limits.clone(),
             lease: settings.into(),
             views: ViewCounter::default(),
             presses: WaitingPresses::default(),
         };
-        let requests = FileRequests { db: db.clone(), key: link_key.clone(), queue: queue.clone() };
+        let requests = FileRequests { db: db.clone(), key: link_key.clone(), queue: queue.clone(), limits };
         Ok(Services {
+            rights,
             second_factors: SecondFactors::new(db.clone(), link_key.clone()),
             links,
             requests,
@@ -189,6 +198,7 @@ impl Services {
             queue,
             issuer,
             leeway: settings.token.leeway,
+            token_max: settings.token.max_lifetime,
             clock,
         })
     }
@@ -197,10 +207,10 @@ impl Services {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn end_key(&self, kid: &str, now: Timestamp) -> Result<(), QueryError> {
+    pub async fn end_key(&self, kid: &str, actor: &Actor, now: Timestamp) -> Result<(), QueryError> {
         let mut transaction = self.db.begin().await?;
         self.issued.end_key(&mut transaction, kid, now).await?;
-        audit::append(&mut transaction, &Actor::operator(), AuditEvent::KeyRemoved, kid, now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::KeyRemoved, kid, now).await?;
         self.db.commit(transaction).await?;
         self.issued.revocations.wake();
         Ok(())

@@ -3,9 +3,11 @@
 use crate::config::Settings;
 use crate::web::db::DatabaseSettings;
 use crate::web::deliveries::ReceiptRules;
+use crate::web::links::limits::LinkLimits;
 use crate::web::links::progress::LeaseRules;
 use crate::web::mail::transport::MailRules;
 use crate::web::membership::action_links::ActionLifetimes;
+use crate::web::retention::RetentionRules;
 use crate::web::time_reset::TimeLimits;
 use crate::web::uploads::UploadLimits;
 
@@ -33,6 +35,23 @@ impl From<&Settings> for ActionLifetimes {
             reset: settings.web.reset_lifetime,
             invitation: settings.web.invitation_lifetime,
         }
+    }
+}
+
+impl From<&Settings> for LinkLimits {
+    fn from(settings: &Settings) -> LinkLimits {
+        let links = &settings.links;
+        LinkLimits {
+            longest: Some(links.longest).filter(|longest| !longest.is_zero()),
+            most_downloads: Some(links.most_downloads).filter(|most| *most > 0),
+            end_required: links.end_required,
+        }
+    }
+}
+
+impl From<&Settings> for RetentionRules {
+    fn from(settings: &Settings) -> RetentionRules {
+        RetentionRules { receipts: settings.retention.receipts, links: settings.retention.links }
     }
 }
 

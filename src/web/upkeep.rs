@@ -18,9 +18,11 @@ use crate::web::links::uses;
 use crate::web::mail::sender::MailSender;
 use crate::web::nodes::monitor::NodeMonitor;
 use crate::web::restored::RestoreDetector;
+use crate::web::retention::{Deleted, Retention};
 use crate::web::services::Services;
 use crate::web::sessions::Sessions;
 use crate::web::shares::editor::ShareEditor;
+use crate::web::storage;
 use crate::web::throttle::Throttle;
 use crate::web::uploads::Uploads;
 
@@ -62,6 +64,7 @@ pub struct Upkeep {
     pub(super) uploads: Uploads,
     pub(super) editor: ShareEditor,
     pub(super) nodes: NodeMonitor,
+    pub(super) retention: Retention,
 }
 
 impl Upkeep {
@@ -231,8 +234,15 @@ impl Upkeep {
         {
             tracing::info!(gone, "deleted file requests that ended long ago");
         }
+        warn(storage::record_sizes(&self.services.db, now).await, "cannot record the sizes of the shares");
         self.prune_files(now).await;
         Box::pin(self.delete_files_of_links(now)).await;
+        if let Some(deleted) = warn(self.retention.prune(now).await, "cannot delete old links and receipts")
+            && deleted != Deleted::default()
+        {
+            let Deleted { receipts, links } = deleted;
+            tracing::info!(receipts, links, "deleted links and receipts that were over for long");
+        }
         self.throttle.prune(now);
         warn(self.services.actions.prune(now).await, "cannot delete old action links");
         if let Some(ended @ 1..) = warn(self.sessions.prune(now).await, "cannot delete ended sessions") {

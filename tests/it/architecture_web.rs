@@ -8,12 +8,12 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them.
-const TABLE: [(&str, &[&str]); 36] = [
+const TABLE: [(&str, &[&str]); 39] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
     ("throttle", &["identity"]),
-    ("audit", &["db", "identity"]),
+    ("audit", &["db", "identity", "tokens"]),
     ("mail", &["db", "identity"]),
     ("forms", &["db"]),
     ("second_factor", &["audit", "db", "identity", "tokens"]),
@@ -65,6 +65,9 @@ const TABLE: [(&str, &[&str]); 36] = [
             "tokens",
         ],
     ),
+    ("storage", &["db", "shares"]),
+    ("retention", &["db"]),
+    ("reload", &["db", "instance", "mail", "services"]),
     ("time_reset", &["audit", "db", "restored", "second_factor", "services"]),
     ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests"]),
     ("metrics", &["db", "mail", "nodes", "revocations", "tokens"]),
@@ -114,16 +117,21 @@ const TABLE: [(&str, &[&str]); 36] = [
         &[
             "accounts",
             "audit",
+            "db",
             "deliveries",
             "forms",
             "http",
             "identity",
+            "instance",
+            "links",
             "mail",
             "membership",
             "nodes",
             "second_factor",
             "sessions",
+            "storage",
             "throttle",
+            "tokens",
         ],
     ),
     (
@@ -165,7 +173,7 @@ const TABLE: [(&str, &[&str]); 36] = [
         &["arrivals", "audit", "forms", "http", "identity", "links", "requests", "shares", "uploads"],
     ),
     ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links", "http/requests"]),
-    ("settings", &["db", "deliveries", "links", "mail", "membership", "time_reset", "uploads"]),
+    ("settings", &["db", "deliveries", "links", "mail", "membership", "retention", "time_reset", "uploads"]),
     (
         "upkeep",
         &[
@@ -178,9 +186,11 @@ const TABLE: [(&str, &[&str]); 36] = [
             "mail",
             "nodes",
             "restored",
+            "retention",
             "services",
             "sessions",
             "shares",
+            "storage",
             "throttle",
             "uploads",
         ],
@@ -202,6 +212,7 @@ const TABLE: [(&str, &[&str]); 36] = [
             "metrics",
             "nodes",
             "restored",
+            "retention",
             "services",
             "sessions",
             "shares",
@@ -410,7 +421,7 @@ fn transactions_begin_and_end_in_one_place() {
 }
 
 /// Where the settings as a whole are known; rooms get plain values, or structs of their own.
-const WIRING: [&str; 4] = ["mod.rs", "services.rs", "settings.rs", "http/state.rs"];
+const WIRING: [&str; 5] = ["mod.rs", "reload.rs", "services.rs", "settings.rs", "http/state.rs"];
 
 #[test]
 fn settings_reach_only_the_wiring() {

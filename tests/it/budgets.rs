@@ -306,7 +306,7 @@ async fn the_password_of_a_link_that_is_edited_twice_at_once_is_the_one_that_was
     assert_eq!(browser.fill(&made.page, &made.page, &set).await.status, 303);
     let actor = audit::Actor::operator();
     let typed = oncelink::web::links::terms::LinkForm { notify: "never".to_owned(), ..Default::default() };
-    let terms = typed.check(Some(false), web.clock.now()).unwrap();
+    let terms = web.outside.links.check(&typed, Some(false), web.clock.now()).unwrap();
     let keep = oncelink::web::links::change::LinkPasswordChange::Keep;
     assert!(web.outside.links.edit(&link, &terms, keep, &actor, web.clock.now()).await.unwrap());
     let press = async |password: &str| {

@@ -3,7 +3,6 @@
 //! at time.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use oncelink::config::ReceiptAddress;
@@ -13,12 +12,10 @@ use oncelink::web::deliveries::{DeliveryStore, ReceiptRules};
 use oncelink::web::links::progress::Visitor;
 use oncelink::web::links::uses::{self, UseDecision};
 use sqlx::{AssertSqlSafe, Row};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Instrument, Level, Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::Instrument;
 
 use crate::link_uses::{LinkDatabase, RECIPIENT, later};
+use crate::support::statements::statements;
 use crate::support::web::START;
 
 /// Tables that grow with the uses of links.
@@ -138,7 +135,7 @@ impl LinkDatabase {
     }
 
     /// Adds `count` uses that were used and reported as complete.
-    async fn add_uses(&self, count: u32) {
+    pub(crate) async fn add_uses(&self, count: u32) {
         let numbers = format!(
             "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) "
         );
@@ -172,58 +169,13 @@ impl LinkDatabase {
     }
 }
 
-/// Keeps the statements that run within a span of this name.
-#[derive(Clone, Default)]
-struct Statements(Arc<Mutex<BTreeSet<String>>>);
-
-const HEARD: &str = "statements of links";
-
-struct StatementText(String);
-
-impl Visit for StatementText {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "db.statement" && !value.is_empty()
-            || field.name() == "summary" && self.0.is_empty()
-        {
-            value.trim().clone_into(&mut self.0);
-        }
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
-}
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Statements {
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.name() == HEARD || (metadata.target() == "sqlx::query" && *metadata.level() <= Level::DEBUG)
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if context.event_scope(event).is_some_and(|mut spans| spans.any(|span| span.name() == HEARD)) {
-            let mut text = StatementText(String::new());
-            event.record(&mut text);
-            self.0.lock().unwrap().insert(text.0);
-        }
-    }
-}
-
-/// SQLite runs statements on threads of its own, so they are heard process-wide.
-fn statements() -> &'static Statements {
-    static HEARING: OnceLock<Statements> = OnceLock::new();
-    HEARING.get_or_init(|| {
-        let statements = Statements::default();
-        let subscriber = tracing_subscriber::registry().with(statements.clone());
-        tracing::subscriber::set_global_default(subscriber).unwrap();
-        statements
-    })
-}
-
 #[actix_web::test]
 async fn no_statement_on_a_link_walks_through_its_uses() {
     let database = LinkDatabase::on("sqlite", None).await;
     database.sql("UPDATE links SET notify = 'first'").await;
     let heard = statements();
     database.use_everything().instrument(tracing::debug_span!("statements of links")).await;
-    let heard = heard.0.lock().unwrap().clone();
+    let heard = heard.within("statements of links");
     let mut looks = BTreeSet::new();
     for statement in heard.iter().filter(|text| GROWING.iter().any(|table| text.contains(table))) {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));

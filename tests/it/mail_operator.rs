@@ -17,7 +17,7 @@ async fn web(send: &str) -> TestWeb {
 }
 
 /// Runs the program on the web app's data directory, with this app's mail settings.
-async fn oncelink(web: &TestWeb, arguments: &[&str], input: &str) -> (Output, String) {
+pub(crate) async fn oncelink(web: &TestWeb, arguments: &[&str], input: &str) -> (Output, String) {
     let mut command = Command::new(PROGRAM);
     command
         .args(arguments)

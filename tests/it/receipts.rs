@@ -407,7 +407,7 @@ async fn a_line_of_the_log_that_was_altered_or_is_missing_is_found() {
         access.until_state(jti, DeliveryState::Complete).await;
     }
     let db = &access.db.db;
-    let whole = chain::verify::<log::DeliveryLogLine>(db).await.unwrap();
+    let whole = chain::verify::<log::DeliveryLogLine>(db, None).await.unwrap();
     let ChainVerdict::Whole { lines: 6, digest } = whole else { panic!("{whole:?}") };
     assert!(chain::ended_with::<log::DeliveryLogLine>(db, &format!("6:{digest}")).await.unwrap());
     access.sql("CREATE TABLE kept AS SELECT * FROM receipt_log").await;
@@ -423,7 +423,7 @@ async fn a_line_of_the_log_that_was_altered_or_is_missing_is_found() {
         ("DELETE FROM receipt_log", ChainVerdict::Missing(1)),
     ] {
         sqlx::query(AssertSqlSafe(statement)).execute(db.writer()).await.unwrap();
-        assert_eq!(chain::verify::<log::DeliveryLogLine>(db).await.unwrap(), expected, "{statement}");
+        assert_eq!(chain::verify::<log::DeliveryLogLine>(db, None).await.unwrap(), expected, "{statement}");
         access.sql("DELETE FROM receipt_log").await;
         access.sql("INSERT INTO receipt_log SELECT * FROM kept").await;
     }

@@ -24,7 +24,7 @@ fn a_hang_up_and_the_users_signals_end_nothing() {
     for harmless in [Signal::HUP, Signal::USR1, Signal::USR2] {
         signal(node.id(), harmless);
     }
-    wait_for("the answer to a hang-up", || site.log().contains("SIGHUP ignored"));
+    wait_for("the answer to a hang-up", || site.log().contains("SIGHUP: reloaded"));
     site.redeem(1);
     assert!(node.ended().is_none(), "{}", site.log());
     // The same during a stop.
@@ -70,7 +70,7 @@ fn a_hang_up_signal_does_not_end_the_web_app_either() {
     let site = WebSite::new(None, "");
     let mut app = site.start();
     signal(app.id(), Signal::HUP);
-    wait_for("the answer to a hang-up", || site.log().contains("SIGHUP ignored"));
+    wait_for("the answer to a hang-up", || site.log().contains("SIGHUP: reloaded"));
     assert_eq!(app.readiness(), Some(200));
     signal(app.id(), Signal::TERM);
     wait_for("the end", || app.ended().is_some());

@@ -9,16 +9,21 @@ use oncelink::web::membership::self_service::ChangeOutcome;
 use crate::support::web::{Browser, PASSWORD, TestWeb, malformed};
 
 /// Every page of administration.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 12] = [
     "/admin",
     "/admin/accounts",
     "/admin/accounts/ID",
     "/admin/invite",
+    "/admin/links",
+    "/admin/deliveries",
+    "/admin/shares",
+    "/admin/settings",
+    "/admin/keys",
     "/admin/mail",
     "/admin/nodes",
     "/admin/audit",
 ];
-const FORMS: [(&str, &[(&str, &str)]); 15] = [
+const FORMS: [(&str, &[(&str, &str)]); 20] = [
     ("/admin/invite", &[("email", "new@example.org"), ("name", ""), ("groups", "")]),
     ("/admin/accounts/ID/link", &[]),
     ("/admin/accounts/ID/rights", &[("groups", "staff"), ("admin", "yes")]),
@@ -27,6 +32,11 @@ const FORMS: [(&str, &[(&str, &str)]); 15] = [
     ("/admin/accounts/ID/enable", &[]),
     ("/admin/accounts/ID/second-factor", &[]),
     ("/admin/accounts/ID/delete", &[("email", "bob@example.org")]),
+    ("/admin/links/none/pause", &[]),
+    ("/admin/links/none/resume", &[]),
+    ("/admin/links/none/revoke", &[]),
+    ("/admin/keys/rotate", &[]),
+    ("/admin/keys/remove", &[("kid", "none")]),
     ("/admin/mail/retry", &[("id", "none")]),
     ("/admin/mail/discard", &[("id", "none")]),
     ("/admin/mail/retry-all", &[("state", "waiting")]),
@@ -72,7 +82,8 @@ async fn only_administrators_see_that_administration_exists() {
     assert!(admin.get("/files/").await.body.contains("/admin/accounts"));
     for (path, fields) in FORMS.map(|(path, fields)| (at(path), fields)) {
         let expected = match fields.first() {
-            Some(("id", _)) => 404,
+            _ if path.starts_with("/admin/links/none") => 404,
+            Some(("id" | "kid", _)) => 404,
             Some(("address", _)) => 200,
             // There is none of that name; one that is gone was removed before.
             Some(("name", _)) if !path.ends_with("/remove") => 422,

@@ -90,9 +90,9 @@ async fn one_administrator_is_left(desks: &Desks) {
         sqlx::query("DELETE FROM accounts").execute(desks.here.db.writer()).await.unwrap();
     }
     let ChainVerdict::Whole { lines: 12, .. } =
-        chain::verify::<audit::AuditLine>(&desks.here.db).await.unwrap()
+        chain::verify::<audit::AuditLine>(&desks.here.db, None).await.unwrap()
     else {
-        panic!("{:?}", chain::verify::<audit::AuditLine>(&desks.here.db).await)
+        panic!("{:?}", chain::verify::<audit::AuditLine>(&desks.here.db, None).await)
     };
     desks.close().await;
 }
@@ -231,7 +231,7 @@ async fn an_account_that_became_the_last_administrator_meanwhile_stays_one() {
         assert_eq!(changed.unwrap(), ChangeOutcome::LastAdministrator);
     }
     let ChainVerdict::Whole { lines: 1, .. } =
-        chain::verify::<audit::AuditLine>(&desks.here.db).await.unwrap()
+        chain::verify::<audit::AuditLine>(&desks.here.db, None).await.unwrap()
     else {
         panic!()
     };

@@ -70,7 +70,8 @@ async fn execute(desk: &Services, statements: &str) {
 async fn check(settings: &Settings, more: &[(&'static str, ChainVerdict)]) {
     let desk = Services::open(settings, Clock::manual(START)).await.unwrap();
     fill(&desk).await;
-    let ChainVerdict::Whole { lines: 5, digest } = chain::verify::<audit::AuditLine>(&desk.db).await.unwrap()
+    let ChainVerdict::Whole { lines: 5, digest } =
+        chain::verify::<audit::AuditLine>(&desk.db, None).await.unwrap()
     else {
         panic!()
     };
@@ -78,13 +79,17 @@ async fn check(settings: &Settings, more: &[(&'static str, ChainVerdict)]) {
     execute(&desk, "CREATE TABLE kept AS SELECT * FROM audit").await;
     for (statements, expected) in tampering().iter().chain(more) {
         execute(&desk, statements).await;
-        assert_eq!(&chain::verify::<audit::AuditLine>(&desk.db).await.unwrap(), expected, "{statements}");
+        assert_eq!(
+            &chain::verify::<audit::AuditLine>(&desk.db, None).await.unwrap(),
+            expected,
+            "{statements}"
+        );
         execute(&desk, "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept").await;
         execute(&desk, "DELETE FROM generations WHERE name = 'audit'").await;
         execute(&desk, "INSERT INTO generations (name, number) VALUES ('audit', 5)").await;
     }
     assert!(matches!(
-        chain::verify::<audit::AuditLine>(&desk.db).await.unwrap(),
+        chain::verify::<audit::AuditLine>(&desk.db, None).await.unwrap(),
         ChainVerdict::Whole { lines: 5, .. }
     ));
     // Someone who can write all of it can replace all of it; a digest that was kept elsewhere shows that.

@@ -276,7 +276,7 @@ async fn a_link_is_changed_paused_resumed_and_revoked_and_all_of_it_is_logged() 
     assert!(lines.iter().all(|line| line.who == "ada@example.org" && line.subject.contains("(link ")));
     assert!(lines[5].subject.contains("on /open/file.txt, for anyone who has it"), "{:?}", lines[5]);
     assert!(matches!(
-        chain::verify::<audit::AuditLine>(&web.outside.db).await.unwrap(),
+        chain::verify::<audit::AuditLine>(&web.outside.db, None).await.unwrap(),
         ChainVerdict::Whole { .. }
     ));
     web.stop().await;

@@ -275,7 +275,7 @@ async fn the_list_of_readers_says_who_has_a_folder() {
     let rights = Rights::new(&web.settings.shares);
     assert!(rights.home(&staff).is_some());
     let shares = WritableShares::new(ShareFolders::open(&web.settings.shares).unwrap());
-    assert_eq!(shares.personal(), Some("home"));
+    assert_eq!(shares.personal().as_deref(), Some("home"));
     web.stop().await;
 }
 

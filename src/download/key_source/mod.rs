@@ -152,6 +152,12 @@ impl KeySource {
         }
     }
 
+    /// Gets the keys now, whatever was fetched when.
+    pub async fn refresh(&self, now: Timestamp) {
+        let mut last = self.last.lock().await;
+        self.ask_or_warn(&mut last, now).await;
+    }
+
     fn may_refetch(&self, last: &Last, now: Timestamp) -> bool {
         match self.origin {
             Origin::Provider(_) => true,

@@ -8,7 +8,9 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::secret::Digest;
+use crate::web::audit::checkpoint::{self, Checkpoint};
 use crate::web::db::{Database, QueryError};
+use crate::web::tokens::link_key::LinkKey;
 
 /// How many lines are read at once.
 const PAGE: i64 = 1_000;
@@ -94,22 +96,32 @@ pub enum ChainVerdict {
     Missing(i64),
 }
 
-/// Verifies a whole log.
+/// Verifies a whole log: from its first line or, if it was cut, from the checkpoint. `key` confirms that; without it
+/// a log that was cut counts as altered.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn verify<L: ChainedLine>(db: &Database) -> Result<ChainVerdict, QueryError> {
+pub async fn verify<L: ChainedLine>(
+    db: &Database,
+    key: Option<&LinkKey>,
+) -> Result<ChainVerdict, QueryError> {
     let table = L::TABLE;
-    // Only manual changes can add a number below 1.
-    let query = format!("SELECT MIN(number) FROM {table} WHERE number < 1");
-    let strange: Option<i64> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(db.reader()).await?;
+    let (start, first) = match checkpoint::of(db, L::TABLE, key).await? {
+        None => (0, String::new()),
+        Some(Checkpoint { number, digest, is_genuine: true }) => (number, digest),
+        Some(Checkpoint { number, .. }) => return Ok(ChainVerdict::Altered(number)),
+    };
+    // Only manual changes can add a number before the first one.
+    let query = format!("SELECT MIN(number) FROM {table} WHERE number <= $1");
+    let strange: Option<i64> =
+        sqlx::query_scalar(AssertSqlSafe(query)).bind(start).fetch_one(db.reader()).await?;
     if let Some(number) = strange {
         return Ok(ChainVerdict::Altered(number));
     }
     // Lines may be added during verification. There are at least as many as were counted before, and at most
     // as many as are counted after.
     let least = count::<L>(db).await?;
-    let (mut number, mut before) = (0, String::new());
+    let (mut number, mut before) = (start, first);
     let columns = L::COLUMNS;
     let query = format!("SELECT {columns} FROM {table} WHERE number > $1 ORDER BY number LIMIT $2");
     loop {
@@ -154,7 +166,11 @@ async fn count<L: ChainedLine>(db: &Database) -> Result<i64, QueryError> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn ended_with<L: ChainedLine>(db: &Database, expected: &str) -> Result<bool, QueryError> {
+pub async fn ended_with<L: ChainedLine>(
+    db: &Database,
+    key: Option<&LinkKey>,
+    expected: &str,
+) -> Result<bool, QueryError> {
     let Some((number, digest)) = expected.split_once(':') else { return Ok(false) };
     let Ok(number) = number.parse::<i64>() else { return Ok(false) };
     if number == 0 {
@@ -163,5 +179,10 @@ pub async fn ended_with<L: ChainedLine>(db: &Database, expected: &str) -> Result
     let query = format!("SELECT digest FROM {} WHERE number = $1", L::TABLE);
     let found: Option<String> =
         sqlx::query_scalar(AssertSqlSafe(query)).bind(number).fetch_optional(db.reader()).await?;
-    Ok(found.is_some_and(|found| found == digest))
+    if found.is_some() {
+        return Ok(found.is_some_and(|found| found == digest));
+    }
+    // The line that was cut last.
+    let cut = checkpoint::of(db, L::TABLE, key).await?;
+    Ok(cut.is_some_and(|cut| cut.is_genuine && cut.number == number && cut.digest == digest))
 }

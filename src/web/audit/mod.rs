@@ -15,6 +15,8 @@ use crate::web::identity::Account;
 use crate::words::words;
 
 pub mod chain;
+mod checkpoint;
+pub mod cut;
 
 words! {
     /// What was done. The words are stored permanently; a released one never changes its meaning.
@@ -99,6 +101,10 @@ words! {
         FileRestored = "file-restored",
         /// A file or folder was permanently deleted.
         FileForgotten = "file-forgotten",
+        /// Old lines were cut off a log.
+        LogCut = "log-cut",
+        /// A new signing key was created.
+        KeyRotated = "key-rotated",
         /// A signing key was removed, so that nothing it signed is valid.
         KeyRemoved = "key-removed",
         /// An operator made the keys in the keys folder those of the web app.

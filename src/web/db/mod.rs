@@ -23,6 +23,7 @@ use crate::postgres::{self, PostgresError};
 
 pub(crate) mod columns;
 pub(crate) mod groups;
+pub mod position;
 mod times;
 mod transactions;
 
@@ -51,6 +52,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (21, "recipients", include_str!("../../../migrations/0021_recipients.sql")),
     (22, "views", include_str!("../../../migrations/0022_views.sql")),
     (25, "second factors", include_str!("../../../migrations/0025_second_factors.sql")),
+    (31, "administration", include_str!("../../../migrations/0031_administration.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that is writing.

@@ -2,8 +2,8 @@
 //! downloads.
 
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::clock::Timestamp;
 use crate::id::{Jti, LinkId};
@@ -94,13 +94,15 @@ pub struct OwnerNotice {
     pub download: NoticedDownload,
 }
 
-const DELIVERIES: &str = "SELECT receipts.jti, recipients.email, link_tokens.path, redeemed_at, started_at, \
-    last_at, receipts.size, receipts.bytes, receipts.state, resumed, address, manifests.files FROM receipts \
-    LEFT JOIN link_tokens ON link_tokens.jti = receipts.jti \
+/// The columns of one delivery, as [`delivered`] reads them, …
+pub(super) const DELIVERY: &str = "receipts.jti, recipients.email, link_tokens.path, redeemed_at, started_at, \
+    last_at, receipts.size, receipts.bytes, receipts.state, resumed, address, manifests.files";
+
+/// … and where they are.
+pub(super) const DELIVERY_TABLES: &str = "receipts LEFT JOIN link_tokens ON link_tokens.jti = receipts.jti \
     LEFT JOIN manifests ON manifests.digest = link_tokens.version \
     LEFT JOIN link_uses ON link_uses.id = link_tokens.use_id \
-    LEFT JOIN recipients ON recipients.id = link_uses.recipient \
-    WHERE receipts.link = $1 ORDER BY redeemed_at DESC, receipts.jti LIMIT $2";
+    LEFT JOIN recipients ON recipients.id = link_uses.recipient";
 
 impl DeliveryStore {
     /// Returns what is known about a link of this account; `None` if it has no such link.
@@ -122,7 +124,15 @@ impl DeliveryStore {
         .bind(SHOWN)
         .fetch_all(self.db.reader())
         .await?;
-        let deliveries = sqlx::query(DELIVERIES).bind(&link).bind(SHOWN).fetch_all(self.db.reader()).await?;
+        let deliveries = format!(
+            "SELECT {DELIVERY} FROM {DELIVERY_TABLES} WHERE receipts.link = $1 \
+             ORDER BY redeemed_at DESC, receipts.jti LIMIT $2"
+        );
+        let deliveries = sqlx::query(AssertSqlSafe(deliveries))
+            .bind(&link)
+            .bind(SHOWN)
+            .fetch_all(self.db.reader())
+            .await?;
         Ok(Some(LinkHistory {
             recipients: recipients.iter().map(recipient).collect::<Result<_, _>>()?,
             deliveries: deliveries.iter().map(delivered).collect::<Result<_, _>>()?,
@@ -175,7 +185,7 @@ fn recipient(row: &AnyRow) -> Result<RecipientHistory, sqlx::Error> {
     })
 }
 
-fn delivered(row: &AnyRow) -> Result<DeliveryHistory, sqlx::Error> {
+pub(super) fn delivered(row: &AnyRow) -> Result<DeliveryHistory, sqlx::Error> {
     let state: String = row.try_get("state")?;
     let path: Option<String> = row.try_get("path")?;
     let zip = path.as_deref().is_some_and(archive_path::is_archive);

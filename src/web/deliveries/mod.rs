@@ -2,8 +2,10 @@
 //! the links' owners, and settle the uses of links.
 //!
 //! [`intake`] records a report, [`log`] is the chained log of every step, [`nodes`] knows up to which time
-//! everything has been reported, [`overview`] lists all download services, and [`history`] reads it for the owner.
+//! everything has been reported, [`overview`] lists all download services, [`history`] reads the log for the owner,
+//! and [`everybody`] for administrators.
 
+pub mod everybody;
 pub mod history;
 pub mod intake;
 pub mod log;

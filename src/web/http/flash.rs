@@ -44,6 +44,8 @@ words! {
         LinkDuplicated = "link-duplicated",
         /// Nothing was done, because the link was revoked.
         LinkIsRevoked = "link-is-revoked",
+        /// A link was not extended, because the operator allows no more.
+        LinkAtLimit = "link-at-limit",
         /// Recipients were added to a link.
         RecipientsAdded = "recipients-added",
         /// A recipient was removed from a link.
@@ -102,6 +104,16 @@ words! {
         MailOnItsWay = "mail-on-its-way",
         /// The mail with a link is not sent again, because its recipient has had too many.
         MailboxFull = "mailbox-full",
+        /// The mail with a link is not sent again, because its owner has had too many sent today.
+        MailsUsedUp = "mails-used-up",
+        /// A new signing key was created.
+        KeyRotated = "key-rotated",
+        /// No signing key was created, because there are too many.
+        KeysFull = "keys-full",
+        /// A signing key was removed.
+        KeyRemoved = "key-removed",
+        /// A signing key was removed, and a download service doesn't know yet.
+        KeyRemovedUndelivered = "key-removed-undelivered",
         /// All mails in a state are tried again.
         MailsRetried = "mails-retried",
         /// Notices were turned on.
@@ -177,6 +189,10 @@ impl FlashMessage {
             FlashMessage::LinkDuplicated => {
                 (FlashKind::Done, "Your copy is ready. It has its own address; the original stays as it is.")
             }
+            FlashMessage::LinkAtLimit => (
+                FlashKind::Failed,
+                "This link already has as much time, or as many downloads, as links may have here.",
+            ),
             FlashMessage::LinkIsRevoked => (
                 FlashKind::Failed,
                 "You stopped sharing this link for good, so it can’t be changed. Duplicate it to share the files again.",
@@ -253,6 +269,25 @@ impl FlashMessage {
                 FlashKind::Failed,
                 "We didn’t send the link again: that email is already on its way or was sent only a moment ago, \
                  or the link can’t be used now.",
+            ),
+            FlashMessage::KeyRotated => (FlashKind::Done, "New links are signed with the new key."),
+            FlashMessage::KeysFull => (
+                FlashKind::Failed,
+                "There are as many keys as there can be. Wait until the oldest is no longer valid, or remove one.",
+            ),
+            FlashMessage::KeyRemoved => (
+                FlashKind::Done,
+                "The key is removed. Every download service refuses what it signed within a minute.",
+            ),
+            FlashMessage::KeyRemovedUndelivered => (
+                FlashKind::Done,
+                "The key is removed, and every download service refuses what it signed within a minute. But one \
+                 could not be reached: its downloads in progress are cut off as soon as it can.",
+            ),
+            FlashMessage::MailsUsedUp => (
+                FlashKind::Failed,
+                "We didn’t send the link: you’ve had as many emails sent as are allowed within a day. Try again \
+                 later, or copy the link and send it yourself.",
             ),
             FlashMessage::MailboxFull => (
                 FlashKind::Failed,

@@ -7,7 +7,10 @@ use crate::web::http::account::{
     activate, address, login, login_code, profile, renew, reset, second_factor, sessions, signup, unsent,
     unsubscribe,
 };
-use crate::web::http::admin::{accounts, audit, mail, nodes};
+use crate::web::http::admin::{
+    accounts, audit, deliveries as admin_deliveries, keys, links as admin_links, mail, nodes, settings,
+    shares as admin_shares,
+};
 use crate::web::http::error::WebError;
 use crate::web::http::files::{
     browse, download, edit, selected, selected_zip, trash, tus, upload_form, view, zip,
@@ -198,6 +201,17 @@ fn admin_routes(cfg: &mut ServiceConfig) {
             web::resource("/admin/accounts/{id}/second-factor").route(web::post().to(accounts::reset_factor)),
         )
         .service(web::resource("/admin/accounts/{id}/delete").route(web::post().to(accounts::delete)))
+        .service(web::resource("/admin/links").route(get_or_head().to(admin_links::list)))
+        .service(web::resource("/admin/links/{id}").route(get_or_head().to(admin_links::page)))
+        .service(web::resource("/admin/links/{id}/pause").route(web::post().to(admin_links::pause)))
+        .service(web::resource("/admin/links/{id}/resume").route(web::post().to(admin_links::resume)))
+        .service(web::resource("/admin/links/{id}/revoke").route(web::post().to(admin_links::revoke)))
+        .service(web::resource("/admin/deliveries").route(get_or_head().to(admin_deliveries::list)))
+        .service(web::resource("/admin/shares").route(get_or_head().to(admin_shares::list)))
+        .service(web::resource("/admin/settings").route(get_or_head().to(settings::list)))
+        .service(web::resource("/admin/keys").route(get_or_head().to(keys::list)))
+        .service(web::resource("/admin/keys/rotate").route(web::post().to(keys::rotate)))
+        .service(web::resource("/admin/keys/remove").route(web::post().to(keys::remove)))
         .service(web::resource("/admin/mail").route(get_or_head().to(mail::list)))
         .service(web::resource("/admin/mail/retry").route(web::post().to(mail::retry)))
         .service(web::resource("/admin/mail/retry-all").route(web::post().to(mail::retry_all)))

@@ -4,7 +4,10 @@ use crate::web::http::account::{
     action_link_page, activate_page, address_page, login_code_page, login_page, profile_page, reset_page,
     second_factor_page, sessions_page, signup_page, unsent_page, unsubscribe_page,
 };
-use crate::web::http::admin::{accounts_page, audit_page, mail_page, nodes_page};
+use crate::web::http::admin::{
+    accounts_page, audit_page, deliveries_page, keys_page, links_page, mail_page, nodes_page, settings_page,
+    shares_page as admin_shares_page,
+};
 use crate::web::http::files::{
     edit_page, folder_page, move_page, search_page, selected_page, shares_page, trash_page, upload_page,
     zip_page,
@@ -36,6 +39,11 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         mail_page::samples()?,
         nodes_page::samples()?,
         audit_page::samples()?,
+        links_page::samples()?,
+        deliveries_page::samples()?,
+        keys_page::samples()?,
+        settings_page::samples()?,
+        admin_shares_page::samples()?,
         shares_page::samples()?,
         search_page::samples()?,
         folder_page::samples()?,

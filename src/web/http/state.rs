@@ -11,9 +11,10 @@ use tokio::sync::Semaphore;
 
 use crate::brand::Brand;
 use crate::client_address::ClientAddresses;
-use crate::config::{NodeSettings, Settings, Signup};
+use crate::config::{NodeSettings, Settings, SettingsTable, Signup};
 use crate::files::Shares;
 use crate::health::Health;
+use crate::reloadable::Reloadable;
 use crate::secret::random_bytes;
 use crate::web::archives::ArchiveMaker;
 use crate::web::deliveries::DeliveryStore;
@@ -66,8 +67,8 @@ pub struct AppState {
     pub admins_need_factor: bool,
     /// How long a device can be remembered; `None` where that is not offered.
     pub remember: Option<Duration>,
-    /// Whether mails are only saved in a folder.
-    pub outbox: bool,
+    /// The settings in force, to show.
+    pub settings_table: Reloadable<SettingsTable>,
     /// Sends test mails.
     pub test_mailer: TestMailer,
     /// Locks held while an action link is used.

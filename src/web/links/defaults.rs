@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::web::db::QueryError;
 use crate::web::identity::AccountId;
 use crate::web::links::lifetime::Lifetime;
+use crate::web::links::limits::LinkLimits;
 use crate::web::links::link::{Links, Notify};
 use crate::web::links::moment;
 use crate::web::links::terms::LinkForm;
@@ -36,14 +37,16 @@ impl Default for LinkDefaults {
 }
 
 impl LinkDefaults {
-    /// Returns a form with these terms. `own` says whether the files are the person's own, which can be deleted
-    /// afterwards.
-    pub fn form(&self, own: bool, now: Timestamp) -> LinkForm {
+    /// Returns a form with these terms, or the nearest ones within `limits`. `own` says whether the files are the
+    /// person's own, which can be deleted afterwards.
+    pub fn form(&self, own: bool, limits: &LinkLimits, now: Timestamp) -> LinkForm {
+        let uses = limits.clamp_uses(self.uses_per_recipient);
+        let lifetime = limits.clamp_lifetime(self.lifetime);
         LinkForm {
-            uses_per_recipient: self.uses_per_recipient.map(|uses| uses.to_string()).unwrap_or_default(),
-            expires: self.lifetime.as_str().to_owned(),
+            uses_per_recipient: uses.map(|uses| uses.to_string()).unwrap_or_default(),
+            expires: lifetime.map_or("date", Lifetime::as_str).to_owned(),
             // For a person who chooses a date instead.
-            ends: moment::field(moment::in_a_week(now)),
+            ends: limits.clamp_end(Some(moment::in_a_week(now)), now).map(moment::field).unwrap_or_default(),
             notify: self.notify.as_str().to_owned(),
             delete_files: own && self.delete_files,
             ..LinkForm::default()

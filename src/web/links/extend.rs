@@ -9,7 +9,6 @@ use crate::web::db::columns::{from_column, to_column};
 use crate::web::forms::idempotency;
 use crate::web::forms::idempotency::IdempotencyRecord;
 use crate::web::links::link::{Link, LinkError, Links};
-use crate::web::links::terms::MAX_USES;
 
 /// What to add to a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +24,8 @@ pub enum LinkExtension {
 pub enum ExtendOutcome {
     /// It was extended.
     Extended,
+    /// The operator allows no more.
+    AtLimit,
     /// It was revoked, which is final, or has no such limit.
     NotPossible,
     /// The same form has already been processed.
@@ -34,7 +35,8 @@ pub enum ExtendOutcome {
 }
 
 impl Links {
-    /// Extends the link. One that has expired works again; one that was revoked stays so.
+    /// Extends the link, as far as the operator's limits allow. One that has expired works again; one that was
+    /// revoked stays so.
     ///
     /// # Errors
     /// See [`LinkError`]; nothing is changed then.
@@ -56,18 +58,27 @@ impl Links {
                 return Ok(ExtendOutcome::Before);
             }
         }
-        let limits: Option<(Option<i64>, Option<i64>)> =
+        let limits = self.limits.current();
+        let terms: Option<(Option<i64>, Option<i64>)> =
             sqlx::query_as("SELECT ends_at, uses FROM links WHERE id = $1 AND withdrawn_at IS NULL")
                 .bind(link.id.as_str())
                 .fetch_optional(&mut *transaction)
                 .await?;
-        let Some((ends_at, uses)) = limits else { return Ok(ExtendOutcome::NotPossible) };
+        let Some((ends_at, uses)) = terms else { return Ok(ExtendOutcome::NotPossible) };
         let (column, value) = match (extension, ends_at, uses) {
             (LinkExtension::Time(time), Some(end), _) => {
-                ("ends_at", to_column(from_column(end).max(now).plus(time)))
+                let longer = limits.clamp_end(Some(from_column(end).max(now).plus(time)), now);
+                match longer.map(to_column).filter(|longer| *longer > end) {
+                    Some(longer) => ("ends_at", longer),
+                    None => return Ok(ExtendOutcome::AtLimit),
+                }
             }
             (LinkExtension::Downloads(more), _, Some(uses)) => {
-                ("uses", uses.saturating_add(i64::from(more)).min(i64::from(MAX_USES)))
+                let most = uses.saturating_add(i64::from(more)).min(i64::from(limits.most_uses()));
+                if most <= uses {
+                    return Ok(ExtendOutcome::AtLimit);
+                }
+                ("uses", most)
             }
             (LinkExtension::Time(_), None, _) | (LinkExtension::Downloads(_), _, None) => {
                 return Ok(ExtendOutcome::NotPossible);

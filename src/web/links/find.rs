@@ -30,6 +30,18 @@ pub struct ListedLink {
     pub views: u32,
 }
 
+impl ListedLink {
+    /// Returns how many uses all recipients have together; `None` for no limit.
+    pub fn uses(&self) -> Option<u64> {
+        self.link.uses_per_recipient.map(|uses| u64::from(uses) * u64::from(self.recipients))
+    }
+
+    /// Returns whether all uses are taken.
+    pub fn is_used_up(&self) -> bool {
+        self.uses().is_some_and(|uses| u64::from(self.taken) >= uses)
+    }
+}
+
 /// Number of links on one page of the list.
 pub const PER_PAGE: u32 = 100;
 
@@ -131,17 +143,7 @@ impl Links {
         .fetch_all(self.db.reader())
         .await?;
         let more = rows.len() > PER_PAGE as usize;
-        let listed = |row: &AnyRow| -> Result<ListedLink, sqlx::Error> {
-            Ok(ListedLink {
-                link: link_of(row)?,
-                files: count(row, "files")?,
-                recipients: count(row, "recipients")?,
-                named: count(row, "named")? > 0,
-                taken: count(row, "taken")?,
-                views: count(row, "looks")?,
-            })
-        };
-        let links = rows.iter().take(PER_PAGE as usize).map(listed).collect::<Result<_, _>>()?;
+        let links = rows.iter().take(PER_PAGE as usize).map(listed_of).collect::<Result<_, _>>()?;
         Ok((links, more))
     }
 
@@ -247,6 +249,18 @@ fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
         delete_files: row.try_get::<i64, _>("delete_files")? != 0,
         files_deleted_at: row.try_get::<Option<i64>, _>("files_deleted_at")?.map(from_column),
         files: Vec::new(),
+    })
+}
+
+/// Reads a link in a list, from the columns of the link and the counts of its files, recipients and uses.
+pub(super) fn listed_of(row: &AnyRow) -> Result<ListedLink, sqlx::Error> {
+    Ok(ListedLink {
+        link: link_of(row)?,
+        files: count(row, "files")?,
+        recipients: count(row, "recipients")?,
+        named: count(row, "named")? > 0,
+        taken: count(row, "taken")?,
+        views: count(row, "looks")?,
     })
 }
 

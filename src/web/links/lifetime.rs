@@ -29,6 +29,11 @@ words! {
 impl Lifetime {
     /// Returns when a link ends that begins at `now`; `None` for never.
     pub fn end(self, now: Timestamp) -> Option<Timestamp> {
+        self.duration().map(|lasts| now.plus(lasts))
+    }
+
+    /// Returns how long a link lasts; `None` for no end.
+    pub fn duration(self) -> Option<Duration> {
         let seconds = match self {
             Lifetime::Hour => HOUR,
             Lifetime::Day => DAY,
@@ -36,7 +41,7 @@ impl Lifetime {
             Lifetime::Month => 30 * DAY,
             Lifetime::Never => return None,
         };
-        Some(now.plus(Duration::from_secs(seconds)))
+        Some(Duration::from_secs(seconds))
     }
 
     /// Returns it in words, as in “Expires in 7 days”.

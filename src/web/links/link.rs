@@ -2,11 +2,13 @@
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, LinkId, RecipientId};
+use crate::reloadable::Reloadable;
 use crate::secret::{RandomError, Secret};
 use crate::web::arrivals::{Arrival, ArrivalState};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{AccountId, Email};
+use crate::web::links::limits::LinkLimits;
 use crate::web::links::progress::LeaseRules;
 use crate::web::links::uses::WaitingPresses;
 use crate::web::links::views::ViewCounter;
@@ -26,6 +28,8 @@ pub struct Links {
     pub issued: IssuedTokens,
     /// The queue for mails to recipients.
     pub queue: MailQueue,
+    /// What the operator allows links at most.
+    pub limits: Reloadable<LinkLimits>,
     /// How long an interrupted download can be continued.
     pub lease: LeaseRules,
     /// Page views that are not in the database yet.

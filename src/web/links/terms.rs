@@ -5,12 +5,11 @@ use crate::clock::Timestamp;
 use crate::web::identity::Email;
 use crate::web::identity::passwords::Password;
 use crate::web::links::lifetime::Lifetime;
-use crate::web::links::link::Notify;
+use crate::web::links::limits::{LinkLimits, MAX_USES};
+use crate::web::links::link::{Links, Notify};
 use crate::web::links::typed::{self, checked};
 use crate::web::links::{moment, recipients};
 
-/// Maximum number of uses that can be set; for more, leave it unlimited.
-pub const MAX_USES: u32 = 1_000_000;
 /// The fields as they were typed. When there are errors, all except the password are sent back unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkForm {
@@ -42,7 +41,7 @@ pub struct LinkForm {
     pub delete_files: bool,
 }
 
-/// Valid terms.
+/// Valid terms, within the operator's limits. Only [`LinkForm::check`] makes them.
 #[derive(Clone, Debug)]
 pub struct LinkTerms {
     /// The title; may be empty.
@@ -67,6 +66,7 @@ pub struct LinkTerms {
     pub recipients: Vec<Email>,
     /// Whether its files go to the trash when it is over.
     pub delete_files: bool,
+    _checked: (), // private: no other module can build terms
 }
 
 /// The errors in a form, by field.
@@ -117,29 +117,27 @@ impl LinkForm {
         self.lifetime().is_none()
     }
 
-    /// Returns the terms if they are valid at `now`. `named` says whether an existing link has named
+    /// Returns the terms if they are valid at `now` and within `limits`. `named` says whether an existing link has named
     /// recipients, which editing does not change; `None` for a new link.
     ///
     /// # Errors
     /// The errors of each field.
-    pub fn check(&self, named: Option<bool>, now: Timestamp) -> Result<LinkTerms, Box<LinkFormErrors>> {
+    pub fn check(
+        &self,
+        named: Option<bool>,
+        limits: &LinkLimits,
+        now: Timestamp,
+    ) -> Result<LinkTerms, Box<LinkFormErrors>> {
         let mut errors = LinkFormErrors::default();
         let title = checked(typed::title(&self.title), &mut errors.title);
         let note = checked(typed::note(&self.note), &mut errors.note);
-        let uses_per_recipient = match self.uses_per_recipient.trim() {
-            "" => None,
-            uses => match uses.parse::<u32>() {
-                Ok(uses) if (1..=MAX_USES).contains(&uses) => Some(uses),
-                _ => {
-                    errors.uses_per_recipient = Some(
-                        "Enter a whole number from 1 to 1,000,000, or leave this empty for no limit."
-                            .to_owned(),
-                    );
-                    None
-                }
-            },
-        };
+        let uses_per_recipient = checked(self.checked_uses(limits), &mut errors.uses_per_recipient);
         let ends_at = self.checked_end(&mut errors, now);
+        if errors.ends.is_none()
+            && let Err(sentence) = limits.check_end(ends_at, now)
+        {
+            errors.ends = Some(sentence);
+        }
         let password = checked(typed::password(&self.password), &mut errors.password);
         let recipients = match recipients::parse(&self.recipients) {
             Ok(recipients) => recipients,
@@ -172,7 +170,19 @@ impl LinkForm {
             notify,
             recipients,
             delete_files: self.delete_files,
+            _checked: (),
         })
+    }
+
+    fn checked_uses(&self, limits: &LinkLimits) -> Result<Option<u32>, String> {
+        let uses = match self.uses_per_recipient.trim() {
+            "" => None,
+            uses => match uses.parse::<u32>() {
+                Ok(uses) if (1..=MAX_USES).contains(&uses) => Some(uses),
+                _ => return Err(limits.uses_sentence()),
+            },
+        };
+        limits.check_uses(uses).map(|()| uses)
     }
 
     fn checked_end(&self, errors: &mut LinkFormErrors, now: Timestamp) -> Option<Timestamp> {
@@ -200,6 +210,22 @@ impl LinkForm {
     }
 }
 
+impl Links {
+    /// Checks the terms of a link to be made or changed at `now`, as [`LinkForm::check`] does, with the operator's
+    /// present limits.
+    ///
+    /// # Errors
+    /// The errors of each field.
+    pub fn check(
+        &self,
+        form: &LinkForm,
+        named: Option<bool>,
+        now: Timestamp,
+    ) -> Result<LinkTerms, Box<LinkFormErrors>> {
+        form.check(named, &self.limits.current(), now)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,39 +247,64 @@ mod tests {
             mailed_code: true,
             ..typed()
         };
-        let errors = wrong.check(None, NOW).unwrap_err();
+        let errors = wrong.check(None, &LinkLimits::default(), NOW).unwrap_err();
         assert!(errors.title.is_some() && errors.note.is_some() && errors.uses_per_recipient.is_some());
         assert!(errors.ends.as_ref().is_some_and(|ends| ends.contains("future")), "{errors:?}");
         assert!(errors.password.as_ref().is_some_and(|password| password.contains("256")), "{errors:?}");
         assert!(errors.mailed_code.is_some());
         for uses in ["-1", "1.5", "many", "1000001", "99999999999"] {
             assert!(
-                LinkForm { uses_per_recipient: uses.to_owned(), ..typed() }.check(None, NOW).is_err(),
+                LinkForm { uses_per_recipient: uses.to_owned(), ..typed() }
+                    .check(None, &LinkLimits::default(), NOW)
+                    .is_err(),
                 "{uses}"
             );
         }
-        assert!(LinkForm { notify: "often".to_owned(), ..typed() }.check(None, NOW).is_err());
+        assert!(
+            LinkForm { notify: "often".to_owned(), ..typed() }
+                .check(None, &LinkLimits::default(), NOW)
+                .is_err()
+        );
     }
 
     #[test]
     fn characters_that_reverse_text_are_replaced() {
         let typed =
             LinkForm { title: "\u{202e}gpj.exe".to_owned(), note: "a\r\n\u{2067}b\tc".to_owned(), ..typed() };
-        let terms = typed.check(None, NOW).unwrap();
+        let terms = typed.check(None, &LinkLimits::default(), NOW).unwrap();
         assert_eq!((terms.title.as_str(), terms.note.as_str()), ("\u{fffd}gpj.exe", "a\n\u{fffd}b c"));
     }
 
     #[test]
     fn empty_fields_mean_no_limit() {
-        let terms = typed().check(None, NOW).unwrap();
+        let terms = typed().check(None, &LinkLimits::default(), NOW).unwrap();
         assert_eq!((terms.uses_per_recipient, terms.ends_at, terms.recipients.len()), (None, None, 0));
         assert!(terms.password.is_none());
         let typed =
             LinkForm { uses_per_recipient: " 3 ".to_owned(), ends: "2027-01-15T08:01".to_owned(), ..typed() };
-        let terms = typed.check(None, NOW).unwrap();
+        let terms = typed.check(None, &LinkLimits::default(), NOW).unwrap();
         assert_eq!(
             (terms.uses_per_recipient, terms.ends_at),
             (Some(3), Some(Timestamp::from_secs(NOW.secs() + 60)))
         );
+    }
+
+    #[test]
+    fn terms_beyond_the_operators_limits_are_refused() {
+        let day = std::time::Duration::from_secs(24 * 60 * 60);
+        let limits = LinkLimits { longest: Some(day), most_downloads: Some(3), end_required: false };
+        let form = |uses: &str, expires: &str| LinkForm {
+            uses_per_recipient: uses.to_owned(),
+            expires: expires.to_owned(),
+            ..typed()
+        };
+        for (uses, expires) in [("3", "1d"), ("1", "1h")] {
+            assert!(form(uses, expires).check(None, &limits, NOW).is_ok(), "{uses} {expires}");
+        }
+        for (uses, expires) in [("4", "7d"), ("", "never"), ("", "")] {
+            let errors = form(uses, expires).check(None, &limits, NOW).unwrap_err();
+            assert!(errors.uses_per_recipient.unwrap().contains("from 1 to 3."), "{uses}");
+            assert!(errors.ends.unwrap().contains("at most 1 day"), "{expires}");
+        }
     }
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 use lettre::Message;
 
 use crate::clock::{Clock, Timestamp};
+use crate::reloadable::Reloadable;
 use crate::web::db::QueryError;
 use crate::web::mail::circuit_breaker::{CircuitBreaker, nth_wait};
 use crate::web::mail::compose::{AddressedLetter, Compose};
 use crate::web::mail::message::MessageComposer;
 use crate::web::mail::queue::{MailQueue, QueuedMail};
-use crate::web::mail::transport::{MailTransport, SendError};
+use crate::web::mail::transport::SendError;
 use crate::web::mail::verdict::MailFault;
+use crate::web::mail::way::MailWay;
 
 /// How many times recording that a mail was sent is tried, one second apart.
 const RECORD_TRIES: usize = 30;
@@ -31,8 +33,7 @@ const GIVE_UP: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 pub(super) struct Attempts {
     pub(super) queue: MailQueue,
     pub(super) compose: Arc<dyn Compose>,
-    pub(super) envelope: MessageComposer,
-    pub(super) transport: MailTransport,
+    pub(super) way: Reloadable<MailWay>,
     pub(super) clock: Clock,
     pub(super) breaker: Arc<CircuitBreaker>,
 }
@@ -43,7 +44,8 @@ impl Attempts {
     /// # Errors
     /// When the database fails.
     pub(super) async fn deliver(&self, mail: QueuedMail) -> Result<(), QueryError> {
-        let message = match self.message(&mail).await {
+        let way = self.way.current();
+        let message = match self.message(&mail, &way.envelope).await {
             Ok(Some(message)) => message,
             Ok(None) => {
                 self.breaker.undecided();
@@ -56,7 +58,7 @@ impl Attempts {
             }
         };
         let file_name = outbox_name(&mail);
-        match self.transport.send(&file_name, &message).await {
+        match way.transport.send(&file_name, &message).await {
             Ok(answer) => {
                 let now = self.clock.now();
                 let (kind, domain) = (mail.kind.as_str(), mail.domain());
@@ -115,7 +117,11 @@ impl Attempts {
     }
 
     /// Returns the message to send; `None` if there is nothing to say any more.
-    async fn message(&self, mail: &QueuedMail) -> Result<Option<Message>, (MailFault, String)> {
+    async fn message(
+        &self,
+        mail: &QueuedMail,
+        envelope: &MessageComposer,
+    ) -> Result<Option<Message>, (MailFault, String)> {
         let now = self.clock.now();
         let addressed = self.compose.compose(mail, now).await.map_err(|error| {
             tracing::warn!(jti = %mail.jti, cause = crate::telemetry::chain(&error), "cannot compose the email");
@@ -124,9 +130,9 @@ impl Attempts {
         let Some(AddressedLetter { to, letter, headers }) = addressed else { return Ok(None) };
         // Errors from here on are permanent: a later attempt would fail in the same way.
         let rendered = letter
-            .render(&self.envelope.host, &self.envelope.brand, now)
+            .render(&envelope.host, &envelope.brand, now)
             .map_err(|error| (MailFault::Mailbox, error.to_string()))?;
-        let message = self.envelope.message(mail.id.as_str(), to.as_str(), rendered, &headers, now);
+        let message = envelope.message(mail.id.as_str(), to.as_str(), rendered, &headers, now);
         message.map(Some).map_err(|error| (MailFault::Mailbox, error.to_string()))
     }
 

@@ -20,6 +20,7 @@ pub mod stuck;
 pub mod test_mail;
 pub mod transport;
 pub mod verdict;
+pub mod way;
 pub mod wording;
 
 pub use new_mail::{MailDetails, MailKind, NewMail};

@@ -9,12 +9,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
+use crate::reloadable::Reloadable;
 use crate::web::db::QueryError;
 use crate::web::mail::attempt::Attempts;
 use crate::web::mail::compose::Compose;
-use crate::web::mail::message::MessageComposer;
 use crate::web::mail::queue::{DueSelection, MailQueue, QueuedMail};
-use crate::web::mail::transport::MailTransport;
+use crate::web::mail::way::MailWay;
 
 /// How often the queue is checked when nobody wakes the sender: another process may have added to it.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -43,8 +43,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct MailSender {
     attempts: Attempts,
-    /// Minimum time between the starts of two attempts; zero for no limit.
-    pace: Duration,
     stopping: Arc<watch::Sender<bool>>,
     /// Held while [`MailSender::run`] runs.
     running: Arc<Mutex<()>>,
@@ -58,23 +56,20 @@ struct RunningAttempt {
 }
 
 impl MailSender {
-    /// Creates a sender for the mails in `queue`, which `compose` writes. Sends at most `per_second` mails a
-    /// second; 0 for no limit.
-    pub fn new(
-        queue: MailQueue,
-        compose: Arc<dyn Compose>,
-        envelope: MessageComposer,
-        transport: MailTransport,
-        clock: Clock,
-        per_second: u32,
-    ) -> MailSender {
-        let pace = Duration::from_secs(1).checked_div(per_second).unwrap_or_default();
+    /// Creates a sender for the mails in `queue`, which `compose` writes.
+    pub fn new(queue: MailQueue, compose: Arc<dyn Compose>, way: MailWay, clock: Clock) -> MailSender {
         MailSender {
-            attempts: Attempts { queue, compose, envelope, transport, clock, breaker: Arc::default() },
-            pace,
+            attempts: Attempts { queue, compose, way: Reloadable::new(way), clock, breaker: Arc::default() },
             stopping: Arc::new(watch::Sender::new(false)),
             running: Arc::default(),
         }
+    }
+
+    /// Sends mails in this way from now on. Running attempts end as they began.
+    pub fn set_way(&self, way: MailWay) {
+        self.attempts.way.replace(way);
+        // A server that didn't work may be another one now.
+        self.attempts.queue.wake();
     }
 
     /// Sends mails until [`MailSender::finish`] is called. If the future is dropped instead, mails with
@@ -87,7 +82,7 @@ impl MailSender {
                 let cause = crate::telemetry::chain(&error);
                 tracing::warn!(cause, "cannot read the mail queue");
             }
-            self.attempts.transport.close_idle();
+            self.attempts.way.current().transport.close_idle();
             let rest = self.until_next().await;
             tokio::select! {
                 () = self.attempts.queue.woken() => {}
@@ -146,7 +141,8 @@ impl MailSender {
         let mut next_start = Instant::now();
         loop {
             while !is_stopping && attempts.len() < UNDER_WAY {
-                if self.pace > Duration::ZERO && next_start > Instant::now() {
+                let pace = self.attempts.way.current().pace;
+                if pace > Duration::ZERO && next_start > Instant::now() {
                     break;
                 }
                 let mail = match self.take_one(&under_way).await {
@@ -157,7 +153,7 @@ impl MailSender {
                         break;
                     }
                 };
-                next_start = next_start.max(Instant::now()) + self.pace;
+                next_start = next_start.max(Instant::now()) + pace;
                 count += 1;
                 let domain = mail.domain();
                 let recipient = mail.recipient.as_str().to_owned();

@@ -1,10 +1,10 @@
 //! Sends test mails with the configured settings, for operators who set mail up. Does not touch the queue.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::brand::{Brand, BrandError};
 use crate::clock::Timestamp;
+use crate::reloadable::Reloadable;
 use crate::secret::{RandomError, Secret};
 use crate::web::identity::Email;
 use crate::web::mail::letters::Letter;
@@ -42,12 +42,22 @@ pub enum TestMailError {
 
 /// Sends test mails while the web app runs. Cheap to clone.
 #[derive(Clone)]
-pub struct TestMailer(Arc<MailRules>);
+pub struct TestMailer(Reloadable<MailRules>);
 
 impl TestMailer {
     /// Creates one with these settings.
     pub fn new(rules: impl Into<MailRules>) -> TestMailer {
-        TestMailer(Arc::new(rules.into()))
+        TestMailer(Reloadable::new(rules.into()))
+    }
+
+    /// Uses these settings from now on.
+    pub fn set_rules(&self, rules: impl Into<MailRules>) {
+        self.0.replace(rules.into());
+    }
+
+    /// Whether mails are only saved in a folder.
+    pub fn is_outbox(&self) -> bool {
+        self.0.current().mail.send.as_str() == "outbox"
     }
 
     /// Sends a test mail to `to` immediately, and returns the server's reply.
@@ -55,7 +65,7 @@ impl TestMailer {
     /// # Errors
     /// An explanation for an administrator.
     pub async fn send(&self, to: &Email, now: Timestamp) -> Result<String, String> {
-        match tokio::time::timeout(PATIENCE, send(MailRules::clone(&self.0), to, now)).await {
+        match tokio::time::timeout(PATIENCE, send(MailRules::clone(&self.0.current()), to, now)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(crate::telemetry::chain(&error).to_string()),
             Err(_) => Err(format!("the mail server did not respond within {} seconds", PATIENCE.as_secs())),

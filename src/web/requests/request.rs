@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::id::{FilePath, RequestId};
+use crate::reloadable::Reloadable;
 use crate::secret::{RandomError, Secret};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::identity::passwords::StoredPassword;
+use crate::web::links::limits::LinkLimits;
 use crate::web::mail::queue::{MailQueue, QueueError};
 use crate::web::tokens::link_key::LinkKey;
 
@@ -23,6 +25,8 @@ pub struct FileRequests {
     pub key: LinkKey,
     /// The queue for mails to owners.
     pub queue: MailQueue,
+    /// What the operator allows at most.
+    pub limits: Reloadable<LinkLimits>,
 }
 
 /// A file request.

@@ -3,9 +3,10 @@
 
 use crate::clock::Timestamp;
 use crate::web::identity::passwords::Password;
+use crate::web::links::limits::LinkLimits;
 use crate::web::links::moment;
 use crate::web::links::typed::{self, checked};
-use crate::web::requests::size_field;
+use crate::web::requests::{FileRequests, size_field};
 
 /// The number of bytes that a new request allows, unless its owner chooses another.
 pub const USUAL_BYTES: u64 = 2 << 30;
@@ -37,7 +38,7 @@ pub struct RequestForm {
     pub notify: bool,
 }
 
-/// Valid terms.
+/// Valid terms, within the operator's limits. Only [`RequestForm::check`] makes them.
 #[derive(Clone, Debug)]
 pub struct RequestTerms {
     /// The title; may be empty.
@@ -54,6 +55,7 @@ pub struct RequestTerms {
     pub password: Option<Password>,
     /// Whether the owner gets an email when files arrive.
     pub notify: bool,
+    _checked: (), // private: no other module can build terms
 }
 
 /// The errors in a form, by field.
@@ -83,22 +85,24 @@ impl RequestFormErrors {
 }
 
 impl RequestForm {
-    /// Returns the fields of a new request.
-    pub fn usual(now: Timestamp) -> RequestForm {
+    /// Returns the fields of a new request, within `limits`.
+    pub fn usual(limits: &LinkLimits, now: Timestamp) -> RequestForm {
+        let ends = limits.clamp_end(Some(moment::in_a_week(now)), now);
         RequestForm {
             max_bytes: size_field::field(USUAL_BYTES),
             max_files: USUAL_FILES.to_string(),
-            ends: moment::field(moment::in_a_week(now)),
+            ends: ends.map(moment::field).unwrap_or_default(),
             notify: true,
             ..RequestForm::default()
         }
     }
 
-    /// Returns the terms if they are valid at `now`.
+    /// Returns the terms if they are valid at `now` and within `limits`, of which only the longest lifetime
+    /// concerns a request.
     ///
     /// # Errors
     /// The errors of each field.
-    pub fn check(&self, now: Timestamp) -> Result<RequestTerms, Box<RequestFormErrors>> {
+    pub fn check(&self, limits: &LinkLimits, now: Timestamp) -> Result<RequestTerms, Box<RequestFormErrors>> {
         let mut errors = RequestFormErrors::default();
         let title = checked(typed::title(&self.title), &mut errors.title);
         let note = checked(typed::note(&self.note), &mut errors.note);
@@ -111,7 +115,10 @@ impl RequestForm {
             errors.max_files = Some("Enter a whole number from 1 to 10,000.".to_owned());
         }
         let ends_at = match moment::parse(&self.ends, &self.ends_zone) {
-            Some(end) if end > now => Some(end),
+            Some(end) if end > now => {
+                errors.ends = limits.check_end(Some(end), now).err();
+                Some(end)
+            }
             Some(_) => {
                 errors.ends = Some("Choose a time in the future.".to_owned());
                 None
@@ -123,11 +130,29 @@ impl RequestForm {
         };
         let password = checked(typed::password(&self.password), &mut errors.password);
         match (max_bytes, max_files, ends_at) {
-            (Some(max_bytes), Some(max_files), Some(ends_at)) if !errors.any() => {
-                Ok(RequestTerms { title, note, max_bytes, max_files, ends_at, password, notify: self.notify })
-            }
+            (Some(max_bytes), Some(max_files), Some(ends_at)) if !errors.any() => Ok(RequestTerms {
+                title,
+                note,
+                max_bytes,
+                max_files,
+                ends_at,
+                password,
+                notify: self.notify,
+                _checked: (),
+            }),
             _ => Err(Box::new(errors)),
         }
+    }
+}
+
+impl FileRequests {
+    /// Checks the terms of a request to be made or changed at `now`, as [`RequestForm::check`] does, with the
+    /// operator's present limits.
+    ///
+    /// # Errors
+    /// The errors of each field.
+    pub fn check(&self, form: &RequestForm, now: Timestamp) -> Result<RequestTerms, Box<RequestFormErrors>> {
+        form.check(&self.limits.current(), now)
     }
 }
 
@@ -135,11 +160,12 @@ impl RequestForm {
 mod tests {
     use super::*;
 
+    const NONE: LinkLimits = LinkLimits { longest: None, most_downloads: None, end_required: false };
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
     #[test]
     fn the_usual_terms_are_valid() {
-        let terms = RequestForm::usual(NOW).check(NOW).unwrap();
+        let terms = RequestForm::usual(&NONE, NOW).check(&NONE, NOW).unwrap();
         assert_eq!((terms.max_bytes, terms.max_files), (2 << 30, 100));
         assert_eq!(terms.ends_at, Timestamp::from_secs(NOW.secs() + 7 * 24 * 3600));
         assert!(terms.notify && terms.password.is_none());
@@ -156,14 +182,14 @@ mod tests {
             password: "short".to_owned(),
             ..RequestForm::default()
         };
-        let errors = wrong.check(NOW).unwrap_err();
+        let errors = wrong.check(&NONE, NOW).unwrap_err();
         assert!(errors.title.is_some() && errors.note.is_some() && errors.max_bytes.is_some());
         assert!(errors.max_files.is_some() && errors.ends.is_some() && errors.password.is_some());
         for files in ["", "-1", "1.5", "10001", "99999999999999999999"] {
-            let form = RequestForm { max_files: files.to_owned(), ..RequestForm::usual(NOW) };
-            assert!(form.check(NOW).is_err(), "{files}");
+            let form = RequestForm { max_files: files.to_owned(), ..RequestForm::usual(&NONE, NOW) };
+            assert!(form.check(&NONE, NOW).is_err(), "{files}");
         }
-        let endless = RequestForm { ends: String::new(), ..RequestForm::usual(NOW) };
-        assert!(endless.check(NOW).is_err());
+        let endless = RequestForm { ends: String::new(), ..RequestForm::usual(&NONE, NOW) };
+        assert!(endless.check(&NONE, NOW).is_err());
     }
 }

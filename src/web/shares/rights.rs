@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::ShareSettings;
 use crate::id::{FilePath, InvalidFilePath};
+use crate::reloadable::Reloadable;
 use crate::web::identity::Account;
 
 /// A file or folder that an account may read.
@@ -89,10 +90,23 @@ pub enum Right {
     Manage,
 }
 
+impl Right {
+    /// Returns the right in one word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Right::Read => "read",
+            Right::Write => "write",
+            Right::Manage => "manage",
+        }
+    }
+}
+
 /// The rights in all shares.
+///
+/// Clones share them, so that a change of the settings applies everywhere at once.
 #[derive(Clone, Debug)]
 pub struct Rights {
-    shares: BTreeMap<String, Lists>,
+    shares: Reloadable<BTreeMap<String, Lists>>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +116,28 @@ struct Lists {
     read: People,
     write: People,
     manage: People,
+}
+
+impl Lists {
+    /// Returns everyone who is named, with their highest right.
+    fn people(&self) -> Vec<(String, Right)> {
+        let lists = [(&self.manage, Right::Manage), (&self.write, Right::Write), (&self.read, Right::Read)];
+        let mut highest: BTreeMap<(u8, String), Right> = BTreeMap::new();
+        for (people, right) in lists {
+            // In their own folders people may do everything.
+            let right = if self.is_personal { Right::Manage } else { right };
+            let everyone = people.everyone.then(|| (0, "everyone".to_owned()));
+            let groups = people.groups.iter().map(|group| (1, group.clone()));
+            let accounts = people.accounts.iter().map(|account| (2, account.clone()));
+            for who in everyone.into_iter().chain(groups).chain(accounts) {
+                highest.entry(who).or_insert(right);
+            }
+        }
+        // What everyone may do needs no further mention.
+        let for_all = highest.get(&(0, "everyone".to_owned())).copied();
+        let more = highest.into_iter().filter(|((kind, _), right)| *kind == 0 || Some(*right) > for_all);
+        more.map(|((_, who), right)| (who, right)).collect()
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -136,24 +172,42 @@ impl People {
 impl Rights {
     /// Reads the rights from the settings.
     pub fn new(shares: &[ShareSettings]) -> Rights {
+        Rights { shares: Reloadable::new(Rights::read(shares)) }
+    }
+
+    /// Uses the rights in these settings from now on.
+    pub fn replace(&self, shares: &[ShareSettings]) {
+        self.shares.replace(Rights::read(shares));
+    }
+
+    fn read(shares: &[ShareSettings]) -> BTreeMap<String, Lists> {
         let lists = |share: &ShareSettings| Lists {
             is_personal: share.personal,
             read: People::new(&share.read),
             write: People::new(&share.write),
             manage: People::new(&share.manage),
         };
-        Rights { shares: shares.iter().map(|share| (share.name.clone(), lists(share))).collect() }
+        shares.iter().map(|share| (share.name.clone(), lists(share))).collect()
+    }
+
+    /// Returns each share by name, whether it is personal, and who has which highest right: everyone, then groups,
+    /// then accounts.
+    pub fn overview(&self) -> Vec<(String, bool, Vec<(String, Right)>)> {
+        let shares = self.shares.current();
+        shares.iter().map(|(name, lists)| (name.clone(), lists.is_personal, lists.people())).collect()
     }
 
     /// Returns the groups that any share names.
-    pub fn groups(&self) -> BTreeSet<&str> {
-        let lists = self.shares.values().flat_map(|lists| [&lists.read, &lists.write, &lists.manage]);
-        lists.flat_map(|people| &people.groups).map(String::as_str).collect()
+    pub fn groups(&self) -> BTreeSet<String> {
+        let shares = self.shares.current();
+        let lists = shares.values().flat_map(|lists| [&lists.read, &lists.write, &lists.manage]);
+        lists.flat_map(|people| &people.groups).cloned().collect()
     }
 
     /// Returns the account's own folder, *My files*, if it has one. It may not exist on disk yet.
     pub fn home(&self, account: &Account) -> Option<FilePath> {
-        let (share, lists) = self.shares.iter().find(|(_, lists)| lists.is_personal)?;
+        let shares = self.shares.current();
+        let (share, lists) = shares.iter().find(|(_, lists)| lists.is_personal)?;
         lists.read.include(account).then(|| home_in(share, account)).flatten()
     }
 
@@ -179,7 +233,8 @@ impl Rights {
 
     /// Returns the highest right of `account` to `path`; `None` if it has none or the share doesn't exist.
     pub fn highest(&self, account: &Account, path: &FilePath) -> Option<Right> {
-        let lists = self.shares.get(path.share())?;
+        let shares = self.shares.current();
+        let lists = shares.get(path.share())?;
         if lists.is_personal {
             let home = home_in(path.share(), account)?;
             return (path.is_within(&home) && lists.read.include(account)).then_some(Right::Manage);
@@ -196,7 +251,8 @@ impl Rights {
     /// Returns the folders in which `account` has at least this right and which nothing that it may read
     /// contains: its own folder first, then the roots of shares by name.
     pub fn roots_with(&self, account: &Account, least: Right) -> Vec<FilePath> {
-        let shared = self.shares.iter().filter(|(_, lists)| !lists.is_personal);
+        let shares = self.shares.current();
+        let shared = shares.iter().filter(|(_, lists)| !lists.is_personal);
         let shared = shared.filter_map(|(share, _)| format!("/{share}").parse().ok());
         let shared = shared.filter(|root| self.may(account, root, least));
         self.home(account).into_iter().chain(shared).collect()
@@ -204,7 +260,7 @@ impl Rights {
 
     /// Returns the topmost folder that a right to `path` covers.
     fn root_of(&self, account: &Account, path: &FilePath) -> Option<FilePath> {
-        match self.shares.get(path.share())?.is_personal {
+        match self.shares.current().get(path.share())?.is_personal {
             true => home_in(path.share(), account),
             false => format!("/{}", path.share()).parse().ok(),
         }

@@ -29,12 +29,13 @@ impl Throttle {
     /// # Errors
     /// How long to wait, if there were too many.
     pub fn press(&self, link: &LinkId, address: IpAddr, now: Timestamp) -> Result<(), Throttled> {
-        let (link, each) = (key("presses", link.as_str()), RateLimit::per_minute(self.0.links.presses));
+        let (link, each) =
+            (key("presses", link.as_str()), RateLimit::per_minute(self.0.links.current().presses));
         for (net, times) in networks(neighbourhood(address)).into_iter().zip([1, WIDER]) {
             let allowed = each.times(times);
             self.0.presses.with((link, net), now, |bucket| bucket.take(1, allowed, now))?;
         }
-        let all = RateLimit::per_minute(self.0.links.presses_per_link);
+        let all = RateLimit::per_minute(self.0.links.current().presses_per_link);
         self.0.budgets.with(link, now, |bucket| bucket.take(1, all, now))
     }
 
@@ -43,12 +44,13 @@ impl Throttle {
     /// # Errors
     /// How long to wait, if there were too many.
     pub fn ticket(&self, request: &RequestId, address: IpAddr, now: Timestamp) -> Result<(), Throttled> {
-        let (request, each) = (key("tickets", request.as_str()), RateLimit::per_minute(self.0.links.presses));
+        let (request, each) =
+            (key("tickets", request.as_str()), RateLimit::per_minute(self.0.links.current().presses));
         for (net, times) in networks(neighbourhood(address)).into_iter().zip([1, WIDER]) {
             let allowed = each.times(times);
             self.0.presses.with((request, net), now, |bucket| bucket.take(1, allowed, now))?;
         }
-        let all = RateLimit::per_minute(self.0.links.presses_per_link);
+        let all = RateLimit::per_minute(self.0.links.current().presses_per_link);
         self.0.budgets.with(request, now, |bucket| bucket.take(1, all, now))
     }
 

@@ -85,6 +85,10 @@ impl RateLimit {
         RateLimit { count, per: FORGET_AFTER }
     }
 
+    pub(crate) const fn per_day(count: u32) -> RateLimit {
+        RateLimit { count, per: Duration::from_secs(24 * 60 * 60) }
+    }
+
     /// Returns this limit multiplied by `factor`.
     pub(crate) const fn times(self, factor: u32) -> RateLimit {
         RateLimit { count: self.count.saturating_mul(factor), per: self.per }

@@ -83,7 +83,7 @@ impl Throttle {
             || browser.is_some_and(|browser| self.0.known_browsers.contains(&(account, browser), now));
         if !is_known {
             self.0.accounts.with(account, now, |counter| counter.count(ACCOUNT, now))?;
-            let guesses = RateLimit::per_hour(self.0.links.password_guesses);
+            let guesses = RateLimit::per_hour(self.0.links.current().password_guesses);
             self.0.budgets.with(key("guesses", all), now, |bucket| bucket.take(1, guesses, now))?;
         }
         Ok(Attempt { account, address, browser })

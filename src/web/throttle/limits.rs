@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::config::LinkSettings;
+use crate::reloadable::Reloadable;
 use crate::secret::Digest;
 use crate::web::throttle::counter::{BackoffRule, Bucket, Counter, Expiring, Throttled};
 use crate::web::throttle::table::Table;
@@ -24,7 +25,7 @@ pub(super) type Key = [u8; 32];
 pub struct Throttle(pub(super) Arc<Counters>);
 
 pub(super) struct Counters {
-    pub(super) links: LinkSettings,
+    pub(super) links: Reloadable<LinkSettings>,
     pub(super) accounts: Table<Key, Counter>,
     pub(super) addresses: Table<IpAddr, Counter>,
     pub(super) mailboxes: Table<Key, Counter>,
@@ -62,7 +63,7 @@ impl Throttle {
     /// Creates counters with the limits in the settings.
     pub fn new(links: &LinkSettings) -> Throttle {
         Throttle(Arc::new(Counters {
-            links: links.clone(),
+            links: Reloadable::new(links.clone()),
             accounts: Table::default(),
             addresses: Table::default(),
             mailboxes: Table::default(),
@@ -72,6 +73,11 @@ impl Throttle {
             known: Table::default(),
             known_browsers: Table::default(),
         }))
+    }
+
+    /// Changes the limits. What was counted so far stays counted.
+    pub fn set_limits(&self, links: &LinkSettings) {
+        self.0.links.replace(links.clone());
     }
 
     /// Drops counters that no longer have any effect.

@@ -34,6 +34,15 @@ words! {
     }
 }
 
+/// Mails with a link were not admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailsRefused<'e> {
+    /// These recipients have received too many from this account within an hour.
+    Mailboxes(Vec<&'e Email>),
+    /// The account may have only so many sent within a day.
+    Day(u32),
+}
+
 impl Throttle {
     /// Returns whether a mail that a stranger requested may be sent to `recipient` (spelled the same way each
     /// time) now, and counts it if so. The requester isn't told, because the result also depends on what
@@ -57,14 +66,15 @@ impl Throttle {
     /// Admits mails with a link of `account` to these recipients, either all or none of them.
     ///
     /// # Errors
-    /// The recipients who have received too many from this account.
+    /// Which limit is reached.
     pub fn link_mails<'e>(
         &self,
         account: &AccountId,
         recipients: &'e [Email],
         now: Timestamp,
-    ) -> Result<(), Vec<&'e Email>> {
-        let allowance = RateLimit::per_hour(self.0.links.mails);
+    ) -> Result<(), MailsRefused<'e>> {
+        let limits = self.0.links.current();
+        let allowance = RateLimit::per_hour(limits.mails);
         let mailbox = |email: &Email| key("link mail", &format!("{account} {}", email.key()));
         // Checked before anything is counted. Two simultaneous calls may still both try to take the last use.
         let is_full = |email: &Email| {
@@ -73,13 +83,19 @@ impl Throttle {
         };
         let full: Vec<&Email> = recipients.iter().filter(|email| is_full(email)).collect();
         if !full.is_empty() {
-            return Err(full);
+            return Err(MailsRefused::Mailboxes(full));
+        }
+        let count = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
+        let day = RateLimit::per_day(limits.mails_per_day);
+        let mails = key("link mails of a day", account.as_str());
+        if self.0.budgets.with(mails, now, |bucket| bucket.take(count, day, now)).is_err() {
+            return Err(MailsRefused::Day(limits.mails_per_day));
         }
         let taken = |email: &Email| {
             self.0.budgets.with(mailbox(email), now, |bucket| bucket.take(1, allowance, now)).is_ok()
         };
         let full: Vec<&Email> = recipients.iter().filter(|email| !taken(email)).collect();
-        if full.is_empty() { Ok(()) } else { Err(full) }
+        if full.is_empty() { Ok(()) } else { Err(MailsRefused::Mailboxes(full)) }
     }
 
     /// Admits a request from `address` that causes a mail.
@@ -94,6 +110,7 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LinkSettings;
     use crate::web::throttle::limits::{address, at};
 
     #[test]
@@ -129,11 +146,28 @@ mod tests {
             throttle.link_mails(&ann, only_r, at(0)).unwrap();
         }
         let full = throttle.link_mails(&ann, &all, at(0)).unwrap_err();
-        assert_eq!(full, [&all[0]], "the one that is full is named");
+        assert_eq!(full, MailsRefused::Mailboxes(vec![&all[0]]), "the one that is full is named");
         for _ in 0..3 {
             throttle.link_mails(&ann, &all[1..], at(0)).unwrap();
         }
         assert!(throttle.link_mails(&bob, only_r, at(0)).is_ok(), "another account");
         assert!(throttle.link_mails(&ann, only_r, at(1_200)).is_ok(), "a third of an hour later");
+    }
+
+    #[test]
+    fn an_account_has_only_so_many_links_mailed_within_a_day_whoever_gets_them() {
+        let throttle = Throttle::new(&LinkSettings { mails_per_day: 4, ..LinkSettings::default() });
+        let (ann, bob) = (AccountId::from_store("ann"), AccountId::from_store("bob"));
+        let many = |from: usize, to: usize| -> Vec<Email> {
+            (from..to).map(|n| format!("r{n}@example.org").parse().unwrap()).collect()
+        };
+        throttle.link_mails(&ann, &many(0, 3), at(0)).unwrap();
+        assert_eq!(throttle.link_mails(&ann, &many(3, 5), at(0)), Err(MailsRefused::Day(4)));
+        throttle.link_mails(&ann, &many(3, 4), at(0)).unwrap();
+        assert_eq!(throttle.link_mails(&ann, &many(4, 5), at(3_600)), Err(MailsRefused::Day(4)));
+        assert!(throttle.link_mails(&bob, &many(0, 4), at(0)).is_ok(), "another account");
+        throttle.set_limits(&LinkSettings { mails_per_day: 24, ..LinkSettings::default() });
+        assert!(throttle.link_mails(&ann, &many(4, 9), at(3_600)).is_ok(), "another limit");
+        assert!(throttle.link_mails(&ann, &many(9, 10), at(3 * 86_400)).is_ok());
     }
 }

@@ -14,4 +14,4 @@ mod table;
 pub use counter::Throttled;
 pub use guesses::Attempt;
 pub use limits::Throttle;
-pub use mails::MailCause;
+pub use mails::{MailCause, MailsRefused};

@@ -126,7 +126,7 @@ impl GoneFiles {
         on_disk(move || {
             // If a share is unavailable, none of its files are considered gone.
             let there: BTreeSet<String> =
-                shares.names().filter(|share| shares.disk_space(share).is_ok()).map(str::to_owned).collect();
+                shares.names().into_iter().filter(|share| shares.disk_space(share).is_ok()).collect();
             // The path of a trash entry isn't a valid file path; its record is deleted with the entry.
             let is_gone = |(path, _): &File| {
                 path.parse::<crate::id::FilePath>().is_ok_and(|path| {

@@ -1,5 +1,6 @@
 //! The life of an upload, from its beginning until it is done or abandoned.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -53,8 +54,18 @@ impl Uploads {
     }
 
     /// Returns the maximum size of one file in bytes; 0 = no limit.
-    pub const fn max(&self) -> u64 {
-        self.quotas.file_max
+    pub fn max(&self) -> u64 {
+        self.quotas.file_max()
+    }
+
+    /// Returns the maximum number of bytes by share; 0 = no limit.
+    pub fn share_quotas(&self) -> BTreeMap<String, u64> {
+        self.quotas.by_share()
+    }
+
+    /// Uses these limits from now on, except for how long an upload is kept.
+    pub fn set_limits(&self, limits: UploadLimits) {
+        self.quotas.set_limits(limits);
     }
 
     /// Returns how long an upload that receives no bytes is kept.

@@ -2,13 +2,13 @@
 //! the free space on disk. The disk is examined before a transaction begins, so that nobody waits for it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::clock::Timestamp;
 use crate::id::RequestId;
+use crate::reloadable::Reloadable;
 use crate::web::db::columns::{bytes_from_column, bytes_to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
@@ -43,10 +43,7 @@ pub struct UploadLimits {
 /// The limits, and what is needed to check them. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Quotas {
-    /// Maximum size of one file in bytes; 0 = no limit.
-    pub(crate) file_max: u64,
-    account: u64,
-    by_share: Arc<BTreeMap<String, u64>>,
+    limits: Reloadable<UploadLimits>,
     shares: WritableShares,
     gone: GoneFiles,
 }
@@ -88,13 +85,21 @@ struct SpaceUsage {
 
 impl Quotas {
     pub(crate) fn new(limits: UploadLimits, shares: WritableShares) -> Quotas {
-        Quotas {
-            file_max: limits.file_max,
-            account: limits.account_quota,
-            by_share: Arc::new(limits.share_quotas),
-            gone: GoneFiles::new(shares.clone()),
-            shares,
-        }
+        Quotas { limits: Reloadable::new(limits), gone: GoneFiles::new(shares.clone()), shares }
+    }
+
+    /// Uses these limits from now on, for uploads that run, too.
+    pub(crate) fn set_limits(&self, limits: UploadLimits) {
+        self.limits.replace(limits);
+    }
+
+    pub(crate) fn by_share(&self) -> BTreeMap<String, u64> {
+        self.limits.current().share_quotas.clone()
+    }
+
+    /// Returns the maximum size of one file in bytes; 0 = no limit.
+    pub(crate) fn file_max(&self) -> u64 {
+        self.limits.current().file_max
     }
 
     /// Reads the state of a share's disk.
@@ -115,10 +120,11 @@ impl Quotas {
         wanted: &SpaceRequest<'_>,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        if self.file_max > 0 && wanted.size > self.file_max {
-            return Err(StorageError::TooLarge { max: self.file_max });
+        if self.file_max() > 0 && wanted.size > self.file_max() {
+            return Err(StorageError::TooLarge { max: self.file_max() });
         }
-        if self.account == 0 && self.share_quota(wanted.share) == 0 {
+        let account = self.limits.current().account_quota;
+        if account == 0 && self.share_quota(wanted.share) == 0 {
             return Ok(());
         }
         let Err(refused) = self.check_once(db, wanted).await else { return Ok(()) };
@@ -162,8 +168,8 @@ impl Quotas {
         wanted: &SpaceRequest<'_>,
         disk: DiskUsage,
     ) -> Result<(), StorageError> {
-        if self.file_max > 0 && wanted.size > self.file_max {
-            return Err(StorageError::TooLarge { max: self.file_max });
+        if self.file_max() > 0 && wanted.size > self.file_max() {
+            return Err(StorageError::TooLarge { max: self.file_max() });
         }
         lock(transaction).await?;
         self.within_quotas(transaction, wanted).await?;
@@ -184,8 +190,9 @@ impl Quotas {
         connection: &mut AnyConnection,
         wanted: &SpaceRequest<'_>,
     ) -> Result<(), StorageError> {
-        if self.account > 0 {
-            let left = left(connection, "account", wanted.account.as_str(), self.account).await?;
+        let account = self.limits.current().account_quota;
+        if account > 0 {
+            let left = left(connection, "account", wanted.account.as_str(), account).await?;
             if wanted.size > left || left == 0 {
                 return Err(StorageError::AccountQuota { left });
             }
@@ -212,12 +219,12 @@ impl Quotas {
         lock(transaction).await?;
         let own = received(transaction, upload).await?;
         let mut limit = SizeLimit { bytes: u64::MAX, why: Why::File };
-        if self.file_max > 0 {
-            limit.bytes = self.file_max;
+        if self.file_max() > 0 {
+            limit.bytes = self.file_max();
         }
         let share_quota = self.share_quota(&upload.share);
         for (column, value, quota, why) in [
-            ("account", upload.account.as_str(), self.account, Why::Account),
+            ("account", upload.account.as_str(), self.limits.current().account_quota, Why::Account),
             ("share", upload.share.as_str(), share_quota, Why::Share),
         ] {
             if quota > 0 {
@@ -235,7 +242,7 @@ impl Quotas {
     }
 
     fn share_quota(&self, share: &str) -> u64 {
-        self.by_share.get(share).copied().unwrap_or(0)
+        self.limits.current().share_quotas.get(share).copied().unwrap_or(0)
     }
 }
 

@@ -59,7 +59,7 @@ impl Uploads {
     /// If the database fails.
     pub async fn remove_orphans(&self, now: Timestamp) -> Result<usize, StorageError> {
         let mut removed = 0;
-        let names: Vec<String> = self.shares.names().map(str::to_owned).collect();
+        let names: Vec<String> = self.shares.names();
         for share in names {
             let (shares, name) = (self.shares.clone(), share.clone());
             // Read the disk before the rows: an upload that begins in between then has a row.

@@ -22,6 +22,7 @@ pub mod scripted_smtp;
 pub mod serving;
 pub mod shared;
 pub mod smtp;
+pub mod statements;
 pub mod stores;
 pub mod tus;
 pub mod volume;

@@ -118,5 +118,5 @@ pub(crate) async fn mail_sent(
         "forgot" => SentKind::Forgot,
         _ => SentKind::Link,
     };
-    html(&MailSentPage::new(kind, app.outbox))
+    html(&MailSentPage::new(kind, app.test_mailer.is_outbox()))
 }

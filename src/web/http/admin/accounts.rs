@@ -11,6 +11,7 @@ use crate::web::accounts::store::AddOutcome;
 use crate::web::audit::AuditEvent;
 use crate::web::http::admin::accounts_page::{AccountPage, AccountRow, AccountsPage, InvitePage};
 use crate::web::http::admin::administrator::{AdminForm, Administrator};
+use crate::web::http::admin::group_fields;
 use crate::web::http::admin::pager::{ListQuery, PAGE_SIZE, Pager};
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{EmptyForm, SignedIn};
@@ -116,7 +117,7 @@ async fn page_of(app: &AppData, who: &SignedIn, account: &Account) -> Result<Acc
 }
 
 fn known_groups(app: &AppData) -> Vec<String> {
-    app.rights.groups().into_iter().map(str::to_owned).collect()
+    app.rights.groups().into_iter().collect()
 }
 
 /// Redirects to the account's page, which says that the change is saved.
@@ -199,10 +200,20 @@ async fn set_disabled(
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Vec<(String, String)>")]
 pub(crate) struct RightsForm {
     groups: String,
     admin: Option<String>,
+}
+
+impl TryFrom<Vec<(String, String)>> for RightsForm {
+    type Error = &'static str;
+
+    fn try_from(fields: Vec<(String, String)>) -> Result<RightsForm, &'static str> {
+        let mut fields = group_fields::joined(fields, &["groups", "admin"])?;
+        let groups = fields.remove("groups").ok_or("missing field")?;
+        Ok(RightsForm { groups, admin: fields.remove("admin") })
+    }
 }
 
 /// `POST /admin/accounts/{id}/rights`
@@ -303,12 +314,23 @@ pub(crate) async fn invite_page(
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Vec<(String, String)>")]
 pub(crate) struct InviteForm {
     email: String,
     name: String,
     groups: String,
     admin: Option<String>,
+}
+
+impl TryFrom<Vec<(String, String)>> for InviteForm {
+    type Error = &'static str;
+
+    fn try_from(fields: Vec<(String, String)>) -> Result<InviteForm, &'static str> {
+        let mut fields = group_fields::joined(fields, &["email", "name", "groups", "admin"])?;
+        let mut text = |name: &str| fields.remove(name).ok_or("missing field");
+        let (email, name, groups) = (text("email")?, text("name")?, text("groups")?);
+        Ok(InviteForm { email, name, groups, admin: fields.remove("admin") })
+    }
 }
 
 /// `POST /admin/invite`

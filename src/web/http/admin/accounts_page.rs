@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
+use crate::web::http::admin::group_fields::GroupFields;
 use crate::web::http::admin::pager::Pager;
 use crate::web::http::fields::FieldErrors;
 use crate::web::http::layout::{Chrome, Section};
@@ -97,8 +98,8 @@ pub struct AccountPage {
 }
 
 impl AccountPage {
-    fn known(&self) -> String {
-        self.known_groups.join(", ")
+    fn group_fields(&self) -> GroupFields {
+        GroupFields::new(&self.groups, self.known_groups.clone())
     }
 
     /// Returns the account's groups that give access to no share.
@@ -143,8 +144,8 @@ impl InvitePage {
         }
     }
 
-    fn known(&self) -> String {
-        self.known_groups.join(", ")
+    fn group_fields(&self) -> GroupFields {
+        GroupFields::new(&self.groups, self.known_groups.clone())
     }
 }
 

@@ -22,12 +22,12 @@ pub(crate) async fn list(
     view: Option<Query<ListQuery>>,
 ) -> Result<HttpResponse, WebError> {
     let view = view.map(Query::into_inner).unwrap_or_default();
-    let db = &app.services.db;
+    let (db, key) = (&app.services.db, Some(&app.services.links.key));
     let checks = match view.check.is_empty() {
         true => Vec::new(),
         false => vec![
-            words_of("Audit log", &chain::verify::<AuditLine>(db).await?),
-            words_of("Deliveries", &chain::verify::<Step>(db).await?),
+            words_of("Audit log", &chain::verify::<AuditLine>(db, key).await?),
+            words_of("Deliveries", &chain::verify::<Step>(db, key).await?),
         ],
     };
     let (lines, more) = audit::list(db, view.q.trim(), view.offset(), PAGE_SIZE).await?;

@@ -1,14 +1,11 @@
 //! The downloads of a link: a part of its page that changes while its owner watches.
 
-use std::borrow::Cow;
-
 use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::human;
 use crate::receipt::DeliveryState;
 use crate::web::deliveries::history::{DeliveryHistory, LinkHistory, RecipientHistory};
-use crate::web::links::offers::SentBytes;
 
 /// The downloads of a link, and the recipients who only viewed it.
 #[derive(Clone, Debug, Default, Template)]
@@ -40,37 +37,6 @@ impl DeliveriesPart {
         delivery.state == DeliveryState::Running
     }
 
-    /// Returns the progress, if the file is large enough for a percentage.
-    fn percent(&self, delivery: &DeliveryHistory) -> Option<u64> {
-        SentBytes { bytes: delivery.bytes, size: delivery.size }.percent()
-    }
-
-    /// Returns a text such as "interrupted at 63 %, resumed twice".
-    fn what_happened(&self, delivery: &DeliveryHistory) -> String {
-        let at = |words: &str| match self.percent(delivery) {
-            Some(percent) => format!("{words} at {percent} %"),
-            None => words.to_owned(),
-        };
-        let mut words = match (delivery.state, delivery.started_at) {
-            (DeliveryState::Complete, _) => "complete".to_owned(),
-            (DeliveryState::Ended, None) => "not sent".to_owned(),
-            (_, None) => "about to start".to_owned(),
-            (DeliveryState::Running, Some(_)) => match self.percent(delivery) {
-                Some(percent) => format!("downloading, {percent} %"),
-                None => "downloading".to_owned(),
-            },
-            (DeliveryState::Interrupted, Some(_)) => at("interrupted"),
-            (DeliveryState::Ended, Some(_)) => at("not finished, stopped"),
-        };
-        match delivery.resumed {
-            0 => {}
-            1 => words += ", resumed once",
-            2 => words += ", resumed twice",
-            times => words += &format!(", resumed {times} times"),
-        }
-        words
-    }
-
     fn viewed(&self, recipient: &RecipientHistory) -> String {
         let times = match recipient.views {
             1 => "viewed once".to_owned(),
@@ -78,16 +44,6 @@ impl DeliveriesPart {
             times => format!("viewed {times} times"),
         };
         format!("{times}, not downloaded")
-    }
-
-    fn file_name<'d>(&self, delivery: &'d DeliveryHistory) -> Cow<'d, str> {
-        match (delivery.zip, delivery.files) {
-            (true, Some(files @ 2..)) => return format!("All {} files (ZIP)", human::grouped(files)).into(),
-            (true, _) => return "All files (ZIP)".into(),
-            (false, _) => {}
-        }
-        let path = delivery.file.as_deref().unwrap_or_default();
-        human::name(path.rsplit('/').next().unwrap_or_default())
     }
 
     fn size(&self, bytes: &u64) -> String {

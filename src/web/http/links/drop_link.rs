@@ -64,10 +64,11 @@ pub(crate) async fn make(
     let home = home.ok_or(StorageError::Missing)?;
     app.throttle.link(&account.id, now)?;
     let defaults = services.links.defaults(&account.id).await?;
-    let mut typed = defaults.form(true, now);
+    let mut typed = defaults.form(true, &services.links.limits.current(), now);
     typed.title = title_of(&fields);
-    // The defaults are valid, and so is a title without control characters.
-    let terms = typed.check(None, now).map_err(|_| WebError::Invalid("the name is not valid"))?;
+    // The defaults are valid and within the limits, and so is a title without control characters.
+    let terms =
+        services.links.check(&typed, None, now).map_err(|_| WebError::Invalid("the name is not valid"))?;
     let actor = Actor::account(account, place.address);
     let is_one_file = fields.items == 1 && fields.folder.is_none();
     let files = match is_one_file {

@@ -41,15 +41,17 @@ pub(crate) async fn page(app: AppData, id: Path<String>, who: SignedIn) -> Resul
     let original = original(&app, &who, &id).await?;
     let typed = LinkForm {
         title: original.link.title.clone(),
-        ends: ends_of_copy(&original.link, app.services.clock.now()).map(moment::field).unwrap_or_default(),
+        ends: ends_of_copy(&app, &original.link).map(moment::field).unwrap_or_default(),
         ..LinkForm::default()
     };
-    html_with_script(&app, &page_of(&who, original, typed, false, LinkFormErrors::default()))
+    html_with_script(&app, &page_of(&app, &who, original, typed, false, LinkFormErrors::default()))
 }
 
-/// Returns when a copy made at `now` expires: it lasts as long as the original did.
-fn ends_of_copy(link: &Link, now: Timestamp) -> Option<Timestamp> {
-    link.ends_at.map(|end| now.plus(end.since(link.created_at)))
+/// Returns when a copy made now expires: it lasts as long as the original did, if links may.
+fn ends_of_copy(app: &AppData, link: &Link) -> Option<Timestamp> {
+    let now = app.services.clock.now();
+    let same = link.ends_at.map(|end| now.plus(end.since(link.created_at)));
+    app.services.links.limits.current().clamp_end(same, now)
 }
 
 async fn original(app: &AppData, who: &SignedIn, id: &str) -> Result<Original, WebError> {
@@ -69,6 +71,7 @@ async fn original(app: &AppData, who: &SignedIn, id: &str) -> Result<Original, W
 }
 
 fn page_of(
+    app: &AppData,
     who: &SignedIn,
     original: Original,
     typed: LinkForm,
@@ -76,13 +79,15 @@ fn page_of(
     errors: LinkFormErrors,
 ) -> DuplicatePage {
     let Original { link, files, recipients } = original;
+    let limits = app.services.links.limits.current();
     let shown = |file: &FilePath| (shown_path(file, who.home.as_ref()), !files.contains(file));
     DuplicatePage {
         chrome: who.form_chrome("Duplicate this link", Section::Links),
         id: link.id.to_string(),
         title: link.title,
         files: link.files.iter().map(shown).collect(),
-        uses_per_recipient: link.uses_per_recipient,
+        uses_per_recipient: limits.clamp_uses(link.uses_per_recipient),
+        limits: *limits,
         recipients: recipients.len(),
         has_password: link.password.is_some(),
         mailed_code: link.mailed_code,
@@ -120,10 +125,11 @@ pub(crate) async fn duplicate(
     let (services, now) = (&app.services, app.services.clock.now());
     let link = &original.link;
     let mail = fields.mail.is_some();
+    let uses = services.links.limits.current().clamp_uses(link.uses_per_recipient);
     let typed = LinkForm {
         title: fields.title,
         note: link.note.clone(),
-        uses_per_recipient: link.uses_per_recipient.map(|uses| uses.to_string()).unwrap_or_default(),
+        uses_per_recipient: uses.map(|uses| uses.to_string()).unwrap_or_default(),
         ends: fields.ends,
         ends_zone: fields.ends_zone,
         password: fields.password,
@@ -133,10 +139,13 @@ pub(crate) async fn duplicate(
         delete_files: link.delete_files,
         ..LinkForm::default()
     };
-    let checked = typed.check(Some(!original.recipients.is_empty()), now);
+    let checked = services.links.check(&typed, Some(!original.recipients.is_empty()), now);
     let rerender = |original: Original, errors: LinkFormErrors| {
         let typed = LinkForm { password: String::new(), ..typed.clone() };
-        Ok::<_, WebError>(allow_script(&app, unprocessable(&page_of(&who, original, typed, mail, errors))?))
+        Ok::<_, WebError>(allow_script(
+            &app,
+            unprocessable(&page_of(&app, &who, original, typed, mail, errors))?,
+        ))
     };
     let whole =
         |sentence: &str| LinkFormErrors { form: Some(sentence.to_owned()), ..LinkFormErrors::default() };

@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::human;
 use crate::web::http::layout::{Chrome, Section};
+use crate::web::links::limits::LinkLimits;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 
 /// `GET /links/{id}/duplicate`; posts `title`, `ends`, `ends_zone`, `password`, `mail` and `csrf` to the same
@@ -21,6 +22,8 @@ pub struct DuplicatePage {
     pub files: Vec<(String, bool)>,
     /// The uses of each recipient; `None` for any number.
     pub uses_per_recipient: Option<u32>,
+    /// What the operator allows links at most.
+    pub limits: LinkLimits,
     /// The number of named recipients.
     pub recipients: usize,
     /// Whether the original asks for a password.
@@ -68,6 +71,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         title: "Report <script>alert(1)</script>".to_owned(),
         files: vec![("/books/<script>alert(1)</script>.pdf".to_owned(), false)],
         uses_per_recipient: None,
+        limits: LinkLimits::default(),
         recipients: 0,
         has_password: false,
         mailed_code: false,

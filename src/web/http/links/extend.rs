@@ -56,6 +56,7 @@ pub(crate) async fn extend(
     let form = once.record(FlashMessage::LinkExtended.as_str());
     match app.services.links.extend(&link, extension, form, &actor, now).await? {
         ExtendOutcome::Extended => redirect_to_link(&app, &link, Some(FlashMessage::LinkExtended)),
+        ExtendOutcome::AtLimit => redirect_to_link(&app, &link, Some(FlashMessage::LinkAtLimit)),
         ExtendOutcome::NotPossible if link.revoked_at.is_some() => {
             redirect_to_link(&app, &link, Some(FlashMessage::LinkIsRevoked))
         }

@@ -1,7 +1,10 @@
 //! The state of a link in words, as its owner sees it.
 
+use crate::clock::Timestamp;
 use crate::human;
 use crate::web::arrivals::Arrival;
+use crate::web::links::LinkStatus;
+use crate::web::links::find::ListedLink;
 
 /// What can be done with a link now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,19 @@ pub enum LinkState {
 }
 
 impl LinkState {
+    /// Returns the state of a link in a list. Whether its owner may still read its files isn't looked at.
+    pub(crate) fn of(listed: &ListedLink, now: Timestamp) -> LinkState {
+        match listed.link.status(now) {
+            LinkStatus::Open if listed.is_used_up() => LinkState::UsedUp,
+            LinkStatus::Open => LinkState::Open,
+            LinkStatus::Uploading => LinkState::Uploading,
+            LinkStatus::Abandoned => LinkState::Abandoned,
+            LinkStatus::Paused => LinkState::Paused,
+            LinkStatus::Ended => LinkState::Ended,
+            LinkStatus::Revoked => LinkState::Revoked,
+        }
+    }
+
     pub(crate) const fn word(self) -> &'static str {
         match self {
             LinkState::Open => "open",

@@ -15,6 +15,7 @@ use crate::web::identity::client_info::ClientInfo;
 use crate::web::links::Links;
 use crate::web::links::mailing::ResendOutcome;
 use crate::web::shares::error::StorageError;
+use crate::web::throttle::MailsRefused;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,8 +49,12 @@ pub(crate) async fn send_again(
     };
     let message = if is_first { FlashMessage::LinkMailed } else { FlashMessage::MailQueued };
     app.throttle.link(&who.account().id, now)?;
-    if app.throttle.link_mails(&who.account().id, std::slice::from_ref(email), now).is_err() {
-        return redirect_to_link(&app, &link, Some(FlashMessage::MailboxFull));
+    match app.throttle.link_mails(&who.account().id, std::slice::from_ref(email), now) {
+        Ok(()) => {}
+        Err(MailsRefused::Mailboxes(_)) => {
+            return redirect_to_link(&app, &link, Some(FlashMessage::MailboxFull));
+        }
+        Err(MailsRefused::Day(_)) => return redirect_to_link(&app, &link, Some(FlashMessage::MailsUsedUp)),
     }
     let actor = Actor::account(who.account(), place.address);
     match links.send_again(&link, &recipient, once.record(message.as_str()), &actor, now).await? {

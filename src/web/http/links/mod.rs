@@ -5,6 +5,7 @@ pub mod add_recipients_page;
 pub(crate) mod afterwards;
 pub(crate) mod deliveries;
 pub mod deliveries_page;
+pub(crate) mod delivery_words;
 pub(crate) mod drop_link;
 pub(crate) mod duplicate;
 pub mod duplicate_page;

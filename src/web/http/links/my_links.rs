@@ -15,7 +15,6 @@ use crate::web::http::links::link_state::LinkState;
 use crate::web::http::links::my_links_page::{LinkRow, MyLinksPage};
 use crate::web::http::links::own_link::missing_of;
 use crate::web::http::respond::AppData;
-use crate::web::links::LinkStatus;
 use crate::web::links::find::PER_PAGE;
 
 #[derive(Default, Deserialize)]
@@ -41,16 +40,7 @@ pub(crate) async fn list(
     let missing: BTreeSet<FilePath> = missing.into_iter().collect();
     let rows = links.into_iter().map(|listed| {
         let lacks_files = files.iter().any(|(link, file)| *link == listed.link.id && missing.contains(file));
-        let uses = listed.link.uses_per_recipient.map(|uses| u64::from(uses) * u64::from(listed.recipients));
-        let state = match listed.link.status(now) {
-            LinkStatus::Open if uses.is_some_and(|uses| u64::from(listed.taken) >= uses) => LinkState::UsedUp,
-            LinkStatus::Open => LinkState::Open,
-            LinkStatus::Uploading => LinkState::Uploading,
-            LinkStatus::Abandoned => LinkState::Abandoned,
-            LinkStatus::Paused => LinkState::Paused,
-            LinkStatus::Ended => LinkState::Ended,
-            LinkStatus::Revoked => LinkState::Revoked,
-        };
+        let (uses, state) = (listed.uses(), LinkState::of(&listed, now));
         LinkRow {
             id: listed.link.id.to_string(),
             title: listed.link.title,

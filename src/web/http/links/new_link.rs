@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::files::{EntryKind, FileError, Shares};
+use crate::human;
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
@@ -18,7 +19,6 @@ use crate::web::http::paths::{encoded_path, shown_path};
 use crate::web::http::respond::{
     AppData, allow_script, blocking, html_with_script, redirect_again, redirect_with_flash, unprocessable,
 };
-use crate::web::identity::Email;
 use crate::web::identity::client_info::ClientInfo;
 use crate::web::identity::passwords::Asker;
 use crate::web::links::create::{CreateOutcome, NewLink};
@@ -26,6 +26,7 @@ use crate::web::links::terms::{LinkForm, LinkFormErrors};
 use crate::web::mail::MailKind;
 use crate::web::shares::error::StorageError;
 use crate::web::shares::rights::Readable;
+use crate::web::throttle::MailsRefused;
 
 /// The maximum number of recipients that an error message names one by one.
 const NAMED_MAX: usize = 20;
@@ -55,7 +56,8 @@ pub(crate) async fn page_for(
     let now = app.services.clock.now();
     let defaults = app.services.links.defaults(&who.account().id).await?;
     let title = file_query::title_of(&files, who.home.as_ref());
-    let typed = LinkForm { title, ..defaults.form(are_own(&who, &files), now) };
+    let typed =
+        LinkForm { title, ..defaults.form(are_own(&who, &files), &app.services.links.limits.current(), now) };
     html_with_script(&app, &page_of(&app, &who, &files, typed, true, LinkFormErrors::default()).await?)
 }
 
@@ -105,6 +107,7 @@ async fn page_of(
         has_folders,
         empty_folder,
         are_own: are_own(who, files),
+        limits: *app.services.links.limits.current(),
         typed,
         mail,
         notices_off: app.services.notices.are_off(&who.account().id, MailKind::Taken).await?,
@@ -167,7 +170,7 @@ pub(crate) async fn make(
     };
     let whole =
         |sentence: &str| LinkFormErrors { form: Some(sentence.to_owned()), ..LinkFormErrors::default() };
-    let mut terms = match typed.check(None, now) {
+    let mut terms = match app.services.links.check(&typed, None, now) {
         Ok(terms) => terms,
         Err(errors) => return rerender_form(typed, *errors).await,
     };
@@ -235,8 +238,18 @@ pub(crate) async fn make(
     }
 }
 
-/// Returns what to say about recipients whom this account has mailed too often.
-pub(crate) fn too_many_mails(full: &[&Email]) -> Vec<String> {
+/// Returns what to say about mails that are not sent.
+pub(crate) fn too_many_mails(refused: &MailsRefused<'_>) -> Vec<String> {
+    let full = match refused {
+        MailsRefused::Mailboxes(full) => full,
+        MailsRefused::Day(most) => {
+            let links = human::counted(u64::from(*most), "link");
+            return vec![format!(
+                "You can have at most {links} emailed within a day. Try again later, or make the link without \
+                 mails and send it yourself."
+            )];
+        }
+    };
     let named = full.iter().take(NAMED_MAX).map(|email| {
         let sentence = "has already received as many mails from you as are allowed within an hour. Try again \
                         later, or make the link without mails and send it yourself.";

@@ -1,10 +1,13 @@
 //! The page on which a link is created.
 
+use std::time::Duration;
+
 use askama::Template;
 
 use crate::human;
 use crate::web::http::layout::{Chrome, Section};
 use crate::web::links::lifetime::Lifetime;
+use crate::web::links::limits::LinkLimits;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 
 /// `GET /links/new`; posts `files`, the fields of [`LinkForm`], `mail` and `csrf` to `/links`.
@@ -27,6 +30,8 @@ pub struct NewLinkPage {
     pub typed: LinkForm,
     /// Whether to mail the link to its recipients.
     pub mail: bool,
+    /// What the operator allows links at most.
+    pub limits: LinkLimits,
     /// Whether the owner has turned off emails about downloads.
     pub notices_off: bool,
     /// What was wrong with it.
@@ -75,6 +80,11 @@ impl NewLinkPage {
                 delete_files: true,
             },
             mail: true,
+            limits: LinkLimits {
+                longest: Some(Duration::from_secs(7 * 24 * 60 * 60)),
+                most_downloads: Some(10),
+                end_required: true,
+            },
             notices_off: true,
             errors: LinkFormErrors {
                 form: wrong("Some of these files no longer exist, or you may no longer read them."),
@@ -107,6 +117,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         has_folders,
         empty_folder,
         typed,
+        limits: LinkLimits::default(),
         errors: LinkFormErrors::default(),
         ..wrong.clone()
     };

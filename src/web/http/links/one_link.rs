@@ -113,6 +113,7 @@ async fn page_of(
         created_at: link.created_at,
         qr,
         has_password: link.password.is_some(),
+        limits: *app.services.links.limits.current(),
         notices_off: app.services.notices.are_off(&who.account().id, MailKind::Taken).await?,
         typed,
         errors,
@@ -199,7 +200,7 @@ pub(crate) async fn change_terms(
     // A code can be mailed to anyone who is named; the link for anyone then ends.
     let named = recipients.iter().any(|one| one.removed_at.is_none() && one.email.is_some());
     let own = are_own(who, &link.files);
-    let mut terms = match typed.check(Some(named), now) {
+    let mut terms = match services.links.check(&typed, Some(named), now) {
         Ok(terms) if terms.delete_files && !own => {
             let form = Some(DELETE_OWN_ONLY.to_owned());
             let errors = LinkFormErrors { form, ..LinkFormErrors::default() };

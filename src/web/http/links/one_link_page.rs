@@ -12,6 +12,7 @@ use crate::web::http::links::mailing_page::MailingPart;
 use crate::web::http::links::new_link_page::NewLinkPage;
 use crate::web::http::links::recipient_list::{RecipientList, RecipientQuery, RecipientRow};
 use crate::web::http::qr::Qr;
+use crate::web::links::limits::LinkLimits;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 
 /// The part of a link's page that changes while its owner watches. Also rendered alone, for the script that
@@ -90,6 +91,8 @@ pub struct OneLinkPage {
     pub qr: Option<Qr>,
     /// Whether it asks for a password.
     pub has_password: bool,
+    /// What the operator allows links at most.
+    pub limits: LinkLimits,
     /// Whether its owner has turned off emails about downloads.
     pub notices_off: bool,
     /// The terms in the form.
@@ -178,6 +181,7 @@ impl OneLinkPage {
             qr: (!named).then_some(qr),
             has_password: named,
             notices_off: named,
+            limits: form.limits,
             typed: form.typed,
             errors: form.errors,
         }

@@ -138,6 +138,7 @@ async fn sheet_of(
         uses: link.uses_per_recipient,
         ends_at: link.ends_at,
         has_password: link.password.is_some(),
+        limits: *app.services.links.limits.current(),
         notices_off: app.services.notices.are_off(&who.account().id, MailKind::Taken).await?,
         are_own: are_own(who, &link.files),
         title: link.title,

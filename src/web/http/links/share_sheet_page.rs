@@ -8,6 +8,7 @@ use crate::web::arrivals::Arrival;
 use crate::web::http::layout::Chrome;
 use crate::web::http::links::link_state::{LinkState, arrived_words};
 use crate::web::http::qr::Qr;
+use crate::web::links::limits::LinkLimits;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 
 /// `GET /links/{id}/sheet`: a part of a page. Posts the terms to the same address.
@@ -42,6 +43,8 @@ pub struct ShareSheet {
     pub ends_at: Option<Timestamp>,
     /// Whether it asks for a password.
     pub has_password: bool,
+    /// What the operator allows links at most.
+    pub limits: LinkLimits,
     /// Whether its owner has turned off emails about downloads.
     pub notices_off: bool,
     /// Whether its files are all in its owner's folder.

@@ -54,7 +54,7 @@ pub(crate) async fn change(
         password: fields.password,
         notify: fields.notify.is_some(),
     };
-    let mut terms = match typed.check(now) {
+    let mut terms = match services.requests.check(&typed, now) {
         Ok(terms) => terms,
         Err(errors) => {
             let page = page_of(&app, &who, request, typed, *errors).await?;

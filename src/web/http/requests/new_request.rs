@@ -46,7 +46,7 @@ pub(crate) async fn page(
     if let Some(folder) = &folder {
         writable(&app, &who, folder.clone()).await?.ok_or(WebError::NotFound)?;
     }
-    let typed = RequestForm::usual(app.services.clock.now());
+    let typed = RequestForm::usual(&app.services.requests.limits.current(), app.services.clock.now());
     html_with_script(&app, &page_of(&app, &who, folder.as_ref(), typed, RequestFormErrors::default()))
 }
 
@@ -93,6 +93,7 @@ fn page_of(
         chrome: who.form_chrome("Ask for files", Section::Requests),
         folders,
         chosen,
+        limits: *app.services.requests.limits.current(),
         typed,
         errors,
     }
@@ -145,7 +146,7 @@ pub(crate) async fn make(
         form: Some(sentence.to_owned()),
         ..RequestFormErrors::default()
     };
-    let mut terms = match typed.check(now) {
+    let mut terms = match services.requests.check(&typed, now) {
         Ok(terms) => terms,
         Err(errors) => return rerender(typed, *errors),
     };

@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::web::http::layout::{Chrome, Section};
+use crate::web::links::limits::LinkLimits;
 use crate::web::requests::terms::{RequestForm, RequestFormErrors};
 
 /// `GET /requests/new`: posts the fields of [`RequestForm`] and `folder` to `/requests`.
@@ -18,6 +19,8 @@ pub struct NewRequestPage {
     pub chosen: String,
     /// What was typed.
     pub typed: RequestForm,
+    /// What the operator allows at most.
+    pub limits: LinkLimits,
     /// What was wrong with it.
     pub errors: RequestFormErrors,
 }
@@ -28,7 +31,7 @@ impl NewRequestPage {
         let typed = RequestForm {
             title: "Photos \"<script>".to_owned(),
             note: "</textarea><script>alert(1)</script>".to_owned(),
-            ..RequestForm::usual(Timestamp::from_secs(1_800_000_000))
+            ..RequestForm::usual(&LinkLimits::default(), Timestamp::from_secs(1_800_000_000))
         };
         let error = || Some("Use <b>something</b> else.".to_owned());
         let errors = RequestFormErrors {
@@ -54,6 +57,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         ],
         chosen: "/books/a%22%3Cb".to_owned(),
         typed,
+        limits: LinkLimits::default(),
         errors: RequestFormErrors::default(),
     };
     let wrong = NewRequestPage { errors, ..page.clone() };

@@ -97,6 +97,7 @@ pub(crate) async fn page_of(
         has_password: request.password.is_some(),
         title: request.title,
         live,
+        limits: *app.services.requests.limits.current(),
         typed,
         errors,
     })

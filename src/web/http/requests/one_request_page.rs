@@ -10,6 +10,7 @@ use crate::web::http::layout::{Chrome, Section};
 use crate::web::http::qr::{self, Qr};
 use crate::web::http::requests::new_request_page::NewRequestPage;
 use crate::web::http::requests::own_request::RequestState;
+use crate::web::links::limits::LinkLimits;
 use crate::web::requests::received::ReceivedTotal;
 use crate::web::requests::terms::{RequestForm, RequestFormErrors};
 
@@ -125,6 +126,8 @@ pub struct OneRequestPage {
     pub live: RequestLive,
     /// The terms in the form.
     pub typed: RequestForm,
+    /// What the operator allows at most.
+    pub limits: LinkLimits,
     /// What was wrong with them.
     pub errors: RequestFormErrors,
 }
@@ -181,6 +184,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         has_password: true,
         live,
         typed,
+        limits: LinkLimits::default(),
         errors: RequestFormErrors::default(),
     };
     let of = |state, files: Vec<ReceivedRow>| OneRequestPage {

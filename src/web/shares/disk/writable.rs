@@ -44,13 +44,18 @@ impl WritableShares {
     }
 
     /// Returns the names of all shares.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> Vec<String> {
         self.folders.names()
     }
 
     /// Returns the name of the share in which each account has its own folder, if there is one.
-    pub fn personal(&self) -> Option<&str> {
-        self.folders.names().find(|share| self.folders.is_personal(share))
+    pub fn personal(&self) -> Option<String> {
+        self.folders.names().into_iter().find(|share| self.folders.is_personal(share))
+    }
+
+    /// Returns whether there is a share of this name, available or not.
+    pub fn has(&self, share: &str) -> bool {
+        self.folders.has(share)
     }
 
     /// Returns the free space on a share's disk.

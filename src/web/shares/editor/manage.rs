@@ -1,9 +1,9 @@
 //! The editor that changes shares, and its lock for each share.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dashmap::DashMap;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::web::db::Database;
@@ -25,27 +25,31 @@ pub struct ShareEditor {
     pub(super) intents: Intents,
     /// Operations in a share run one after another, so that the database records them in the order in which
     /// the disk was changed.
-    locks: Arc<BTreeMap<String, Arc<Mutex<()>>>>,
+    locks: Arc<DashMap<String, Arc<Mutex<()>>>>,
 }
 
 impl ShareEditor {
     /// Changes `shares`, and keeps what is moved to the trash for `keep`. `rights` say which links may follow a
     /// file that is moved.
     pub fn new(db: Database, shares: WritableShares, rights: Rights, keep: Duration) -> ShareEditor {
-        let turns = shares.names().map(|name| (name.to_owned(), Arc::default())).collect();
         ShareEditor {
             intents: Intents::new(db.clone()),
             db,
             shares,
             rights: Arc::new(rights),
             keep,
-            locks: Arc::new(turns),
+            locks: Arc::default(),
         }
     }
 
     /// Returns how long entries in the trash can be restored.
     pub const fn retention(&self) -> Duration {
         self.keep
+    }
+
+    /// Returns the shares that it changes.
+    pub const fn shares(&self) -> &WritableShares {
+        &self.shares
     }
 
     /// Locks these shares for changes.
@@ -59,7 +63,10 @@ impl ShareEditor {
         names.dedup();
         let mut held = Vec::new();
         for name in names {
-            let turn = Arc::clone(self.locks.get(name).ok_or(StorageError::Missing)?);
+            if !self.shares.has(name) {
+                return Err(StorageError::Missing);
+            }
+            let turn = Arc::clone(&self.locks.entry(name.to_owned()).or_default());
             let waiting = tokio::time::timeout(TURN_PATIENCE, turn.lock_owned());
             held.push(waiting.await.map_err(|_| StorageError::Busy)?);
         }

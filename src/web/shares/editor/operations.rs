@@ -141,7 +141,9 @@ impl ShareEditor {
                 link_paths::follow(&mut transaction, &self.rights, source, &path(target)?).await?;
                 request_paths::follow(&mut transaction, &self.rights, source, &path(target)?).await?;
                 // Only its owner can move anything into their own folder, and only they could delete it there.
-                if self.shares.personal() == Some(share_of(target)) && share_of(source) != share_of(target) {
+                if self.shares.personal().as_deref() == Some(share_of(target))
+                    && share_of(source) != share_of(target)
+                {
                     digests::charge(&mut transaction, target, &intent.actor.id).await?;
                 }
                 format!("{source} → {target}")

@@ -113,7 +113,7 @@ impl ShareEditor {
     /// If the database fails. A share that fails is logged and tried again.
     pub async fn sweep_trash(&self, now: Timestamp) -> Result<usize, StorageError> {
         let mut removed = 0;
-        let names: Vec<String> = self.shares.names().map(str::to_owned).collect();
+        let names: Vec<String> = self.shares.names();
         for share in names {
             let (shares, name) = (self.shares.clone(), share.clone());
             // Read the disk before the rows: anything moved to the trash in between then has a row.
