@@ -79,7 +79,7 @@ async fn a_browser_continues_from_another_network_and_it_is_one_use() {
     let made = stage.make(&BIG).await;
     let mut browser = visitor(&stage, "192.0.2.1");
     let first = press(&mut browser, &made, &[]).await;
-    let kept = first.set_cookies.iter().find(|cookie| cookie.starts_with("form=")).unwrap();
+    let kept = first.set_cookies.iter().find(|cookie| cookie.starts_with("form-")).unwrap();
     assert!(kept.contains("Max-Age=2592000"), "the cookie outlives the browser session: {kept}");
     begin_and_break(&mut browser, &made, address_of(&first)).await;
     let page = browser.get(&made.public[0]).await;
