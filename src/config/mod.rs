@@ -17,6 +17,7 @@ mod error;
 mod foreign;
 mod known;
 mod limits;
+mod listen;
 mod load;
 mod log;
 mod log_filter;
@@ -37,6 +38,7 @@ pub use download::{DownloadSettings, Resume};
 pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{SettingOrigin, SettingsError};
 pub use limits::ConnectionLimits;
+pub use listen::{InvalidListen, Listen, ListenAddress};
 pub use load::DEFAULT_FILE;
 pub use log::{LogFormat, LogSettings, MetricsSettings};
 pub use mail::{MailSettings, MailTls};
@@ -85,6 +87,14 @@ pub struct Settings {
     /// The deadlines of connections; not a key in the file.
     #[serde(skip)]
     pub connection_limits: ConnectionLimits,
+    /// The names of the sockets that systemd passed to this process, in their order; not a key in the file.
+    #[serde(skip)]
+    pub socket_names: Vec<String>,
+}
+
+/// Returns whether the value of a setting such as `download.keys` is an address, and not the path of a file.
+pub fn is_address(text: &str) -> bool {
+    text.contains("://") || text.starts_with("unix:")
 }
 
 impl Settings {

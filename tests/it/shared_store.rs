@@ -25,7 +25,7 @@ pub(crate) async fn two_nodes() -> Option<(Node, Node, String)> {
     let mut second = Setup { clock: Clock::wall(), dir: first.dir.clone(), ..Setup::default() };
     second.settings = first.settings.clone();
     second.settings.data_dir = first.dir.path().join("data of the second");
-    second.settings.download.listen = unused_address();
+    second.settings.download.listen = unused_address().into();
     Some((first.start().await, second.start().await, database))
 }
 
