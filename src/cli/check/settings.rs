@@ -34,10 +34,27 @@ pub(super) fn look(settings: &Settings, file: Option<&Path>, findings: &mut Find
     // Port 0: the actual ports aren't known yet.
     let is_open = settings.web.public_url.ends_with(":0");
     if settings.web.public_url == settings.download.public_url && !is_open {
+        one_host(settings, findings);
+    }
+}
+
+/// Both services have one public address, which a proxy must divide by path.
+fn one_host(settings: &Settings, findings: &mut Findings) {
+    let at = &settings.download.public_url;
+    if settings.web.listen.tcp().any(|listen| is_own(listen, at)) {
+        let text = format!("{at} leads to the web app alone, so nobody reaches the download service");
+        let remedy = "put a proxy in front that passes `/d/` to the download service, or give each service its own address";
+        return findings.problem("download.public_url", &text, remedy);
+    }
+    findings.ok(
+        "download.public_url",
+        "the web app has it, too: the proxy must pass `/d/` to the download service",
+    );
+    if settings.download.inner_address() == *at {
         findings.warning(
-            "download.public_url",
-            "it is the same as the web app's, so a file could act as one of its pages",
-            "give each service its own host or port",
+            "download.inner_url",
+            "it is the public address, at which the proxy hides what the services say to each other",
+            "set the address at which the download service listens",
         );
     }
 }
@@ -134,5 +151,25 @@ mod tests {
             has_a_proxy(open, "https://files.example") && !has_a_proxy(open, "http://files.example:8081")
         );
         assert!(!has_a_proxy(&at("unix:/run/d.sock"), "https://files.example"), "it is trusted");
+    }
+
+    #[test]
+    fn one_address_for_both_services_needs_a_proxy_and_another_inner_address() {
+        let said = |public_url: &str, listen: &str| {
+            let mut settings = Settings::default();
+            settings.web.public_url = public_url.to_owned();
+            settings.download.public_url = public_url.to_owned();
+            settings.download.listen = listen.parse::<ListenAddress>().unwrap().into();
+            let mut findings = Findings::default();
+            one_host(&settings, &mut findings);
+            findings.to_text()
+        };
+        let fine = said("https://files.example", "127.0.0.1:8081");
+        assert!(fine.contains("pass `/d/`") && !fine.contains("warning"), "{fine}");
+        assert!(!said("https://files.example", "unix:/run/d.sock").contains("warning"));
+        let hidden = said("https://files.example", "systemd");
+        assert!(hidden.contains("warning  download.inner_url"), "{hidden}");
+        let direct = said("http://127.0.0.1:8080", "127.0.0.1:8081");
+        assert!(direct.contains("problem  download.public_url"), "{direct}");
     }
 }
