@@ -69,7 +69,7 @@ impl Node {
         std::fs::write(dir.path().join("jwks.json"), signer.jwks(clock.now())).unwrap();
 
         let mut settings = Settings { data_dir: dir.path().join("data"), ..Settings::default() };
-        settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.download.listen = SocketAddr::from(([127, 0, 0, 1], 0)).into();
         settings.download.public_url = "http://127.0.0.1:0".to_owned();
         settings.download.keys = dir.path().join("jwks.json").display().to_string();
         settings.download.stop_timeout = Duration::from_secs(1);

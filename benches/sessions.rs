@@ -22,6 +22,7 @@ use oncelink::secret::Secret;
 use oncelink::web::WebApp;
 use oncelink::web::accounts::proof::{LoginProof, PasswordProof};
 use oncelink::web::accounts::store::AddOutcome;
+use oncelink::web::http::cookies::Cookies;
 use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::client_info::ClientInfo;
 use oncelink::web::identity::passwords::{Asker, Password};
@@ -170,5 +171,6 @@ async fn logged_in(settings: &Settings) -> (WebApp, String) {
     let place = ClientInfo { address: "192.0.2.1".parse().unwrap(), agent: "a browser".to_owned() };
     let new = NewSession { proof: &proof, remembered: false, place: &place };
     let id = sessions.start(&new, NOW).await.unwrap().unwrap();
-    (app, format!("sid={}", id.reveal()))
+    let cookie = Cookies::new(&settings.web.public_url).set_session(&id, None);
+    (app, format!("{}={}", cookie.name(), cookie.value()))
 }

@@ -1,6 +1,9 @@
 //! The client's address as this node sees it: the peer of the connection or, behind trusted proxies, the last
 //! hop that is not a trusted proxy.
 //!
+//! The peer of a Unix socket has no address. It is a trusted proxy, because the socket's permissions say who may
+//! connect; if it doesn't name the client, the client is unknown.
+//!
 //! A header is believed only on connections from a trusted proxy, and only as far to the left as trusted
 //! proxies wrote it, because anyone can write the parts further left. From any other peer, such a header
 //! means that there is an unknown proxy in between. Then the peer's address says nothing about the client.
@@ -24,6 +27,9 @@ static ADDED_BY_PROXIES: [HeaderName; 5] = [
     HeaderName::from_static("x-real-ip"),
     VIA,
 ];
+
+/// The address for rate limits of clients that a Unix socket's peer doesn't name.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Maximum number of hops that are examined. No real chain of proxies is longer.
 const MAX_HOPS: usize = 32;
@@ -54,11 +60,11 @@ impl TrustedProxies {
     }
 
     /// Walks the hops from the right, and returns the last one and whether it is the client. A hop that can't
-    /// be parsed ends the walk; the result is then the proxy that wrote it.
+    /// be parsed ends the walk; the result is then the proxy that wrote it. The trusted `peer` wrote the first.
     fn last_untrusted(&self, peer: IpAddr, hops: &str, read: Read) -> (IpAddr, bool) {
         let mut client = peer;
-        for hop in from_the_right(hops).take(MAX_HOPS) {
-            if !self.trust(client) {
+        for (index, hop) in from_the_right(hops).take(MAX_HOPS).enumerate() {
+            if index > 0 && !self.trust(client) {
                 break;
             }
             match read(hop) {
@@ -103,13 +109,14 @@ impl ClientAddresses {
         ClientAddresses { warned: Arc::new(AtomicBool::new(true)), ..self.clone() }
     }
 
-    /// Returns who sent `headers` over a connection from `peer`. An IPv4-mapped IPv6 address is returned as
-    /// IPv4. Only the header in the settings is read, because a proxy that writes one header may pass on the
+    /// Returns who sent `headers` over a connection from `peer`, or through a Unix socket if there is none. An
+    /// IPv4-mapped IPv6 address is returned as IPv4. Only the header in the settings is read, because a proxy that writes one header may pass on the
     /// client's own in another.
-    pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> RequestClient {
-        let peer = peer.to_canonical();
+    pub fn caller(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> RequestClient {
+        let known = peer.map(|peer| peer.to_canonical());
+        let peer = known.unwrap_or(NOBODY);
         let proxies = self.proxies.current();
-        if !proxies.trust(peer) {
+        if known.is_some_and(|peer| !proxies.trust(peer)) {
             let strange = ADDED_BY_PROXIES.iter().find(|name| lines(headers, name).is_some());
             if let Some(name) = strange {
                 self.warn(peer, name);
@@ -126,7 +133,7 @@ impl ClientAddresses {
         };
         match hops {
             // A request of the proxy itself, or from a proxy that names no client.
-            None => RequestClient { address: Some(peer), counted_as: peer, proxied: true },
+            None => RequestClient { address: known, counted_as: peer, proxied: true },
             Some((hops, read)) => {
                 let (counted_as, is_client) = proxies.last_untrusted(peer, &hops, read);
                 RequestClient { address: is_client.then_some(counted_as), counted_as, proxied: true }
@@ -135,7 +142,7 @@ impl ClientAddresses {
     }
 
     /// Returns the address for rate limits.
-    pub fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn of(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
         self.caller(peer, headers).counted_as
     }
 
@@ -304,7 +311,8 @@ mod tests {
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
             headers.append(HeaderName::from_static(name), value);
         }
-        ClientAddresses::new(&trusted, header, "download").caller(peer.parse().unwrap(), &headers)
+        // Nothing stands for a Unix socket.
+        ClientAddresses::new(&trusted, header, "download").caller(peer.parse().ok(), &headers)
     }
 
     /// The address by which limits are counted, with a question mark where it isn't the client's.
@@ -329,8 +337,24 @@ mod tests {
         }
         let nobody = ClientAddresses::new(&[], ProxyHeader::XForwardedFor, "download");
         let peer = [127, 0, 0, 1].into();
-        let direct = nobody.caller(peer, &HeaderMap::new());
+        let direct = nobody.caller(Some(peer), &HeaderMap::new());
         assert_eq!(direct, RequestClient { address: Some(peer), counted_as: peer, proxied: false });
+    }
+
+    #[test]
+    fn the_peer_of_a_unix_socket_is_a_trusted_proxy_without_an_address() {
+        for (value, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("198.51.100.7, 192.0.2.1, 10.1.1.1", "192.0.2.1"),
+            ("192.0.2.1, unknown", "0.0.0.0?"),
+            ("192.0.2.1, bogus, 10.1.1.1", "10.1.1.1?"),
+        ] {
+            let lines = [("x-forwarded-for", value)];
+            assert_eq!(client(ProxyHeader::XForwardedFor, "", &lines), expected, "{value:?}");
+            assert!(caller(ProxyHeader::XForwardedFor, "", &lines).proxied);
+        }
+        let unnamed = caller(ProxyHeader::XForwardedFor, "", &[("x-real-ip", "192.0.2.1")]);
+        assert_eq!(unnamed, RequestClient { address: None, counted_as: NOBODY, proxied: true });
     }
 
     #[test]
@@ -415,7 +439,7 @@ mod tests {
                     headers.append(name, HeaderValue::from_bytes(&line).unwrap());
                 }
                 let addresses = ClientAddresses::new(&[trusted], header, "web");
-                let caller = addresses.caller([10, 0, 0, 1].into(), &headers);
+                let caller = addresses.caller(Some([10, 0, 0, 1].into()), &headers);
                 let client = client.to_canonical();
                 let expected = RequestClient { address: Some(client), counted_as: client, proxied: true };
                 prop_assert_eq!(caller, expected, "{:?}", headers);
@@ -433,7 +457,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.append(name, written.clone());
             let addresses = ClientAddresses::new(&[network("10.0.0.0/8")], ProxyHeader::Forwarded, "web");
-            let caller = addresses.caller(peer, &headers);
+            let caller = addresses.caller(Some(peer), &headers);
             prop_assert_eq!((caller.counted_as, caller.proxied), (peer.to_canonical(), false));
             prop_assert!(caller.address.is_none_or(|address| address == peer.to_canonical()));
         }

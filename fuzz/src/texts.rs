@@ -133,10 +133,10 @@ pub fn client_address(data: &[u8]) {
         let addresses = ClientAddresses::new(&["10.0.0.0/8".parse().unwrap()], header, "web");
         let mut headers = HeaderMap::new();
         headers.insert(name.clone(), value.clone());
-        let stranger = addresses.caller(client, &headers);
+        let stranger = addresses.caller(Some(client), &headers);
         assert_eq!((stranger.counted_as, stranger.proxied), (client, false));
         assert!(stranger.address.is_none_or(|address| address == client));
-        let through = addresses.caller(proxy, &headers);
+        let through = addresses.caller(Some(proxy), &headers);
         assert!(through.proxied && through.address.is_none_or(|address| address == through.counted_as));
         assert_eq!(through.counted_as, through.counted_as.to_canonical());
 
@@ -147,7 +147,7 @@ pub fn client_address(data: &[u8]) {
         joined.insert(name.clone(), HeaderValue::from_bytes(&one_line).unwrap());
         headers.append(name, own);
         for headers in [headers, joined] {
-            let caller = addresses.caller(proxy, &headers);
+            let caller = addresses.caller(Some(proxy), &headers);
             assert_eq!((caller.address, caller.counted_as), (Some(client), client), "{headers:?}");
         }
     }

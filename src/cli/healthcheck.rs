@@ -1,6 +1,5 @@
 //! `oncelink healthcheck`: asks the running services whether they can serve, as a load balancer would.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use crate::cli::args::ServiceKind;
 use crate::cli::error::CliError;
 use crate::cli::output::{print, remark};
 use crate::config::Settings;
-use crate::http_client::{HttpClient, HttpError};
+use crate::http_client::{self, HttpClient, HttpError};
 
 /// How long a service may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,15 +19,15 @@ const MAX_ANSWER: usize = 16 * 1024;
 /// Asks one service, or both, and prints the answers.
 pub(super) async fn run(settings: &Settings, service: Option<ServiceKind>) -> Result<ExitCode, CliError> {
     let services = [
-        (ServiceKind::Web, "web app", settings.web.listen),
-        (ServiceKind::Download, "download service", settings.download.listen),
+        (ServiceKind::Web, "web app", settings.web.inner_address()),
+        (ServiceKind::Download, "download service", settings.download.inner_address()),
     ];
     let mut all_ready = true;
     for (kind, name, address) in services {
         if service.is_some_and(|wanted| wanted != kind) {
             continue;
         }
-        match ask(address).await {
+        match ask(&address).await {
             Ok((true, text)) => print(&format!("{name}: {}\n", text.trim()))?,
             Ok((false, text)) => {
                 all_ready = false;
@@ -47,14 +46,8 @@ pub(super) async fn run(settings: &Settings, service: Option<ServiceKind>) -> Re
 }
 
 /// Returns whether the service at this address is ready, and its answer.
-async fn ask(mut address: SocketAddr) -> Result<(bool, String), HttpError> {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    let at = format!("http://{address}/readyz");
+async fn ask(address: &str) -> Result<(bool, String), HttpError> {
+    let at = http_client::at(address, "/readyz");
     let answer = HttpClient::new(&at, PATIENCE)?.get(&at).send(Instant::now() + PATIENCE).await?;
     let is_ready = answer.is_success();
     let body = answer.body(MAX_ANSWER).await?;

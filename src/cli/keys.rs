@@ -7,7 +7,7 @@ use crate::cli::args::{KeyAlgorithm, KeysCommand};
 use crate::cli::error::CliError;
 use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp};
-use crate::config::Settings;
+use crate::config::{Settings, is_address};
 use crate::web::audit::Actor;
 use crate::web::db::{Database, QueryError};
 use crate::web::instance;
@@ -64,7 +64,7 @@ async fn rotate(settings: &Settings, algorithm: KeyAlgorithm, now: Timestamp) ->
 }
 
 fn remark_on_files(settings: &Settings) {
-    if !settings.download.keys.contains("://") {
+    if !is_address(&settings.download.keys) {
         remark(&format!(
             "download services that read {} need the new `oncelink keys export` first",
             settings.download.keys

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::cli::error::CliError;
 use crate::cli::output::{print, remark};
 use crate::clock::{Clock, Timestamp, WrongClock};
-use crate::config::{Settings, StoreKind};
+use crate::config::{Settings, StoreKind, is_address};
 use crate::download::receipts;
 use crate::human::counted;
 use crate::server::ServeError;
@@ -54,7 +54,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), CliError> {
     // Last, so that an interrupted reset is repeated completely.
     data_dir.keep_time(now).map_err(ServeError::from)?;
     remark(&format!("the time is now {now} (before: {}); start the services again", worst.mark));
-    if !settings.download.keys.contains("://") {
+    if !is_address(&settings.download.keys) {
         remark(&format!(
             "download services that read {} need `oncelink keys export`",
             settings.download.keys

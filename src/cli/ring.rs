@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::cli::error::{CliError, PublicKeysError};
 use crate::clock::Timestamp;
-use crate::config::Settings;
+use crate::config::{Settings, is_address};
 use crate::http_client::HttpClient;
 use crate::token::{HmacSecret, KeyRing, MAX_JWKS};
 use crate::web::tokens::signer::Signer;
@@ -34,7 +34,7 @@ pub(super) async fn key_ring(settings: &Settings, now: Timestamp) -> Result<KeyR
 
 /// Loads the keys from `download.keys`, a file or an address.
 pub(super) async fn from_settings(keys: &str) -> Result<KeyRing, CliError> {
-    let text = if keys.contains("://") {
+    let text = if is_address(keys) {
         fetch(keys).await
     } else {
         fs::read_to_string(keys).map_err(PublicKeysError::from)

@@ -27,6 +27,7 @@ impl Default for Settings {
             nodes: Vec::new(),
             shares: default_shares(),
             connection_limits: ConnectionLimits::default(),
+            socket_names: Vec::new(),
         }
     }
 }
@@ -57,7 +58,7 @@ impl Default for WebSettings {
     fn default() -> WebSettings {
         let listen = loopback(8080);
         WebSettings {
-            listen,
+            listen: listen.into(),
             public_url: format!("http://{listen}"),
             database: StoreAddress::from("sqlite"),
             signup: Signup::Open,
@@ -89,7 +90,7 @@ impl Default for DownloadSettings {
     fn default() -> DownloadSettings {
         let listen = loopback(8081);
         DownloadSettings {
-            listen,
+            listen: listen.into(),
             public_url: format!("http://{listen}"),
             inner_url: String::new(),
             keys: format!("http://{}{JWKS_PATH}", loopback(8080)),

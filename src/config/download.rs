@@ -1,23 +1,22 @@
 //! The settings of the download service.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Network, ProxyHeader, StoreAddress};
+use super::{Listen, Network, ProxyHeader, StoreAddress};
 
 /// `[download]`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DownloadSettings {
-    /// Address and port to listen on; port 0 picks a free one.
-    pub listen: SocketAddr,
+    /// Where to listen; port 0 picks a free one.
+    pub listen: Listen,
     /// Scheme and host at which people reach it, without a trailing slash. Also the `aud` of tokens.
     /// Default: derived from `listen`.
     pub public_url: String,
-    /// Scheme, host and port at which the web app reaches it; empty: derived from `listen`.
+    /// Where the web app reaches it: scheme, host and port, or a Unix socket; empty: derived from `listen`.
     pub inner_url: String,
     /// Where the public keys are: a JWKS file or an http(s) URL. Default: derived from `web.public_url`.
     pub keys: String,

@@ -12,6 +12,8 @@ pub(super) const PREFIX: &str = "ONCELINK_";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueKind {
     Text,
+    /// One text, or a list of them.
+    TextOrList,
     Number,
     Flag,
     List,
@@ -36,6 +38,7 @@ impl KnownKey {
             Value::Array(_) => ValueKind::List,
             Value::Integer(_) => ValueKind::Number,
             Value::Boolean(_) => ValueKind::Flag,
+            _ if name == "listen" => ValueKind::TextOrList,
             _ => ValueKind::Text,
         };
         let example = format!("{name} = {value}");
@@ -131,7 +134,7 @@ mod tests {
         let keys = KnownKeys::read();
         let listen = keys.find(Some("web"), "listen").unwrap();
         assert_eq!(listen.variable(), "ONCELINK_WEB__LISTEN");
-        assert_eq!(listen.kind, ValueKind::Text);
+        assert_eq!(listen.kind, ValueKind::TextOrList);
         assert_eq!(keys.find(Some("web"), "max_connections").unwrap().kind, ValueKind::Number);
         assert_eq!(keys.find(None, "share").unwrap().kind, ValueKind::List);
         assert_eq!(keys.find(Some("download"), "batch_verification").unwrap().kind, ValueKind::Flag);

@@ -10,13 +10,17 @@ use url::{Host, Url};
 
 use super::foreign::is_foreign;
 use super::known::{KnownKey, KnownKeys, PREFIX, ValueKind};
-use super::nodes::reachable;
+use super::listen::at_port;
 use super::{
-    JWKS_PATH, RECEIPTS_PATH, SettingLine, SettingOrigin, Settings, SettingsError, SettingsTable, validate,
+    JWKS_PATH, Listen, RECEIPTS_PATH, SettingLine, SettingOrigin, Settings, SettingsError, SettingsTable,
+    is_address, validate,
 };
 
 /// The settings file in the working directory that is read if no file is named.
 pub const DEFAULT_FILE: &str = "oncelink.toml";
+
+/// The variable in which systemd names the sockets that it passes.
+const SOCKET_NAMES: &str = "LISTEN_FDNAMES";
 
 /// Variables that control the tests; they aren't settings.
 const RESERVED: [&str; 3] = ["ONCELINK_TEST_", "ONCELINK_VECTORS", "ONCELINK_WRITE_VECTORS"];
@@ -71,6 +75,7 @@ impl Settings {
             file: None,
             variables: Vec::new(),
             derived: Vec::new(),
+            socket_names: Vec::new(),
         };
         if let Some(path) = file {
             draft.read_file(path)?;
@@ -92,6 +97,7 @@ struct Draft {
     variables: Vec<String>,
     /// Full names of the keys that follow from others.
     derived: Vec<String>,
+    socket_names: Vec<String>,
 }
 
 impl Draft {
@@ -150,6 +156,9 @@ impl Draft {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<(), SettingsError> {
         for (name, text) in environment {
+            if name == SOCKET_NAMES {
+                self.socket_names = text.to_string_lossy().split(':').map(str::to_owned).collect();
+            }
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
             if RESERVED.iter().any(|reserved| name.starts_with(reserved)) {
                 continue;
@@ -209,10 +218,10 @@ impl Draft {
     /// Sets defaults that depend on other keys: an address follows its listener.
     fn derive(&mut self) {
         for section in ["web", "download"] {
-            let listen = self.text(section, "listen").and_then(|text| text.parse().ok());
-            if let Some(listen) = listen {
-                self.set_default(section, "public_url", reachable(listen));
-            }
+            let written = self.values.get(section).and_then(|section| section.get("listen")).cloned();
+            let Some(Ok(listen)) = written.map(Value::try_into::<Listen>) else { continue };
+            // A socket doesn't say at which address people reach it: then there is no default.
+            self.set_default(section, "public_url", listen.tcp().next().map(at_port).unwrap_or_default());
         }
         if let Some(public_url) = self.text("web", "public_url") {
             self.set_default("download", "keys", format!("{public_url}{JWKS_PATH}"));
@@ -243,6 +252,7 @@ impl Draft {
             );
             self.wrong(&path, error.inner().message().trim_end().to_owned(), remedy)
         })?;
+        settings.socket_names.clone_from(&self.socket_names);
         validate::check(&settings).map_err(|fault| self.wrong(&fault.key, fault.problem, fault.remedy))?;
         self.anchor(&mut settings);
         Ok(settings)
@@ -273,7 +283,7 @@ impl Draft {
         if self.is_from_file("data_dir") {
             settings.data_dir = folder.join(&settings.data_dir);
         }
-        if self.is_from_file("download.keys") && !settings.download.keys.contains("://") {
+        if self.is_from_file("download.keys") && !is_address(&settings.download.keys) {
             settings.download.keys = folder.join(&settings.download.keys).to_string_lossy().into_owned();
         }
         if self.is_from_file("token.shared_secret") {
@@ -333,6 +343,10 @@ impl Draft {
 fn read(kind: ValueKind, text: &str) -> Result<Value, String> {
     match kind {
         ValueKind::Text => Ok(Value::String(text.to_owned())),
+        ValueKind::TextOrList => {
+            let list = Value::from_str(text).ok().filter(Value::is_array);
+            Ok(list.unwrap_or_else(|| Value::String(text.to_owned())))
+        }
         ValueKind::Number => {
             text.parse().map(Value::Integer).map_err(|_| format!("`{text}` is not a whole number"))
         }

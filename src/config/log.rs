@@ -1,9 +1,9 @@
 //! The settings of log lines and metrics.
 
-use std::net::SocketAddr;
-
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+
+use super::Listen;
 
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -19,20 +19,29 @@ pub struct LogSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetricsSettings {
-    /// Address and port at which `/metrics` is served, to anyone who reaches it; `None`: nowhere.
+    /// Where `/metrics` is served, to anyone who reaches it; `None`: nowhere.
     #[serde(deserialize_with = "listen_or_off")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Listen>,
 }
 
-fn listen_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-    match String::deserialize(deserializer)?.as_str() {
-        "off" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| {
-            D::Error::custom(format!(
-                "`{text}` is neither `off` nor an address and port, as in `127.0.0.1:9464`"
-            ))
-        }),
+fn listen_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Listen>, D::Error> {
+    /// `off`, or places to listen.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        One(String),
+        Several(Vec<String>),
     }
+    let texts = match Written::deserialize(deserializer)? {
+        Written::One(text) if text == "off" => return Ok(None),
+        Written::One(text) => vec![text],
+        Written::Several(texts) => texts,
+    };
+    let addresses = texts.iter().map(|text| text.parse()).collect::<Result<Vec<_>, _>>();
+    addresses
+        .and_then(Listen::new)
+        .map(Some)
+        .map_err(|problem| D::Error::custom(format!("{problem}; `off` means nowhere")))
 }
 
 /// The format of log lines.

@@ -18,6 +18,7 @@ mod foreign;
 mod known;
 mod limits;
 mod links;
+mod listen;
 mod load;
 mod log;
 mod log_filter;
@@ -41,6 +42,7 @@ pub use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{SettingOrigin, SettingsError};
 pub use limits::ConnectionLimits;
 pub use links::LinkSettings;
+pub use listen::{InvalidListen, Listen, ListenAddress};
 pub use load::DEFAULT_FILE;
 pub use log::{LogFormat, LogSettings, MetricsSettings};
 pub use mail::{MailSettings, MailTls};
@@ -93,6 +95,14 @@ pub struct Settings {
     /// The deadlines of connections; not a key in the file.
     #[serde(skip)]
     pub connection_limits: ConnectionLimits,
+    /// The names of the sockets that systemd passed to this process, in their order; not a key in the file.
+    #[serde(skip)]
+    pub socket_names: Vec<String>,
+}
+
+/// Returns whether the value of a setting such as `download.keys` is an address, and not the path of a file.
+pub fn is_address(text: &str) -> bool {
+    text.contains("://") || text.starts_with("unix:")
 }
 
 impl Settings {

@@ -10,7 +10,7 @@ pub struct NodeSettings {
     pub name: String,
     /// Scheme and host at which clients reach it. Also the `aud` of its tokens, so it must be unique.
     pub public_url: String,
-    /// Scheme, host and port at which the web app reaches it; empty: `public_url`.
+    /// Where the web app reaches it: scheme, host and port, or a Unix socket; empty: `public_url`.
     #[serde(default)]
     pub inner_url: String,
     /// Its share of the tokens among nodes that are ready; 0 = no new ones.

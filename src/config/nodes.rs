@@ -1,8 +1,6 @@
 //! The addresses of download services: the one of `[download]`, or each `[[node]]`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-use super::{DownloadSettings, NodeSettings, Settings};
+use super::{DownloadSettings, NodeSettings, Settings, WebSettings};
 
 /// The name of the one in `[download]` if there is no `[[node]]`.
 const ONLY: &str = "download";
@@ -27,37 +25,32 @@ impl Settings {
     }
 }
 
-impl DownloadSettings {
-    /// Returns the address at which the web app reaches this service.
+impl WebSettings {
+    /// Returns the address at which other programs on this machine reach the web app.
     pub fn inner_address(&self) -> String {
-        match (self.inner_url.is_empty(), self.listen.port()) {
-            (false, _) => self.inner_url.clone(),
-            // A free port was picked, and `public_url` contains it.
-            (true, 0) => self.public_url.clone(),
-            (true, _) => reachable(self.listen),
-        }
+        // A free port was picked, which `public_url` contains, or systemd passes the socket.
+        self.listen.reachable().unwrap_or_else(|| self.public_url.clone())
     }
 }
 
-/// Returns the address at which a listener can be reached from its own machine.
-pub(super) fn reachable(mut listen: SocketAddr) -> String {
-    if listen.ip().is_unspecified() {
-        let loopback: IpAddr = match listen {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        };
-        listen.set_ip(loopback);
+impl DownloadSettings {
+    /// Returns the address at which the web app reaches this service.
+    pub fn inner_address(&self) -> String {
+        match self.inner_url.is_empty() {
+            false => self.inner_url.clone(),
+            true => self.listen.reachable().unwrap_or_else(|| self.public_url.clone()),
+        }
     }
-    format!("http://{listen}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ListenAddress;
 
     fn inner(listen: &str, inner_url: &str) -> String {
         let mut settings = Settings::default();
-        settings.download.listen = listen.parse().unwrap();
+        settings.download.listen = listen.parse::<ListenAddress>().unwrap().into();
         settings.download.inner_url = inner_url.to_owned();
         settings.download.public_url = "https://dl.example.org".to_owned();
         settings.download_services()[0].inner_url.clone()
@@ -68,6 +61,8 @@ mod tests {
         assert_eq!(inner("0.0.0.0:8081", ""), "http://127.0.0.1:8081");
         assert_eq!(inner("[::]:8081", ""), "http://[::1]:8081");
         assert_eq!(inner("10.0.0.7:9000", ""), "http://10.0.0.7:9000");
+        assert_eq!(inner("unix:/run/d.sock", ""), "unix:/run/d.sock");
+        assert_eq!(inner("systemd", ""), "https://dl.example.org");
         assert_eq!(inner("0.0.0.0:8081", "http://download:8081"), "http://download:8081");
     }
 

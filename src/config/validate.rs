@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{InvalidBrand, LogSettings, MailSettings, MailTls, Settings, StoreAddress, StoreKind};
+use super::listen::is_socket_path;
+use super::{
+    InvalidBrand, LogSettings, MailSettings, MailTls, Settings, StoreAddress, StoreKind, is_address,
+};
 use crate::id::FilePath;
 
 /// What is wrong with a setting: its key, the problem, and how to fix it.
@@ -90,13 +93,13 @@ fn web(settings: &Settings) -> Result<(), InvalidSetting> {
 
 fn download(settings: &Settings) -> Result<(), InvalidSetting> {
     let download = &settings.download;
-    if download.listen == settings.web.listen && download.listen.port() != 0 {
-        let problem = format!("`web.listen` is also {}", download.listen);
-        return fault("download.listen", problem, "give each service its own port");
+    if let Some(shared) = download.listen.shared_with(&settings.web.listen) {
+        let problem = format!("`web.listen` is also {shared}");
+        return fault("download.listen", problem, "give each service its own port or socket");
     }
     public_url("download.public_url", &download.public_url)?;
     if !download.inner_url.is_empty() {
-        public_url("download.inner_url", &download.inner_url)?;
+        inner_url("download.inner_url", &download.inner_url)?;
     }
     keys(&download.keys)?;
     receipts(&download.receipts)?;
@@ -148,7 +151,7 @@ fn nodes(settings: &Settings) -> Result<(), InvalidSetting> {
             return fault(&key("public_url"), problem, remedy);
         }
         if !node.inner_url.is_empty() {
-            public_url(&key("inner_url"), &node.inner_url)?;
+            inner_url(&key("inner_url"), &node.inner_url)?;
         }
         if node.weight > MAX_WEIGHT {
             let problem = format!("{} is too large", node.weight);
@@ -224,10 +227,9 @@ fn keys(keys: &str) -> Result<(), InvalidSetting> {
     if keys.is_empty() {
         return fault("download.keys", "it is empty".to_owned(), remedy);
     }
-    let is_url = keys.contains("://");
     let is_good = Url::parse(keys)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty());
-    if is_url && !is_good {
+    if is_address(keys) && !is_good && !is_at_socket(keys) {
         return fault("download.keys", format!("`{keys}` is not an http or https address"), remedy);
     }
     Ok(())
@@ -238,7 +240,7 @@ fn receipts(address: &str) -> Result<(), InvalidSetting> {
     let is_good = Url::parse(address).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
     });
-    if !is_good {
+    if !is_good && !is_at_socket(address) {
         let remedy = "write the web app's address, as in `https://host/receipts`";
         return fault("download.receipts", format!("`{address}` is not an http or https address"), remedy);
     }
@@ -323,6 +325,10 @@ fn shares(settings: &Settings) -> Result<(), InvalidSetting> {
 fn public_url(key: &str, text: &str) -> Result<(), InvalidSetting> {
     let remedy =
         "write scheme and host, and the port if it isn't the default, as in `https://files.example.org`";
+    if text.is_empty() {
+        let problem = "it is empty, and `listen` doesn't say at which address people reach the service";
+        return fault(key, problem.to_owned(), remedy);
+    }
     let url = Url::parse(text).ok();
     let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
         return fault(key, format!("`{text}` is not an http or https address"), remedy);
@@ -333,6 +339,24 @@ fn public_url(key: &str, text: &str) -> Result<(), InvalidSetting> {
         return fault(key, problem, format!("write `{origin}`"));
     }
     Ok(())
+}
+
+/// The address at which our own services reach a node: an origin, or a Unix socket.
+fn inner_url(key: &str, text: &str) -> Result<(), InvalidSetting> {
+    match text.strip_prefix("unix:") {
+        Some(path) if is_socket_path(path) => Ok(()),
+        Some(_) => {
+            let problem = format!("`{text}` is not the absolute path of a socket");
+            fault(key, problem, "write it as in `unix:/run/oncelink/download.sock`")
+        }
+        None => public_url(key, text),
+    }
+}
+
+/// Returns whether the text is an address at a Unix socket, such as `unix:/run/oncelink/web.sock:/receipts`.
+fn is_at_socket(text: &str) -> bool {
+    let parts = text.strip_prefix("unix:").and_then(|rest| rest.split_once(':'));
+    parts.is_some_and(|(socket, path)| is_socket_path(socket) && path.starts_with('/'))
 }
 
 /// Accepts only the embedded store; `servers` are the others, for the error.

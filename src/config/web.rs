@@ -1,18 +1,17 @@
 //! The settings of the web app.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Network, ProxyHeader, StoreAddress};
+use super::{Listen, Network, ProxyHeader, StoreAddress};
 
 /// `[web]`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebSettings {
-    /// Address and port to listen on; port 0 picks a free one.
-    pub listen: SocketAddr,
+    /// Where to listen; port 0 picks a free one.
+    pub listen: Listen,
     /// Scheme and host at which people reach it, without a trailing slash. Also the `iss` of tokens.
     /// Default: derived from `listen`.
     pub public_url: String,

@@ -1,7 +1,6 @@
 //! The routes of the download service. One function handles every request: there are only seven routes, and
 //! comparing prefixes is much cheaper than matching a token against a pattern.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap};
@@ -271,8 +270,7 @@ async fn revocations(
 }
 
 fn caller(request: &HttpRequest, addresses: &ClientAddresses) -> RequestClient {
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    addresses.caller(peer, request.headers())
+    addresses.caller(request.peer_addr().map(|peer| peer.ip()), request.headers())
 }
 
 /// Returns whether `Accept` names HTML: browsers do, programs send `*/*`.

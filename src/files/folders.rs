@@ -110,7 +110,7 @@ impl ShareFolders {
 
     /// Returns whether files of this path's share may be written to, instead of only being replaced.
     pub(super) fn changes_in_place(&self, path: &FilePath) -> bool {
-        self.0.get(path.share()).is_none_or(|root| !root.replaced_only)
+        self.get(path.share()).is_none_or(|root| !root.replaced_only)
     }
 
     /// Returns the metadata of what `path` leads to now.

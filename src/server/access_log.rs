@@ -1,7 +1,7 @@
 //! The access log: one line for each request when it is over, and the counts and times of requests.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,10 +49,7 @@ impl AccessLog {
 
     /// Begins the entry of a request.
     pub(super) fn begin(&self, request: &Request) -> AccessEntry {
-        let address = || {
-            let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-            self.0.addresses.of(peer, request.headers())
-        };
+        let address = || self.0.addresses.of(request.peer_addr().map(|peer| peer.ip()), request.headers());
         let is_written = tracing::enabled!(target: "oncelink::access", Level::INFO);
         AccessEntry {
             log: self.clone(),

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Context;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode};
 use rustix::net::{RecvFlags, recv};
@@ -20,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
 use crate::download::{OrphanedStreams, Undelivered, WriteTracker};
+use crate::server::client_stream::{ClientStream, SocketKind};
 
 /// The wait between two queries doubles from the first to the second.
 const FIRST_STEP: Duration = Duration::from_millis(2);
@@ -44,7 +46,7 @@ pub(super) struct AckWatch {
 
 impl AckWatch {
     /// Queries now, and restarts with short intervals.
-    pub(super) fn query_now(&mut self, cx: &mut Context<'_>, line: &WriteTracker, socket: impl AsFd + Copy) {
+    pub(super) fn query_now(&mut self, cx: &mut Context<'_>, line: &WriteTracker, socket: &ClientStream) {
         if line.awaits_acknowledgement() {
             line.acknowledged(outstanding(socket));
             self.step = None;
@@ -53,7 +55,7 @@ impl AckWatch {
     }
 
     /// Queries when it is time, as long as `line` waits for an acknowledgment.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, line: &WriteTracker, socket: impl AsFd + Copy) {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, line: &WriteTracker, socket: &ClientStream) {
         while line.awaits_acknowledgement() {
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(FIRST_STEP)));
             let step = match self.step {
@@ -72,19 +74,19 @@ impl AckWatch {
 }
 
 /// Keeps watching a connection that is closed on this side, if its outcome is still open.
-pub(super) fn watch_closed(line: &WriteTracker, socket: impl AsFd) {
+pub(super) fn watch_closed(line: &WriteTracker, socket: &ClientStream) {
     let Some(mut orphans) = line.close() else { return };
-    let Ok(socket) = socket.as_fd().try_clone_to_owned() else {
+    let Ok(handle) = socket.as_fd().try_clone_to_owned() else {
         // No descriptor is left for watching it, so it is judged by its current state.
-        let outstanding = outstanding(&socket);
+        let outstanding = outstanding(socket);
         if !orphans.acknowledged(outstanding) {
-            orphans.broke(undelivered(&socket));
+            orphans.broke(undelivered(socket));
         }
         return;
     };
     // Does what closing the last descriptor would have done.
-    let _gone_already = SockRef::from(&socket).shutdown(std::net::Shutdown::Write);
-    let watched = Watched { socket, orphans: Some(orphans) };
+    let _gone_already = SockRef::from(&handle).shutdown(std::net::Shutdown::Write);
+    let watched = Watched { socket: handle, kind: socket.kind(), orphans: Some(orphans) };
     let places_left = WATCHED.fetch_add(1, Ordering::Relaxed) < MOST_WATCHED;
     if let (true, Ok(runtime)) = (places_left, Handle::try_current()) {
         runtime.spawn(watched.watch());
@@ -99,6 +101,7 @@ pub(super) fn discard(socket: impl AsFd) {
 /// A closed connection. It is judged by its current state when this is dropped.
 struct Watched {
     socket: OwnedFd,
+    kind: SocketKind,
     orphans: Option<OrphanedStreams>,
 }
 
@@ -133,11 +136,11 @@ impl Watched {
 
     /// The end of the stream counts as one byte until it is acknowledged.
     fn outstanding(&self) -> Option<u64> {
-        outstanding(&self.socket).map(|count| count.saturating_sub(1))
+        outstanding_of(&self.socket, self.kind).map(|count| count.saturating_sub(1))
     }
 
     fn undelivered(&self) -> Option<Undelivered> {
-        undelivered(&self.socket).map(|left| Undelivered {
+        undelivered_of(&self.socket, self.kind).map(|left| Undelivered {
             outstanding: left.outstanding.saturating_sub(1),
             unsent: left.unsent.saturating_sub(1),
         })
@@ -176,20 +179,41 @@ fn end_of(socket: &OwnedFd) -> End {
     }
 }
 
-/// Returns the number of bytes in a TCP socket that its peer hasn't acknowledged, including unsent ones;
-/// `None` if the socket can't be queried.
-pub(super) fn outstanding(socket: impl AsFd) -> Option<u64> {
-    /// `SIOCOUTQ` of tcp(7), which has the same value as `TIOCOUTQ`.
-    const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
-    ask::<SIOCOUTQ>(socket).ok().and_then(|count| u64::try_from(count).ok())
+/// Returns the number of bytes in a socket that its peer hasn't acknowledged, including unsent ones; `None` if the
+/// socket can't be queried.
+///
+/// In a Unix socket, it is what the peer hasn't read, with the kernel's overhead: never too little, and 0 if it has read
+/// everything.
+pub(super) fn outstanding(socket: &ClientStream) -> Option<u64> {
+    outstanding_of(socket, socket.kind())
 }
 
-/// Returns the data in the kernel for a broken socket; `None` if the socket can't be queried.
-pub(super) fn undelivered(socket: impl AsFd + Copy) -> Option<Undelivered> {
+fn outstanding_of(socket: impl AsFd + Copy, kind: SocketKind) -> Option<u64> {
+    /// `SIOCOUTQ` of tcp(7), which has the same value as `TIOCOUTQ`.
+    const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
+    let count = ask::<SIOCOUTQ>(socket).ok().and_then(|count| u64::try_from(count).ok())?;
+    // A Unix socket whose peer closes it without reading everything is emptied, after it got an error.
+    let is_emptied = count == 0 && kind == SocketKind::Unix && has_error(socket);
+    (!is_emptied).then_some(count)
+}
+
+/// Returns whether a socket has an error, without clearing it.
+fn has_error(socket: impl AsFd) -> bool {
+    let mut asked = [PollFd::new(&socket, PollFlags::empty())];
+    let answered = poll(&mut asked, Some(&Timespec::default()));
+    answered.is_err() || asked.iter().any(|asked| asked.revents().contains(PollFlags::ERR))
+}
+
+/// Returns the data in the kernel for a broken socket; `None` if the socket can't be queried, like a Unix socket.
+pub(super) fn undelivered(socket: &ClientStream) -> Option<Undelivered> {
+    undelivered_of(socket, socket.kind())
+}
+
+fn undelivered_of(socket: impl AsFd + Copy, kind: SocketKind) -> Option<Undelivered> {
     /// `SIOCOUTQNSD` of linux/sockios.h: unsent bytes.
     const SIOCOUTQNSD: Opcode = 0x894b;
     let unsent = ask::<SIOCOUTQNSD>(socket).ok().and_then(|count| u64::try_from(count).ok())?;
-    Some(Undelivered { outstanding: outstanding(socket)?, unsent })
+    Some(Undelivered { outstanding: outstanding_of(socket, kind)?, unsent })
 }
 
 #[expect(unsafe_code, reason = "no crate has a safe wrapper of SIOCOUTQ; this is the only unsafe code")]

@@ -7,19 +7,21 @@ use crate::server::running::RunningServices;
 /// Not written to the log, because the first administrator's link is a secret.
 pub(super) fn announce(running: &RunningServices) {
     let mut text = String::new();
-    if running.web.is_some() {
+    if running.web_app.is_some() {
         text += &format!("Web app:           {}\n", running.settings.web.public_url);
     }
-    if running.download.is_some() {
+    if running.download_state.is_some() {
         text += &format!("Download service:  {}\n", running.settings.download.public_url);
     }
     if let Some(address) = running.metrics {
         text += &format!("Metrics:           http://{address}/metrics\n");
+    } else if let Some(listen) = &running.settings.metrics.listen {
+        text += &format!("Metrics:           /metrics at {listen}\n");
     }
     for share in &running.settings.shares {
         text += &format!("Share:             {} ({})\n", share.name.escape_debug(), share.path.display());
     }
-    if running.web.is_some() && running.settings.mail.send.as_str() == "outbox" {
+    if running.web_app.is_some() && running.settings.mail.send.as_str() == "outbox" {
         text += &format!("Emails:            written to {}\n", running.settings.outbox_dir().display());
     }
     if let Some(link) = &running.first_admin_link {

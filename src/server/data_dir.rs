@@ -42,6 +42,14 @@ pub enum DataDirError {
         /// Its permissions.
         mode: u32,
     },
+    /// Another process runs this service on it.
+    #[error("another process runs the {service} service on the data directory {}", path.display())]
+    Serving {
+        /// The directory.
+        path: PathBuf,
+        /// The service.
+        service: &'static str,
+    },
     /// Services are running on it.
     #[error("services are running on the data directory {}; stop them first", .0.display())]
     InUse(PathBuf),
@@ -62,6 +70,8 @@ pub enum DataDirError {
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
+    /// The locks of the services that only this process may run.
+    turns: Vec<File>,
 }
 
 impl DataDir {
@@ -79,6 +89,25 @@ impl DataDir {
             close_to_others(&path.join(name))?;
         }
         Ok(dir)
+    }
+
+    /// Makes this the only process that runs `service` on it, as long as this lives. Needed where processes share a
+    /// socket, so that the second one isn't stopped by an address in use.
+    ///
+    /// # Errors
+    /// If another process runs it, or the lock can't be opened.
+    pub fn run_alone(&mut self, service: &'static str) -> Result<(), DataDirError> {
+        let lock = lock_file(&self.path, &format!("{service}.lock")).map_err(|source| self.io(source))?;
+        match flock_with_retries(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                self.turns.push(lock);
+                Ok(())
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(DataDirError::Serving { path: self.path.clone(), service })
+            }
+            Err(errno) => Err(self.io(errno.into())),
+        }
     }
 
     /// Returns whether another process has locked it.
@@ -101,16 +130,9 @@ impl DataDir {
         make_private(path).map_err(failed)?;
         let mode = fs::metadata(path).map_err(failed)?.mode() & 0o777;
         refuse_exposed(path, mode)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(path.join("services.lock"))
-            .map_err(failed)?;
-        give_to_owner_of(path, &lock).map_err(failed)?;
+        let lock = lock_file(path, "services.lock").map_err(failed)?;
         match flock_with_retries(&lock, how) {
-            Ok(()) => Ok(Some(DataDir { path: path.to_owned(), _lock: lock })),
+            Ok(()) => Ok(Some(DataDir { path: path.to_owned(), _lock: lock, turns: Vec::new() })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(failed(errno.into())),
         }
@@ -151,6 +173,14 @@ pub fn clock_of(data_dir: &Path) -> Clock {
         clock.raise_to(mark);
     }
     clock
+}
+
+/// Opens a lock file in a data directory, and creates it if necessary.
+fn lock_file(data_dir: &Path, name: &str) -> io::Result<File> {
+    let path = data_dir.join(name);
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    give_to_owner_of(data_dir, &lock)?;
+    Ok(lock)
 }
 
 /// The file that exists while a restore replaces the content of a data directory.

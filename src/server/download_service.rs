@@ -1,7 +1,6 @@
 //! Opens what the download service needs, and serves it.
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::download::{DownloadRules, DownloadState};
 use crate::files::Shares;
 use crate::id::Jti;
 use crate::server::access_log::AccessLog;
+use crate::server::bound_listener::BoundListener;
 use crate::server::data_dir::{DataDirError, make_private};
 use crate::server::error::ServeError;
 use crate::server::listen::ListenerLimits;
@@ -45,14 +45,14 @@ const GREETING: Duration = Duration::from_secs(1);
 impl RunningServices {
     pub(super) async fn serve_download(
         &mut self,
-        listener: TcpListener,
+        listeners: Vec<BoundListener>,
         web_app: Option<&web::WebApp>,
         clock: &Clock,
         shares: Shares,
         store: Option<Arc<dyn UsedTokens>>,
         began: Timestamp,
     ) -> Result<(), ServeError> {
-        self.download = listener.local_addr().ok();
+        self.download = listeners.iter().find_map(BoundListener::address);
         let own_dir = self.settings.download_dir();
         make_private(&own_dir).map_err(|source| DataDirError::Io { path: own_dir.clone(), source })?;
         let configured = &self.settings.token.shared_secrets;
@@ -129,14 +129,14 @@ impl RunningServices {
             ),
         };
         let data = Data::from(state.clone());
-        let responder = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
-        let server = listen::serve(listener, limits, move || {
+        let responders = StopResponder::for_listeners(&listeners).map_err(ServeError::Server)?;
+        let server = listen::serve(listeners, limits, move || {
             App::new()
                 .wrap(from_fn(host::refuse_invalid))
                 .app_data(data.clone())
                 .default_service(routes::to(crate::download::handle))
         });
-        self.spawned.server(server.map_err(ServeError::Server)?, responder);
+        self.spawned.server(server.map_err(ServeError::Server)?, responders);
         let maintained = state.clone();
         self.spawned.task("maintaining the download service", move || maintained.clone().maintain());
         self.download_state = Some(state);

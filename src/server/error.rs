@@ -1,7 +1,6 @@
 //! Why the services can't run.
 
 use std::io;
-use std::net::SocketAddr;
 
 use crate::brand::BrandError;
 use crate::download::key_source::KeySourceError;
@@ -20,13 +19,24 @@ pub enum ServeError {
     /// A listener's address is in use, or isn't ours.
     #[error("cannot listen on {address} (`{key}`); is it in use by another process?")]
     Listen {
-        /// The address.
-        address: SocketAddr,
+        /// The address or socket.
+        address: String,
         /// The setting.
         key: &'static str,
         /// The cause.
         #[source]
         source: io::Error,
+    },
+    /// systemd didn't pass a socket.
+    #[error(
+        "systemd passed no socket called `{name}`, which `{key}` names; enable the service's `.socket` unit with \
+         `FileDescriptorName={name}`, or name an address"
+    )]
+    NotPassed {
+        /// The setting.
+        key: &'static str,
+        /// The name of the socket.
+        name: &'static str,
     },
     /// The data directory can't be used.
     #[error(transparent)]
@@ -82,6 +92,7 @@ impl ServeError {
     pub(super) fn is_in_use(&self) -> bool {
         match self {
             ServeError::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
+            ServeError::DataDir(error) => matches!(error, DataDirError::Serving { .. }),
             ServeError::Store(error) => matches!(error, StoreOpenError::InUse { .. }),
             _ => false,
         }

@@ -1,7 +1,6 @@
 //! `GET /metrics` on a listener of its own (`metrics.listen`): the metrics of all services of this process, in
 //! the text format of Prometheus.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ use crate::config::ProxyHeader;
 use crate::connection::Connections;
 use crate::download::DownloadState;
 use crate::server::access_log::AccessLog;
+use crate::server::bound_listener::BoundListener;
 use crate::server::error::ServeError;
 use crate::server::listen::ListenerLimits;
 use crate::server::process_metrics::ProcessMetrics;
@@ -72,8 +72,8 @@ impl Published {
 
 impl RunningServices {
     /// Serves the metrics of the services that run.
-    pub(super) fn serve_metrics(&mut self, listener: TcpListener) -> Result<(), ServeError> {
-        self.metrics = listener.local_addr().ok();
+    pub(super) fn serve_metrics(&mut self, listeners: Vec<BoundListener>) -> Result<(), ServeError> {
+        self.metrics = listeners.iter().find_map(BoundListener::address);
         let mut registry = Registry::default();
         let process = ProcessMetrics::register(&mut registry, self.clock.now());
         let ours = registry.sub_registry_with_prefix("oncelink");
@@ -103,14 +103,14 @@ impl RunningServices {
                 self.http_metrics.clone(),
             ),
         };
-        let responder = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
-        let server = listen::serve(listener, limits, move || {
+        let responders = StopResponder::for_listeners(&listeners).map_err(ServeError::Server)?;
+        let server = listen::serve(listeners, limits, move || {
             App::new()
                 .wrap(from_fn(host::refuse_invalid))
                 .app_data(published.clone())
                 .default_service(routes::to(answer))
         });
-        self.spawned.server(server.map_err(ServeError::Server)?, responder);
+        self.spawned.server(server.map_err(ServeError::Server)?, responders);
         Ok(())
     }
 }

@@ -4,12 +4,15 @@
 mod access_log;
 mod ack_watch;
 mod announce;
+mod bound_listener;
+mod client_stream;
 pub mod data_dir;
 mod deadlines;
 mod download_service;
 mod error;
 mod host;
 mod http_metrics;
+mod inherited;
 mod listen;
 mod local_peer;
 mod metrics_service;
@@ -31,6 +34,7 @@ mod time;
 mod transport;
 mod web_service;
 
+pub use self::bound_listener::find_stale;
 pub use self::error::ServeError;
 pub use self::open::{start, start_with};
 pub use self::role::Role;

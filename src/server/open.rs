@@ -1,19 +1,19 @@
 //! Opens what the services need, binds the listeners, and starts serving.
 
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Settings, ShareSettings};
+use crate::config::{Listen, ListenAddress, Settings, ShareSettings};
 use crate::connection::Connections;
 use crate::files::{ShareFolders, Shares};
+use crate::server::bound_listener::BoundListener;
 use crate::server::data_dir::DataDir;
 use crate::server::error::ServeError;
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::role::Role;
 use crate::server::running::RunningServices;
 use crate::server::task_set::TaskSet;
-use crate::server::{listen, time};
+use crate::server::{inherited, time};
 use crate::used_tokens::UsedTokens;
 use crate::web;
 
@@ -37,19 +37,22 @@ pub async fn start_with(
     store: Option<Arc<dyn UsedTokens>>,
 ) -> Result<RunningServices, ServeError> {
     // Bound first, so that a port in use is reported at once and early clients wait.
-    let web_listener =
-        bind_if(role.has_web(), settings.web.listen, "web.listen", &mut settings.web.public_url)?;
-    let download_listener = bind_if(
-        role.has_download(),
-        settings.download.listen,
-        "download.listen",
-        &mut settings.download.public_url,
-    )?;
-    let metrics_listener = match settings.metrics.listen {
-        Some(address) => bind_if(true, address, "metrics.listen", &mut String::new())?,
-        None => None,
-    };
-    let data_dir = Arc::new(DataDir::hold(&settings.data_dir)?);
+    let web = role.has_web().then(|| bind(&WEB, &settings.web.listen, &settings.socket_names)).transpose()?;
+    let download = role
+        .has_download()
+        .then(|| bind(&DOWNLOAD, &settings.download.listen, &settings.socket_names))
+        .transpose()?;
+    let metrics = settings.metrics.listen.as_ref();
+    let metrics = metrics.map(|listen| bind(&METRICS, listen, &settings.socket_names)).transpose()?;
+    fill_in_port(&mut settings.web.public_url, web.as_deref());
+    fill_in_port(&mut settings.download.public_url, download.as_deref());
+    let mut data_dir = DataDir::hold(&settings.data_dir)?;
+    for (place, listeners) in [(&WEB, &web), (&DOWNLOAD, &download)] {
+        if listeners.iter().flatten().any(|listener| listener.is_inherited) {
+            data_dir.run_alone(place.socket)?;
+        }
+    }
+    let data_dir = Arc::new(data_dir);
     let began = time::begin(&data_dir, &settings, &clock);
     create_default_folders(&settings.shares);
     let folders = ShareFolders::open(&settings.shares)?;
@@ -71,7 +74,7 @@ pub async fn start_with(
         clock: clock.clone(),
         settings,
     };
-    let listeners = Listeners { web: web_listener, download: download_listener, metrics: metrics_listener };
+    let listeners = Listeners { web, download, metrics };
     let opening = running.open(&clock, folders, store, began, listeners);
     // Boxed, like the stopping future, because futures of this size burden their callers.
     match Box::pin(opening).await {
@@ -90,9 +93,9 @@ pub async fn start_with(
 
 /// The bound listeners.
 struct Listeners {
-    web: Option<TcpListener>,
-    download: Option<TcpListener>,
-    metrics: Option<TcpListener>,
+    web: Option<Vec<BoundListener>>,
+    download: Option<Vec<BoundListener>>,
+    metrics: Option<Vec<BoundListener>>,
 }
 
 impl RunningServices {
@@ -112,15 +115,15 @@ impl RunningServices {
             self.web_app = Some(app);
         }
         let web_app = self.web_app.clone();
-        if let Some(listener) = listeners.download {
-            self.serve_download(listener, web_app.as_ref(), clock, Shares::new(folders), store, began)
+        if let Some(download) = listeners.download {
+            self.serve_download(download, web_app.as_ref(), clock, Shares::new(folders), store, began)
                 .await?;
         }
-        if let (Some(listener), Some(app)) = (listeners.web, web_app) {
-            self.serve_web(listener, app).await?;
+        if let (Some(web), Some(app)) = (listeners.web, web_app) {
+            self.serve_web(web, app).await?;
         }
-        if let Some(listener) = listeners.metrics {
-            self.serve_metrics(listener)?;
+        if let Some(metrics) = listeners.metrics {
+            self.serve_metrics(metrics)?;
         }
         Ok(())
     }
@@ -141,20 +144,44 @@ fn create_default_folders(shares: &[ShareSettings]) {
     }
 }
 
-fn bind_if(
-    wanted: bool,
-    address: SocketAddr,
+/// Where a service is configured to listen.
+struct Place {
+    /// The setting.
     key: &'static str,
-    public_url: &mut String,
-) -> Result<Option<TcpListener>, ServeError> {
-    if !wanted {
-        return Ok(None);
+    /// The name of its sockets from systemd.
+    socket: &'static str,
+}
+
+const WEB: Place = Place { key: "web.listen", socket: "web" };
+const DOWNLOAD: Place = Place { key: "download.listen", socket: "download" };
+const METRICS: Place = Place { key: "metrics.listen", socket: "metrics" };
+
+fn bind(place: &Place, listen: &Listen, socket_names: &[String]) -> Result<Vec<BoundListener>, ServeError> {
+    let Place { key, socket } = *place;
+    let mut listeners = Vec::new();
+    for address in listen.addresses() {
+        let fail = |source| ServeError::Listen { address: address.to_string(), key, source };
+        match address {
+            ListenAddress::Tcp(address) => listeners.push(BoundListener::tcp(*address).map_err(fail)?),
+            ListenAddress::Unix { path, mode } => {
+                listeners.push(BoundListener::unix(path, *mode).map_err(fail)?);
+            }
+            ListenAddress::Systemd => {
+                let passed = inherited::sockets(socket, socket_names).map_err(fail)?;
+                if passed.is_empty() {
+                    return Err(ServeError::NotPassed { key, name: socket });
+                }
+                listeners.extend(passed);
+            }
+        }
     }
-    let fail = |source| ServeError::Listen { address, key, source };
-    let listener = listen::bind(address).map_err(fail)?;
-    // Port 0 picks a free port; the public address follows.
-    if let Some(host) = public_url.strip_suffix(":0") {
-        *public_url = format!("{host}:{}", listener.local_addr().map_err(fail)?.port());
+    Ok(listeners)
+}
+
+/// Port 0 picks a free port; the public address follows.
+fn fill_in_port(public_url: &mut String, listeners: Option<&[BoundListener]>) {
+    let port = listeners.and_then(|listeners| listeners.iter().find_map(BoundListener::address));
+    if let (Some(host), Some(address)) = (public_url.strip_suffix(":0"), port) {
+        *public_url = format!("{host}:{}", address.port());
     }
-    Ok(Some(listener))
 }

@@ -6,11 +6,11 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use actix_rt::net::TcpStream;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::connection::ConnectionRefusal;
+use crate::server::client_stream::ClientStream;
 
 /// How much a refused client may still send before its connection is closed: enough to let it read the
 /// response first.
@@ -60,7 +60,7 @@ impl RefusedConnection {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &mut ClientStream,
         refusal: ConnectionRefusal,
     ) -> Poll<io::Result<()>> {
         if self.drained.is_none() {

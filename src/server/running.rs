@@ -21,11 +21,11 @@ use crate::web;
 
 /// Running services.
 pub struct RunningServices {
-    /// The address of the web app's listener.
+    /// The address of the web app's first listener that has one.
     pub web: Option<SocketAddr>,
-    /// The address of the download service's listener.
+    /// The same of the download service.
     pub download: Option<SocketAddr>,
-    /// The address of the metrics' listener.
+    /// The same of the metrics.
     pub metrics: Option<SocketAddr>,
     /// The one-time link for creating the first administrator, or `None` if there is one already. It is a secret.
     pub first_admin_link: Option<String>,

@@ -3,14 +3,13 @@
 
 use std::io::{self, IoSlice};
 
-use actix_rt::net::TcpStream;
 use rustix::net::{SendFlags, send};
 use socket2::SockRef;
-use tokio::io::Interest;
 
 use crate::download::{NextBytes, WriteTracker};
 use crate::files::{OpenFile, QuickCheck};
 use crate::server::ack_watch::outstanding;
+use crate::server::client_stream::{ClientStream, SocketKind};
 use crate::server::local_peer::PeerPlace;
 
 /// Maximum number of unsent bytes in the kernel's send buffer: enough to keep the line busy between two
@@ -41,7 +40,7 @@ pub(super) struct SocketWriter {
 
 impl SocketWriter {
     /// Prepares a socket.
-    pub(super) fn new(stream: &TcpStream, sendfile: bool) -> SocketWriter {
+    pub(super) fn new(stream: &ClientStream, sendfile: bool) -> SocketWriter {
         let mut writer = SocketWriter { sendfile, place: None, unsent: 0 };
         writer.limit_unsent(stream, UNSENT);
         writer
@@ -49,13 +48,18 @@ impl SocketWriter {
 
     /// Writes bytes of the dispatcher, and the beginning of the portion that follows them. Returns how many of both
     /// were written, which is recorded.
-    pub(super) fn write(&self, stream: &TcpStream, line: &WriteTracker, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(
+        &self,
+        stream: &ClientStream,
+        line: &WriteTracker,
+        bytes: &[u8],
+    ) -> io::Result<usize> {
         let written = line.with_next(|next| match next {
             None => stream.try_write(bytes),
             Some(NextBytes::Memory(portion)) => {
                 stream.try_write_vectored(&[IoSlice::new(bytes), IoSlice::new(portion)])
             }
-            Some(NextBytes::File { .. }) => stream.try_io(Interest::WRITABLE, || {
+            Some(NextBytes::File { .. }) => stream.try_write_by(|| {
                 let flags = SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
                 Ok(send(stream, bytes, flags)?)
             }),
@@ -72,7 +76,7 @@ impl SocketWriter {
     /// if the kernel refuses to send this file.
     pub(super) fn write_portion(
         &mut self,
-        stream: &TcpStream,
+        stream: &ClientStream,
         line: &WriteTracker,
     ) -> io::Result<Option<usize>> {
         // Why the kernel doesn't send a file; it is read instead, which shows what is the matter with it or the socket.
@@ -95,7 +99,7 @@ impl SocketWriter {
                     return Ok(None);
                 }
                 self.limit_unsent(stream, UNSENT_OF_FILE);
-                match stream.try_io(Interest::WRITABLE, || file.send(stream, offset, count)) {
+                match stream.try_write_by(|| file.send(stream, offset, count)) {
                     Err(e) if is_transient(&e) => Err(e),
                     Ok(sent) if sent > 0 => Ok(Some(sent)),
                     Ok(_) | Err(_) => {
@@ -115,7 +119,7 @@ impl SocketWriter {
 
     /// Returns how many of the written bytes the client lacks, as far as the kernel can know: they haven't arrived
     /// at its kernel, or it is in this machine and hasn't read them. `None` if that isn't known.
-    pub(super) fn lacking(&self, stream: &TcpStream) -> Option<u64> {
+    pub(super) fn lacking(&self, stream: &ClientStream) -> Option<u64> {
         match outstanding(stream) {
             Some(0) => self.place.unwrap_or(PeerPlace::Unknown).unread(),
             left => left,
@@ -124,18 +128,17 @@ impl SocketWriter {
 
     /// Returns whether this file is sent by the kernel: if its content can change, only if it can be known when the
     /// client has its own copy.
-    fn sends(&mut self, file: &OpenFile, stream: &TcpStream) -> bool {
-        let find = || match (stream.local_addr(), stream.peer_addr()) {
-            (Ok(local), Ok(peer)) => PeerPlace::of(local, peer),
-            _ => PeerPlace::Unknown,
-        };
+    fn sends(&mut self, file: &OpenFile, stream: &ClientStream) -> bool {
+        let find =
+            || stream.addresses().map_or(PeerPlace::Unknown, |(local, peer)| PeerPlace::of(local, peer));
         self.sendfile
             && (!file.changes_in_place()
                 || !matches!(self.place.get_or_insert_with(find), PeerPlace::Unknown))
     }
 
-    fn limit_unsent(&mut self, stream: &TcpStream, unsent: u32) {
-        if self.unsent != unsent {
+    fn limit_unsent(&mut self, stream: &ClientStream, unsent: u32) {
+        // A Unix socket holds little anyway.
+        if self.unsent != unsent && stream.kind() == SocketKind::Tcp {
             self.unsent = unsent;
             // This is only an optimization; a socket that refuses it still works.
             if let Err(e) = SockRef::from(stream).set_tcp_notsent_lowat(unsent) {

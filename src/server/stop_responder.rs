@@ -1,18 +1,22 @@
 //! Answers new connections while a service stops. The service itself accepts none then, but may have
 //! transfers to finish for up to `download.stop_timeout`. Until then, clients are told that it is stopping
 //! instead of being refused a connection.
+//!
+//! Sockets that systemd passed are left alone: connections wait in their queues for the next process.
 
 use std::io;
-use std::net::{Shutdown, TcpListener};
+use std::net::Shutdown;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::connection::HEAD_MAX;
+use crate::server::bound_listener::{BoundListener, ListeningSocket};
+use crate::server::client_stream::ClientStream;
 use crate::server::refusal;
 
 /// Maximum number of connections; further ones wait.
@@ -25,21 +29,23 @@ const DRAIN: u64 = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener's address, kept until the service has stopped.
-pub(super) struct StopResponder(TcpListener);
+pub(super) struct StopResponder(BoundListener);
 
 impl StopResponder {
-    /// Keeps the address of `listener` longer than the service that uses it.
+    /// Keeps the addresses of `listeners` longer than the service that uses them.
     ///
     /// # Errors
     /// If no descriptor is left.
-    pub(super) fn for_listener(listener: &TcpListener) -> io::Result<StopResponder> {
-        listener.try_clone().map(StopResponder)
+    pub(super) fn for_listeners(listeners: &[BoundListener]) -> io::Result<Vec<StopResponder>> {
+        listeners.iter().map(|listener| listener.try_clone().map(StopResponder)).collect()
     }
 
     /// Replies to each new connection. Runs until the future is dropped.
     pub(super) async fn respond(&self) {
-        let listener = self.0.try_clone().and_then(tokio::net::TcpListener::from_std);
-        let listener = match listener {
+        if self.0.is_inherited {
+            return std::future::pending().await;
+        }
+        let listener = match self.0.try_clone().and_then(AsyncListener::of) {
             Ok(listener) => listener,
             Err(cause) => {
                 tracing::warn!(%cause, "clients can't be told that the service is stopping");
@@ -50,7 +56,7 @@ impl StopResponder {
         loop {
             tokio::select! {
                 accepted = listener.accept(), if replies.len() < AT_ONCE => match accepted {
-                    Ok((stream, _)) => {
+                    Ok(stream) => {
                         replies.push(tokio::time::timeout(PATIENCE, respond_to(stream)).map(drop).boxed());
                     }
                     Err(_) => tokio::time::sleep(PAUSE).await,
@@ -61,8 +67,30 @@ impl StopResponder {
     }
 }
 
+/// A listener that can be awaited.
+enum AsyncListener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl AsyncListener {
+    fn of(listener: BoundListener) -> io::Result<AsyncListener> {
+        match listener.into_socket() {
+            ListeningSocket::Tcp(socket) => TcpListener::from_std(socket).map(AsyncListener::Tcp),
+            ListeningSocket::Unix(socket) => UnixListener::from_std(socket).map(AsyncListener::Unix),
+        }
+    }
+
+    async fn accept(&self) -> io::Result<ClientStream> {
+        match self {
+            AsyncListener::Tcp(listener) => listener.accept().await.map(|(stream, _)| stream.into()),
+            AsyncListener::Unix(listener) => listener.accept().await.map(|(stream, _)| stream.into()),
+        }
+    }
+}
+
 /// Reads a request's head and responds that the service is stopping.
-async fn respond_to(mut stream: TcpStream) -> io::Result<()> {
+async fn respond_to(mut stream: ClientStream) -> io::Result<()> {
     let (mut head, mut bytes) = (Vec::new(), [0; 4096]);
     while !head.windows(4).any(|four| four == b"\r\n\r\n") {
         let count = stream.read(&mut bytes).await?;

@@ -30,9 +30,9 @@ impl TaskSet {
         self.health = health;
     }
 
-    /// Runs a server. Its `responder` replies to new connections while it stops.
-    pub(super) fn server(&mut self, server: Server, responder: StopResponder) {
-        self.responders.push(responder);
+    /// Runs a server. Its `responders` reply to new connections while it stops.
+    pub(super) fn server(&mut self, server: Server, responders: Vec<StopResponder>) {
+        self.responders.extend(responders);
         self.handles.push(server.handle());
         self.servers.push(tokio::spawn(server));
     }

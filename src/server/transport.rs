@@ -1,4 +1,4 @@
-//! The connection below HTTP: a TCP stream that doesn't wait indefinitely for a slow reader.
+//! The connection below HTTP: a stream that doesn't wait indefinitely for a slow reader.
 //!
 //! actix-web limits how long a request may take to arrive, but not how long a response may take to be sent,
 //! and it hides the socket. So the limit is enforced here, below the HTTP dispatcher. This also keeps little
@@ -12,7 +12,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_rt::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -20,6 +19,7 @@ use tokio::time::{Instant, Sleep};
 use crate::connection::{Connection, ReadBudget};
 use crate::download::WriteTracker;
 use crate::server::ack_watch::{self, AckWatch, outstanding, undelivered};
+use crate::server::client_stream::{ClientStream, SocketKind};
 use crate::server::missing_length;
 use crate::server::refusal::RefusedConnection;
 use crate::server::settling::Settling;
@@ -32,9 +32,9 @@ const PROBE_EVERY: Duration = Duration::from_secs(15);
 /// … this many times before it counts as gone.
 const PROBES: u32 = 4;
 
-/// A TCP stream whose peer must keep reading while there is something to write.
+/// A connection whose peer must keep reading while there is something to write.
 pub(crate) struct SocketTransport {
-    stream: TcpStream,
+    stream: ClientStream,
     writer: SocketWriter,
     line: WriteTracker,
     connection: Connection,
@@ -53,14 +53,9 @@ pub(crate) struct SocketTransport {
 }
 
 impl SocketTransport {
-    pub(crate) fn new(stream: TcpStream, connection: Connection) -> SocketTransport {
-        let socket = SockRef::from(&stream);
-        let probes =
-            TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES);
-        let tuned = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&probes));
-        // These are only optimizations; a socket that refuses them still works.
-        if let Err(e) = tuned {
-            tracing::debug!("cannot tune a socket: {e}");
+    pub(crate) fn new(stream: ClientStream, connection: Connection) -> SocketTransport {
+        if stream.kind() == SocketKind::Tcp {
+            tune(&stream);
         }
         let writer = SocketWriter::new(&stream, connection.limits().sendfile);
         SocketTransport {
@@ -130,7 +125,7 @@ impl SocketTransport {
     fn poll_writing<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut write: impl FnMut(&mut SocketWriter, &TcpStream, &WriteTracker) -> io::Result<T>,
+        mut write: impl FnMut(&mut SocketWriter, &ClientStream, &WriteTracker) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         loop {
             match write(&mut self.writer, &self.stream, &self.line) {
@@ -295,7 +290,18 @@ impl Drop for SocketTransport {
     }
 }
 
+/// Sends without delay, and notices a peer that is gone.
+fn tune(stream: &ClientStream) {
+    let socket = SockRef::from(stream);
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES);
+    let tuned = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&probes));
+    // These are only optimizations; a socket that refuses them still works.
+    if let Err(e) = tuned {
+        tracing::debug!("cannot tune a socket: {e}");
+    }
+}
+
 /// Queries the socket only if someone waits for the result.
-fn outstanding_if_used(line: &WriteTracker, stream: &TcpStream) -> Option<u64> {
+fn outstanding_if_used(line: &WriteTracker, stream: &ClientStream) -> Option<u64> {
     if line.awaits_acknowledgement() { outstanding(stream) } else { None }
 }

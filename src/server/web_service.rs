@@ -11,6 +11,7 @@ use actix_web::middleware::from_fn;
 use crate::config::Settings;
 use crate::connection::Connections;
 use crate::server::access_log::AccessLog;
+use crate::server::bound_listener::BoundListener;
 use crate::server::error::ServeError;
 use crate::server::http_metrics::HttpMetrics;
 use crate::server::listen::ListenerLimits;
@@ -32,11 +33,11 @@ pub fn web_server(
     settings: &Settings,
     connections: &Connections,
 ) -> io::Result<Server> {
-    serve(listener, app, settings, connections, HttpMetrics::default())
+    serve(vec![listener.into()], app, settings, connections, HttpMetrics::default())
 }
 
 fn serve(
-    listener: TcpListener,
+    listeners: Vec<BoundListener>,
     app: &web::WebApp,
     settings: &Settings,
     connections: &Connections,
@@ -50,7 +51,7 @@ fn serve(
         access_log: AccessLog::new("web", app.addresses().without_warning(), metrics),
     };
     let app = app.clone();
-    listen::serve(listener, limits, move || {
+    listen::serve(listeners, limits, move || {
         let app = app.clone();
         App::new().wrap(from_fn(host::refuse_invalid)).configure(move |services| app.configure(services))
     })
@@ -59,15 +60,15 @@ fn serve(
 impl RunningServices {
     pub(super) async fn serve_web(
         &mut self,
-        listener: TcpListener,
+        listeners: Vec<BoundListener>,
         app: web::WebApp,
     ) -> Result<(), ServeError> {
-        self.web = listener.local_addr().ok();
+        self.web = listeners.iter().find_map(BoundListener::address);
         self.first_admin_link = app.first_admin_link().await?;
-        let responder = StopResponder::for_listener(&listener).map_err(ServeError::Server)?;
+        let responders = StopResponder::for_listeners(&listeners).map_err(ServeError::Server)?;
         let metrics = self.http_metrics.clone();
-        let server = serve(listener, &app, &self.settings, &self.connections, metrics);
-        self.spawned.server(server.map_err(ServeError::Server)?, responder);
+        let server = serve(listeners, &app, &self.settings, &self.connections, metrics);
+        self.spawned.server(server.map_err(ServeError::Server)?, responders);
         let maintained = app.clone();
         self.spawned.task("maintaining the web app", move || {
             let app = maintained.clone();

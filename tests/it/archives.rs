@@ -236,7 +236,7 @@ async fn an_archive_is_continued_at_a_thousand_random_bytes_also_after_a_restart
     // The same node alone, without a web app to fetch the manifest from.
     let mut settings = stage.running.settings.clone();
     let clock = stage.clock.clone();
-    settings.download.listen = stage.running.download.unwrap();
+    settings.download.listen = stage.running.download.unwrap().into();
     stage.desk.db.close().await;
     stop_and_free(stage.running).await;
     settings.download.keys = settings.data_dir.join("keys.json").to_str().unwrap().to_owned();

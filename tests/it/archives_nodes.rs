@@ -3,10 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
 
 use oncelink::clock::Clock;
-use oncelink::config::Settings;
+use oncelink::config::{Listen, Settings};
 use oncelink::server::{self, Role};
 use oncelink::web::identity::NewAccount;
 use oncelink::web::identity::passwords::{Asker, Password};
@@ -58,13 +57,14 @@ async fn another_node_continues_an_archive_also_after_a_restart_without_the_web_
     web.shares = vec![for_everyone("open", share)];
     let clock = Clock::wall();
     let app = server::start(web.clone(), Role::Web, clock.clone()).await.unwrap();
-    let node = |name: &str, listen: SocketAddr| {
+    let node = |name: &str, listen: Listen| {
         let mut settings = web.clone();
         settings.data_dir = folder.path().join(name);
         settings.download.listen = listen;
         settings
     };
-    let (first, second) = (node("first", web.download.listen), node("second", unused_address()));
+    let (first, second) =
+        (node("first", web.download.listen.clone()), node("second", unused_address().into()));
     let start = async |settings: &Settings| {
         Box::pin(server::start(settings.clone(), Role::Download, clock.clone())).await.unwrap()
     };

@@ -165,7 +165,7 @@ fn a_mistake_in_the_settings_is_one_line_and_ends_with_2() {
         assert_eq!(
             said.err,
             "oncelink: setting `web.listen` (in the environment variable ONCELINK_WEB__LISTEN): \
-             invalid socket address syntax; write it as in `listen = \"127.0.0.1:8080\"`\n",
+             `8080` is not an address and port, `unix:` and a path, or `systemd`; write it as in `listen = \"127.0.0.1:8080\"`\n",
             "{line}"
         );
     }

@@ -40,7 +40,7 @@ impl Stage {
             (&mut settings.web.listen, &mut settings.web.public_url),
             (&mut settings.download.listen, &mut settings.download.public_url),
         ] {
-            *listen = SocketAddr::from(([127, 0, 0, 1], 0));
+            *listen = SocketAddr::from(([127, 0, 0, 1], 0)).into();
             *url = "http://127.0.0.1:0".to_owned();
         }
         settings.shares = vec![ShareSettings {

@@ -24,7 +24,7 @@ async fn behind_a_slow_line(last: u8) -> (Stage, Proxy) {
     let proxy = Proxy::start(node, SLOW).await;
     let public = format!("http://{}", proxy.address);
     let stage = Stage::start_with(|settings| {
-        settings.download.listen = node;
+        settings.download.listen = node.into();
         settings.download.public_url = public;
     });
     (stage.await, proxy)

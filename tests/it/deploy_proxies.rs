@@ -1,5 +1,6 @@
-//! The proxy configurations in `deploy/`, as they are shipped: real proxies with two host names and TLS in
-//! front of the real program. Only names, ports and folders are replaced.
+//! The proxy configurations in `deploy/`, as they are shipped: real proxies with TLS in front of the real program,
+//! with two host names, and with one host name and Unix sockets behind it. Only names, places and folders are
+//! replaced.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -26,11 +27,14 @@ const BREAK: usize = 60_000_000;
 
 /// The shipped file with the addresses of a test, which lie in `folder`.
 fn shipped(kind: Kind, site: &Site, folder: &Path) -> String {
-    let file = match kind {
-        Kind::Nginx => "nginx/oncelink.conf",
-        Kind::Haproxy => "haproxy/haproxy.cfg",
-        Kind::Caddy => "caddy/Caddyfile",
-        Kind::Apache => "apache/oncelink.conf",
+    let file = match (kind, site.hosts) {
+        (Kind::Nginx, Hosts::Two) => "nginx/oncelink.conf",
+        (Kind::Nginx, Hosts::One) => "nginx/one-host.conf",
+        (Kind::Haproxy, Hosts::Two) => "haproxy/haproxy.cfg",
+        (Kind::Haproxy, Hosts::One) => "haproxy/one-host.cfg",
+        (Kind::Caddy, Hosts::Two) => "caddy/Caddyfile",
+        (Kind::Caddy, Hosts::One) => "caddy/one-host.Caddyfile",
+        (Kind::Apache, Hosts::Two) => "apache/oncelink.conf",
         other => panic!("{other:?} is not shipped"),
     };
     let text = fs::read_to_string(Path::new("deploy").join(file)).unwrap();
@@ -44,7 +48,13 @@ fn shipped(kind: Kind, site: &Site, folder: &Path) -> String {
         })
     };
     let certificates = certificates.display();
-    let common = [("127.0.0.1:8080", site.web.to_string()), ("127.0.0.1:8081", site.download.to_string())];
+    let at = |service: &str, address: SocketAddr| match (kind, site.hosts) {
+        (_, Hosts::Two) => address.to_string(),
+        (Kind::Nginx, Hosts::One) => format!("unix:{}", site.socket(service)),
+        (Kind::Haproxy, Hosts::One) => format!("unix@{}", site.socket(service)),
+        (_, Hosts::One) => format!("unix/{}", site.socket(service)),
+    };
+    let common = [("127.0.0.1:8080", at("web", site.web)), ("127.0.0.1:8081", at("download", site.download))];
     match kind {
         Kind::Nginx => {
             let own = [
@@ -75,7 +85,7 @@ fn shipped(kind: Kind, site: &Site, folder: &Path) -> String {
             let pair = format!("tls {certificates}/fullchain.pem {certificates}/privkey.pem");
             let at =
                 |name: &str| format!("\nhttps://{name}:{} {{\n\tbind 127.0.0.1\n\t{pair}", site.front.port());
-            let own = [
+            let mut own = vec![
                 (
                     "\n{\n",
                     format!(
@@ -83,8 +93,10 @@ fn shipped(kind: Kind, site: &Site, folder: &Path) -> String {
                     ),
                 ),
                 ("\nfiles.example.org {", at(FILES)),
-                ("\ndl.example.org {", at(DOWNLOADS)),
             ];
+            if site.hosts == Hosts::Two {
+                own.push(("\ndl.example.org {", at(DOWNLOADS)));
+            }
             text(&[common.as_slice(), &own].concat())
         }
         _ => {
@@ -121,28 +133,47 @@ fn shipped(kind: Kind, site: &Site, folder: &Path) -> String {
 const FILES: &str = "files.example.org";
 const DOWNLOADS: &str = "dl.example.org";
 
+/// Whether each service has a host name, or both have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hosts {
+    One,
+    Two,
+}
+
 /// The program with its settings, and the address of the proxy in front of it.
 struct Site {
     dir: TempDir,
+    hosts: Hosts,
     front: SocketAddr,
     web: SocketAddr,
     download: SocketAddr,
 }
 
 impl Site {
-    fn new() -> Site {
+    fn new(hosts: Hosts) -> Site {
         let free = || unused_address();
-        let site = Site { dir: TempDir::new().unwrap(), front: free(), web: free(), download: free() };
+        let site = Site { dir: TempDir::new().unwrap(), hosts, front: free(), web: free(), download: free() };
         for folder in ["share", "tls", "client"] {
             fs::create_dir(site.path(folder)).unwrap();
         }
-        let (web, download, port) = (site.web, site.download, site.front.port());
+        let (web, download) = (site.web, site.download);
+        let ([own, other], proxies) = match hosts {
+            Hosts::Two => ([format!("'{web}'"), format!("'{download}'")], "trusted_proxies = ['127.0.0.1']"),
+            // The test itself asks the web app whether it is ready.
+            Hosts::One => (
+                [
+                    format!("['{web}', 'unix:{}']", site.socket("web")),
+                    format!("'unix:{}'", site.socket("download")),
+                ],
+                "",
+            ),
+        };
         let settings = format!(
-            "data_dir = 'data'\n[web]\nlisten = '{web}'\npublic_url = 'https://{FILES}:{port}'\n\
-             trusted_proxies = ['127.0.0.1']\n[download]\nlisten = '{download}'\n\
-             public_url = 'https://{DOWNLOADS}:{port}'\ninner_url = 'http://{download}'\n\
-             trusted_proxies = ['127.0.0.1']\n\
-             [[share]]\nname = 'open'\npath = 'share'\nwrite = ['everyone']\nmanage = ['everyone']\n"
+            "data_dir = 'data'\n[web]\nlisten = {own}\npublic_url = '{}'\n{proxies}\n[download]\n\
+             listen = {other}\npublic_url = '{}'\n{proxies}\n\
+             [[share]]\nname = 'open'\npath = 'share'\nwrite = ['everyone']\nmanage = ['everyone']\n",
+            site.page(""),
+            site.downloads(),
         );
         fs::write(site.path("oncelink.toml"), settings).unwrap();
         site.certificate();
@@ -197,6 +228,16 @@ impl Site {
         let mut process = Process::of(child, self.web, self.path("log"));
         process.wait_until_ready();
         process
+    }
+
+    fn socket(&self, service: &str) -> String {
+        self.path(&format!("{service}.sock")).display().to_string()
+    }
+
+    /// The public address of the download service.
+    fn downloads(&self) -> String {
+        let host = if self.hosts == Hosts::One { FILES } else { DOWNLOADS };
+        format!("https://{host}:{}", self.front.port())
     }
 
     /// The address of a page through the proxy.
@@ -273,11 +314,11 @@ fn jti_of(link: &str) -> String {
 }
 
 /// What an operator expects of a proxy that follows the shipped file.
-async fn works_behind(kind: Kind) {
+async fn works_behind(kind: Kind, hosts: Hosts) {
     if !has_program("curl") || !has_program("openssl") {
         return;
     }
-    let site = Site::new();
+    let site = Site::new(hosts);
     if !has_program(kind.program()) {
         return;
     }
@@ -319,7 +360,7 @@ async fn works_behind(kind: Kind) {
 
     // Download it, hang up on the way, and continue without a key.
     let link = site.press(&token, "/open/big.bin").await;
-    assert!(link.starts_with(&format!("https://{DOWNLOADS}:{}/d/", site.front.port())), "{link}");
+    assert!(link.starts_with(&format!("{}/d/", site.downloads())), "{link}");
     let words: Vec<String> = site.curl_words().iter().map(|word| format!("'{word}'")).collect();
     let broken = format!("curl {} '{link}' 2>/dev/null | head -c {BREAK} >part", words.join(" "));
     run(&site.path("client"), "sh", &["-c", &broken]).await;
@@ -337,7 +378,11 @@ async fn works_behind(kind: Kind) {
     assert_eq!(site.curl(&[status.as_slice(), &[&revoked]].concat()).await, "410");
 
     // What the services say to each other isn't for the public, and no log contains a token.
-    let inner = [site.page("/receipts"), format!("https://{DOWNLOADS}:{}/revocations", site.front.port())];
+    let mut inner = vec![site.page("/receipts"), format!("{}/revocations", site.downloads())];
+    if hosts == Hosts::One {
+        inner.extend(["/readyz", "/%72eadyz", "/manifests/x"].map(|path| site.page(path)));
+        assert_eq!(site.curl(&[status.as_slice(), &[&site.page("/healthz")]].concat()).await, "200");
+    }
     for address in &inner {
         assert_eq!(site.curl(&[status.as_slice(), &["-d", "", address]].concat()).await, "404", "{address}");
     }
@@ -356,20 +401,35 @@ async fn works_behind(kind: Kind) {
 
 #[actix_web::test]
 async fn people_log_in_upload_download_and_resume_behind_the_shipped_nginx() {
-    works_behind(Kind::Nginx).await;
+    works_behind(Kind::Nginx, Hosts::Two).await;
 }
 
 #[actix_web::test]
 async fn people_log_in_upload_download_and_resume_behind_the_shipped_haproxy() {
-    works_behind(Kind::Haproxy).await;
+    works_behind(Kind::Haproxy, Hosts::Two).await;
 }
 
 #[actix_web::test]
 async fn people_log_in_upload_download_and_resume_behind_the_shipped_caddy() {
-    works_behind(Kind::Caddy).await;
+    works_behind(Kind::Caddy, Hosts::Two).await;
 }
 
 #[actix_web::test]
 async fn people_log_in_upload_download_and_resume_behind_the_shipped_apache() {
-    works_behind(Kind::Apache).await;
+    works_behind(Kind::Apache, Hosts::Two).await;
+}
+
+#[actix_web::test]
+async fn both_services_work_under_one_host_name_behind_the_shipped_nginx() {
+    works_behind(Kind::Nginx, Hosts::One).await;
+}
+
+#[actix_web::test]
+async fn both_services_work_under_one_host_name_behind_the_shipped_haproxy() {
+    works_behind(Kind::Haproxy, Hosts::One).await;
+}
+
+#[actix_web::test]
+async fn both_services_work_under_one_host_name_behind_the_shipped_caddy() {
+    works_behind(Kind::Caddy, Hosts::One).await;
 }

@@ -9,6 +9,8 @@ use crate::needs::has_program;
 
 const UNITS: [&str; 3] = ["oncelink.service", "oncelink-web.service", "oncelink-download.service"];
 
+const SOCKETS: [&str; 2] = ["oncelink-web.socket", "oncelink-download.socket"];
+
 /// The highest acceptable exposure that `systemd-analyze security` computes, times ten.
 const EXPOSURE: &str = "15";
 
@@ -26,10 +28,12 @@ fn systemd_accepts_the_units_and_finds_them_well_confined() {
     }
     let folder = TempDir::new().unwrap();
     for name in UNITS {
-        let path = folder.path().join(name);
-        fs::write(&path, unit(name)).unwrap();
+        fs::write(folder.path().join(name), unit(name)).unwrap();
     }
-    for name in UNITS {
+    for name in SOCKETS {
+        fs::copy(format!("deploy/systemd/{name}"), folder.path().join(name)).unwrap();
+    }
+    for name in UNITS.iter().chain(&SOCKETS) {
         let verified = Command::new("systemd-analyze")
             .args(["verify", "--man=no", "--recursive-errors=no"])
             .arg(folder.path().join(name))
@@ -37,12 +41,23 @@ fn systemd_accepts_the_units_and_finds_them_well_confined() {
             .unwrap();
         let said = String::from_utf8_lossy(&verified.stderr);
         assert!(verified.status.success() && said.is_empty(), "{name}: {said}");
+    }
+    for name in UNITS {
         let rated = Command::new("systemd-analyze")
             .args(["security", "--offline=true", "--threshold", EXPOSURE])
             .arg(folder.path().join(name))
             .output()
             .unwrap();
         assert!(rated.status.success(), "{name}: {}", String::from_utf8_lossy(&rated.stdout));
+    }
+}
+
+#[test]
+fn each_socket_has_the_name_by_which_its_service_takes_it() {
+    for (name, service) in SOCKETS.iter().zip(["web", "download"]) {
+        let text = fs::read_to_string(format!("deploy/systemd/{name}")).unwrap();
+        assert!(text.contains(&format!("\nFileDescriptorName={service}\n")), "{name}");
+        assert!(text.contains("\nService=oncelink.service\n"), "{name}");
     }
 }
 

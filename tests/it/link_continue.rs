@@ -79,7 +79,7 @@ async fn a_browser_continues_from_another_network_and_it_is_one_use() {
     let made = stage.make(&BIG).await;
     let mut browser = visitor(&stage, "192.0.2.1");
     let first = press(&mut browser, &made, &[]).await;
-    let kept = first.set_cookies.iter().find(|cookie| cookie.starts_with("form=")).unwrap();
+    let kept = first.set_cookies.iter().find(|cookie| cookie.starts_with("form-")).unwrap();
     assert!(kept.contains("Max-Age=2592000"), "the cookie outlives the browser session: {kept}");
     begin_and_break(&mut browser, &made, address_of(&first)).await;
     let page = browser.get(&made.public[0]).await;
@@ -189,8 +189,8 @@ async fn a_restart_loses_nothing_and_the_use_is_kept_while_the_download_service_
     begin_and_break(&mut browser, &made_for_browser, address_of(&begun)).await;
     let Stage { running, desk, clock, base: _base, ada: _ada, folder: _folder } = stage;
     let mut settings = running.settings.clone();
-    settings.web.listen = running.web.unwrap();
-    settings.download.listen = running.download.unwrap();
+    settings.web.listen = running.web.unwrap().into();
+    settings.download.listen = running.download.unwrap().into();
     settings.download.keys = format!("{}/.well-known/jwks.json", settings.web.public_url);
     desk.db.close().await;
     stop_and_free(running).await;
@@ -325,7 +325,7 @@ async fn behind_a_cut_line(last: u8) -> (Stage, Proxy) {
     let proxy = Proxy::start(node, Line { cuts: 1, cut_after: 5 * MIB, speed: None }).await;
     let public = format!("http://{}", proxy.address);
     let stage = Stage::start_with(|settings| {
-        settings.download.listen = node;
+        settings.download.listen = node.into();
         settings.download.public_url = public;
     });
     (stage.await, proxy)

@@ -42,7 +42,7 @@ impl Site {
     pub(crate) async fn start() -> Site {
         let folder = TempDir::new().unwrap();
         let mut settings = settings(&folder);
-        settings.web.listen = unused_address();
+        settings.web.listen = unused_address().into();
         settings.web.public_url = format!("http://{}", settings.web.listen);
         settings.download.receipts = format!("{}/receipts", settings.web.public_url);
         settings.download.keys = format!("{}/.well-known/jwks.json", settings.web.public_url);
@@ -71,7 +71,8 @@ impl Site {
         let mut own = self.settings.clone();
         own.nodes.clear();
         own.data_dir = self.folder.path().join(format!("node{at}"));
-        own.download.listen = listed.inner_url.strip_prefix("http://").unwrap().parse().unwrap();
+        let listen: SocketAddr = listed.inner_url.strip_prefix("http://").unwrap().parse().unwrap();
+        own.download.listen = listen.into();
         own.download.public_url.clone_from(&listed.public_url);
         own.download.node_key = self.key_file(at);
         let path = own.used_tokens_dir();

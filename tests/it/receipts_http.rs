@@ -41,9 +41,9 @@ impl SeparateServices {
         let folder = TempDir::new().unwrap();
         let mut both = settings(&folder);
         // Each has to know the other's address in advance.
-        both.web.listen = unused_address();
+        both.web.listen = unused_address().into();
         both.web.public_url = format!("http://{}", both.web.listen);
-        both.download.listen = elsewhere.unwrap_or_else(unused_address);
+        both.download.listen = elsewhere.unwrap_or_else(unused_address).into();
         both.download.public_url = format!("http://{}", both.download.listen);
         both.download.keys = format!("{}/.well-known/jwks.json", both.web.public_url);
         both.download.receipts = format!("{}/receipts", both.web.public_url);

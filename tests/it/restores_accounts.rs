@@ -58,8 +58,8 @@ impl Stage {
 
     async fn run(&mut self) {
         let running = server::start(self.settings.clone(), Role::Both, Clock::wall()).await.unwrap();
-        self.settings.web.listen = running.web.unwrap();
-        self.settings.download.listen = running.download.unwrap();
+        self.settings.web.listen = running.web.unwrap().into();
+        self.settings.download.listen = running.download.unwrap().into();
         self.settings.web.public_url.clone_from(&running.settings.web.public_url);
         self.settings.download.public_url.clone_from(&running.settings.download.public_url);
         self.running = Some(running);

@@ -51,7 +51,7 @@ impl Shared {
         let mut setup = Setup { clock: Clock::wall(), dir: self.first.dir.clone(), ..Setup::default() };
         setup.settings = self.first.settings.clone();
         setup.settings.data_dir = self.first.dir.path().join(data);
-        setup.settings.download.listen = unused_address();
+        setup.settings.download.listen = unused_address().into();
         setup.start().await
     }
 

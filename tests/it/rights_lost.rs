@@ -88,8 +88,8 @@ impl Stage {
         let clock = Clock::manual(START);
         let running = server::start(settings, Role::Both, clock.clone()).await.unwrap();
         let mut settings = running.settings.clone();
-        settings.web.listen = running.web.unwrap();
-        settings.download.listen = running.download.unwrap();
+        settings.web.listen = running.web.unwrap().into();
+        settings.download.listen = running.download.unwrap().into();
         let desk = Services::open(&settings, clock.clone()).await.unwrap();
         account(&desk, "ada@example.org", false, &["bosses"]).await;
         account(&desk, "root@example.org", true, &[]).await;

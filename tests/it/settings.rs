@@ -243,6 +243,29 @@ fn addresses_follow_the_listeners_unless_they_are_set() {
     assert_eq!(settings.download.keys, "https://other.example/jwks");
 }
 
+#[test]
+fn a_service_can_listen_at_several_places() {
+    let text = "[web]\nlisten = [\"systemd\", \"unix:/run/web.sock\", \"0.0.0.0:9000\"]\n[download]\n\
+                listen = \"unix:/run/dl.sock?mode=0600\"\npublic_url = \"https://dl.example\"\n\
+                keys = \"unix:/run/web.sock:/.well-known/jwks.json\"\n[metrics]\n\
+                listen = [\"127.0.0.1:9464\", \"unix:/run/metrics.sock\"]";
+    let (_folder, _, settings) = from_file(text);
+    let settings = settings.unwrap();
+    assert_eq!(settings.web.listen.to_string(), "systemd, unix:/run/web.sock, 0.0.0.0:9000");
+    assert_eq!(settings.web.public_url, "http://127.0.0.1:9000");
+    assert_eq!(settings.download.listen.to_string(), "unix:/run/dl.sock?mode=0600");
+    assert_eq!(settings.download.keys, "unix:/run/web.sock:/.well-known/jwks.json");
+    assert_eq!(settings.metrics.listen.unwrap().to_string(), "127.0.0.1:9464, unix:/run/metrics.sock");
+    for list in ["['127.0.0.1:1', '[::1]:2']", "[\"127.0.0.1:1\", \"[::1]:2\"]"] {
+        let settings =
+            from_environment(&[("ONCELINK_WEB__LISTEN", list), ("LISTEN_FDNAMES", "web:download")]).unwrap();
+        assert_eq!(settings.web.listen.to_string(), "127.0.0.1:1, [::1]:2");
+        assert_eq!(settings.socket_names, ["web", "download"]);
+    }
+    let settings = from_environment(&[("ONCELINK_WEB__LISTEN", "[::]:8080")]).unwrap();
+    assert_eq!(settings.web.public_url, "http://[::1]:8080");
+}
+
 /// A file, the setting that must be named, and a part of the remedy.
 const BAD_FILES: &[(&str, &str, &str)] = &[
     ("data_dir = \"\"", "data_dir", "`data_dir = \"data\"`"),
@@ -252,6 +275,11 @@ const BAD_FILES: &[(&str, &str, &str)] = &[
     ("web = 3", "web", "[web]"),
     ("[web]\nlisten = \"localhost\"", "web.listen", "listen = \"127.0.0.1:8080\""),
     ("[web]\nlisten = 8080", "web.listen", "listen = \"127.0.0.1:8080\""),
+    ("[web]\nlisten = []", "web.listen", "listen = \"127.0.0.1:8080\""),
+    ("[web]\nlisten = [\"systemd\", \"systemd\"]", "web.listen", "listen = \"127.0.0.1:8080\""),
+    ("[web]\nlisten = \"unix:web.sock\"", "web.listen", "absolute path"),
+    ("[web]\nlisten = \"unix:/run/web.sock\"", "web.public_url", "https://files.example.org"),
+    ("[web]\nlisten = \"systemd\"", "web.public_url", "https://files.example.org"),
     ("[web]\npublic_url = \"files.example.org\"", "web.public_url", "https://files.example.org"),
     ("[web]\npublic_url = \"https://a.example/\"", "web.public_url", "write `https://a.example`"),
     ("[web]\npublic_url = \"https://a.example/x\"", "web.public_url", "write `https://a.example`"),
@@ -270,6 +298,10 @@ const BAD_FILES: &[(&str, &str, &str)] = &[
     ("[web]\ntrusted_proxies = \"10.0.0.0/8\"", "web.trusted_proxies", "trusted_proxies = []"),
     ("[web]\nmax_connections = 0", "web.max_connections", "at least 1"),
     ("[download]\nlisten = \"127.0.0.1:8080\"", "download.listen", "own port"),
+    ("[download]\nlisten = [\"127.0.0.1:1\", \"127.0.0.1:8080\"]", "download.listen", "own port"),
+    ("[download]\ninner_url = \"unix:dl.sock\"", "download.inner_url", "unix:/run/oncelink/download.sock"),
+    ("[download]\nreceipts = \"unix:/run/web.sock\"", "download.receipts", "https://host/receipts"),
+    ("[metrics]\nlisten = \"on\"", "metrics.listen", "`off`"),
     ("[download]\npublic_url = \"x\"", "download.public_url", "https://"),
     ("[download]\nkeys = \"ftp://h/k\"", "download.keys", "JWKS"),
     ("[download]\nkeys = \"\"", "download.keys", "JWKS"),

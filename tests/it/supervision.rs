@@ -1,7 +1,7 @@
 //! The process as its operator sees it: signals, a start that fails, and what is left running.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 
 use oncelink::clock::Clock;
@@ -86,8 +86,8 @@ fn both(dir: &TempDir) -> Settings {
         read: vec!["everyone".to_owned()],
         ..ShareSettings::default()
     }];
-    (settings.web.listen, settings.download.listen) =
-        (([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into());
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    (settings.web.listen, settings.download.listen) = (any.into(), any.into());
     "http://127.0.0.1:0".clone_into(&mut settings.web.public_url);
     "http://127.0.0.1:0".clone_into(&mut settings.download.public_url);
     settings
@@ -98,7 +98,7 @@ async fn a_start_that_fails_late_leaves_nothing_running() {
     let dir = TempDir::new().unwrap();
     let mut settings = both(&dir);
     let free = unused_address();
-    settings.web.listen = free;
+    settings.web.listen = free.into();
     // The receipts' outbox is opened after the web app and the used-token store.
     let in_the_way = settings.download_dir().join("receipts.sqlite");
     std::fs::create_dir_all(&in_the_way).unwrap();

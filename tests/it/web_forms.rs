@@ -279,7 +279,7 @@ async fn a_changed_password_ends_every_other_session_and_gives_this_one_a_new_id
     let fields = [("current_password", PASSWORD), ("password", new), ("password_again", new)];
     let answer = here.fill("/account", "/account/password", &fields).await;
     assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/account")));
-    assert_ne!(here.cookies["sid"], before.cookies["sid"]);
+    assert_ne!(here.cookie("sid").unwrap(), before.cookie("sid").unwrap());
     assert!(here.get("/account").await.body.contains("Your password has been changed."));
     assert!(!here.get("/account").await.body.contains("Your password has been changed."), "shown once");
     assert_eq!(elsewhere.get("/account").await.status, 303);

@@ -164,8 +164,8 @@ async fn revoking_reaches_a_separate_download_service_and_counts_outlive_a_resta
     stage.press(&made.public[0]).await;
     let Stage { running, desk, clock, base, mut ada, folder: _folder } = stage;
     let mut settings = running.settings.clone();
-    settings.web.listen = running.web.unwrap();
-    settings.download.listen = running.download.unwrap();
+    settings.web.listen = running.web.unwrap().into();
+    settings.download.listen = running.download.unwrap().into();
     settings.download.keys = format!("{base}/.well-known/jwks.json");
     desk.db.close().await;
     stop_and_free(running).await;

@@ -356,7 +356,7 @@ async fn a_browser_can_download_each_of_several_files_once_per_use() {
         let answer = press(&mut visitor, public, &[("file", key)]).await;
         assert!(is_token(&answer), "{key}: {}", answer.body);
         let kept =
-            answer.set_cookies.iter().any(|cookie| cookie.starts_with("form=") && cookie.contains("Max-Age"));
+            answer.set_cookies.iter().any(|cookie| cookie.starts_with("form-") && cookie.contains("Max-Age"));
         assert!(kept, "the rest can be downloaded after the browser was closed: {answer:?}");
     }
     assert_eq!(facts(&web, &made).await["uses_left"], 1, "all three are one use");

@@ -17,7 +17,7 @@ async fn a_person_who_logs_in_sees_the_files_until_they_log_out() {
 
     let answer = browser.log_in(" ada@EXAMPLE.org ", PASSWORD).await;
     assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/files/")));
-    let cookie = answer.set_cookies.iter().find(|cookie| cookie.starts_with("sid=")).unwrap();
+    let cookie = answer.set_cookies.iter().find(|cookie| cookie.starts_with("sid-")).unwrap();
     assert!(
         cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Lax") && cookie.contains("; Path=/")
     );
@@ -28,7 +28,7 @@ async fn a_person_who_logs_in_sees_the_files_until_they_log_out() {
     let stolen = browser.clone();
     let out = browser.fill("/files/", "/logout", &[]).await;
     assert_eq!((out.status, out.location.as_deref()), (303, Some("/login")));
-    assert!(!browser.cookies.contains_key("sid"));
+    assert!(browser.cookie("sid").is_none());
     for mut browser in [browser, stolen] {
         assert_eq!(browser.get("/files/open").await.status, 303, "the session has ended on the server");
     }
@@ -36,11 +36,34 @@ async fn a_person_who_logs_in_sees_the_files_until_they_log_out() {
 }
 
 #[actix_web::test]
+async fn two_instances_on_one_host_do_not_log_each_other_out() {
+    let (one, other) = (TestWeb::spawn().await, TestWeb::spawn().await);
+    for web in [&one, &other] {
+        web.account("ada@example.org", &[]).await;
+    }
+    let mut browser = one.logged_in("ada@example.org").await;
+    // Browsers send the same cookies to all ports of a host.
+    browser.base.clone_from(&other.base);
+    assert_eq!(browser.get("/files/open").await.status, 303, "she is logged in at one of them");
+    assert_eq!(browser.log_in("ada@example.org", PASSWORD).await.status, 303);
+    for base in [&one.base, &other.base] {
+        browser.base.clone_from(base);
+        assert_eq!(browser.get("/files/open").await.status, 200);
+    }
+    assert_eq!(browser.fill("/files/", "/logout", &[]).await.status, 303);
+    assert_eq!(browser.get("/files/open").await.status, 303);
+    browser.base.clone_from(&one.base);
+    assert_eq!(browser.get("/files/open").await.status, 200);
+    one.stop().await;
+    other.stop().await;
+}
+
+#[actix_web::test]
 async fn the_database_never_contains_a_session_id() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let browser = web.logged_in("ada@example.org").await;
-    let id = browser.cookies["sid"].clone();
+    let id = browser.cookie("sid").unwrap().to_owned();
     assert_eq!(id.len(), 43, "256 bits in base64url");
     let folder = web.settings.data_dir.join("web");
     let mut seen = 0;
@@ -59,14 +82,14 @@ async fn a_planted_session_id_is_worthless() {
     let web = TestWeb::spawn().await;
     web.account("ada@example.org", &[]).await;
     let mut attacker = web.logged_in("ada@example.org").await;
-    for planted in ["A".repeat(43), attacker.cookies["sid"].clone()] {
+    for planted in ["A".repeat(43), attacker.cookie("sid").unwrap().to_owned()] {
         let mut victim = web.browser();
         let csrf = victim.get("/login").await.csrf();
-        victim.cookies.insert("sid".to_owned(), planted.clone());
+        victim.plant("sid", &planted);
         let fields = [("email", "ada@example.org"), ("password", PASSWORD), ("csrf", &csrf)];
         assert_eq!(victim.post("/login", &fields).await.status, 303);
-        assert_ne!(victim.cookies["sid"], planted, "a new id at login");
-        attacker.cookies.insert("sid".to_owned(), planted);
+        assert_ne!(victim.cookie("sid").unwrap(), planted, "a new id at login");
+        attacker.plant("sid", &planted);
         assert_eq!(attacker.get("/account").await.status, 303, "what was planted has ended");
     }
     web.stop().await;

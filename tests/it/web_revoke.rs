@@ -98,9 +98,9 @@ async fn a_download_service_that_is_down_gets_revocations_when_it_is_back() {
     // The first start finds free ports for both, and writes them into the settings.
     let first = server::start(settings.clone(), Role::Both, clock.clone()).await.unwrap();
     settings.web.public_url.clone_from(&first.settings.web.public_url);
-    settings.web.listen = first.web.unwrap();
+    settings.web.listen = first.web.unwrap().into();
     settings.download.public_url.clone_from(&first.settings.download.public_url);
-    settings.download.listen = first.download.unwrap();
+    settings.download.listen = first.download.unwrap().into();
     settings.download.keys = format!("{}/.well-known/jwks.json", settings.web.public_url);
     stop_and_free(first).await;
 

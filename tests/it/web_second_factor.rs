@@ -47,7 +47,7 @@ fn codes_on(page: &Answer) -> Vec<String> {
 async fn with_password(browser: &mut Browser) {
     let answer = browser.log_in(ADA, PASSWORD).await;
     assert_eq!(answer.location.as_deref(), Some("/login/code?next=%2Ffiles%2F"), "{}", answer.body);
-    assert!(!browser.cookies.contains_key("sid"));
+    assert!(browser.cookie("sid").is_none());
     assert_eq!(browser.get("/account").await.status, 303, "a password alone is no login");
 }
 
@@ -161,7 +161,7 @@ async fn a_waiting_login_is_worthless_if_it_is_altered_late_or_the_password_has_
     let (_, codes) = set_up(&web, &mut browser).await;
     let mut waiting = web.browser();
     with_password(&mut waiting).await;
-    let value = waiting.cookies["login"].clone();
+    let value = waiting.cookie("login").unwrap().to_owned();
     let altered = [
         value.replace(ada.id.as_str(), eve.id.as_str()),
         format!("{value}A"),
@@ -172,7 +172,7 @@ async fn a_waiting_login_is_worthless_if_it_is_altered_late_or_the_password_has_
     for value in altered {
         let mut other = web.browser();
         other.get("/login").await;
-        other.cookies.insert("login".to_owned(), value.clone());
+        other.plant("login", &value);
         let answer = other.fill("/login", "/login/code", &[("code", &codes[0]), ("next", "")]).await;
         assert_eq!((answer.status, answer.location.as_deref()), (303, Some("/login")), "{value}");
     }

@@ -40,7 +40,7 @@ async fn a_form_sent_after_the_session_ended_is_shown_again_after_the_next_login
     assert!(answer.status == 303 && answer.location.unwrap().starts_with("/links/"));
     web.pass(16 * 60);
     let mut later = web.logged_in("ada@example.org").await;
-    later.cookies.insert("form".to_owned(), ada.cookies["form"].clone());
+    later.plant("form", ada.cookie("form").unwrap());
     assert_eq!(later.get(&next).await.status, 404, "a quarter of an hour is long enough");
     web.stop().await;
 }

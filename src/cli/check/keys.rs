@@ -5,9 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::cli::check::findings::Findings;
+use crate::cli::check::listen::is_local;
 use crate::cli::ring;
 use crate::clock::Timestamp;
-use crate::config::Settings;
+use crate::config::{Settings, is_address};
 use crate::token::HmacSecret;
 use crate::web::tokens::signer;
 
@@ -108,7 +109,7 @@ async fn look_at_public_keys(
             findings.ok(subject, &format!("{keys} is not reachable now; it will be when the web app runs"));
         }
         // A web app on the same machine doesn't have to be running during this check.
-        Err(_) if keys.contains("://") && (signs_here || is_local(keys)) => {
+        Err(_) if is_address(keys) && (signs_here || is_local(keys)) => {
             findings.ok(subject, &format!("{keys} is not reachable now; it will be when the web app runs"));
         }
         Err(error) => {
@@ -129,11 +130,6 @@ pub(super) fn look_at_unused(settings: &Settings, findings: &mut Findings) {
             "remove it, or run `oncelink download` separately",
         );
     }
-}
-
-fn is_local(address: &str) -> bool {
-    let host = address.split_once("://").map_or(address, |(_, host)| host);
-    ["127.", "[::1]", "localhost"].iter().any(|local| host.starts_with(local))
 }
 
 fn is_exposed(file: &Path) -> bool {

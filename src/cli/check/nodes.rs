@@ -1,14 +1,14 @@
 //! Checks the download services, in the way the web app does, and the keys that the database knows.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::cli::check::findings::Findings;
+use crate::cli::check::listen::is_local;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::http_client::HttpClient;
+use crate::http_client::{self, HttpClient};
 use crate::telemetry::chain;
 use crate::web::db::Database;
 use crate::web::deliveries::DeliveryStore;
@@ -167,18 +167,7 @@ async fn look_at_silence(settings: &Settings, services: &Services, findings: &mu
 
 /// Returns whether the web app of these settings is running on this machine.
 async fn web_answers(settings: &Settings) -> bool {
-    let mut at = settings.web.listen;
-    if at.ip().is_unspecified() {
-        let loopback: IpAddr =
-            if at.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-        at.set_ip(loopback);
-    }
-    let at = format!("http://{at}/healthz");
+    let at = http_client::at(&settings.web.inner_address(), "/healthz");
     let Ok(client) = HttpClient::new(&at, PATIENCE) else { return false };
     client.get(&at).send(Instant::now() + PATIENCE).await.is_ok()
-}
-
-fn is_local(address: &str) -> bool {
-    let host = address.split_once("://").map_or(address, |(_, host)| host);
-    ["127.", "[::1]", "localhost"].iter().any(|local| host.starts_with(local))
 }

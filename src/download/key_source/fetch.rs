@@ -27,7 +27,7 @@ impl Fetcher {
     pub(super) fn new(address: &str) -> Result<Fetcher, KeySourceError> {
         let is_good =
             Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if !is_good {
+        if !is_good && !address.starts_with("unix:") {
             return Err(KeySourceError::Address(address.to_owned()));
         }
         let client = HttpClient::new(address, TIMEOUT).map_err(KeySourceError::Client)?;

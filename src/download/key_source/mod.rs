@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::{Clock, Timestamp};
+use crate::config::is_address;
 use crate::download::key_source::fetch::Fetcher;
 use crate::token::{HmacSecret, KeyRing, KeyRingError};
 
@@ -69,7 +70,7 @@ impl KeySource {
         kept: Option<PathBuf>,
         secrets: Vec<HmacSecret>,
     ) -> Result<KeySource, KeySourceError> {
-        let origin = if keys.contains("://") {
+        let origin = if is_address(keys) {
             Origin::Url(Box::new(Fetcher::new(keys)?))
         } else {
             Origin::File(PathBuf::from(keys))

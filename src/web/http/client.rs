@@ -1,6 +1,6 @@
 //! Who sent a request: the client's address, and what the audit log says about the place.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::USER_AGENT;
@@ -29,17 +29,17 @@ impl FromRequest for ClientAddress {
 
 /// Returns the address of the client that sent a request.
 pub fn client_address(state: &AppState, request: &HttpRequest) -> IpAddr {
-    // Without a peer (a Unix socket), all clients count as one.
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    state.addresses.of(peer, request.headers())
+    state.addresses.of(request.peer_addr().map(|peer| peer.ip()), request.headers())
 }
 
 /// Returns the client's own address, by which it may continue a download; `None` where that is not known. All
 /// clients of a proxy that we don't trust, or that does not name its clients, have one address.
 pub fn own_address(request: &HttpRequest, state: &AppState) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip().to_canonical();
     let headers = request.headers();
-    let client = state.addresses.of(peer, headers);
+    let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else {
+        return state.addresses.caller(None, headers).address;
+    };
+    let client = state.addresses.of(Some(peer), headers);
     let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
     (client != peer || !is_forwarded).then_some(client)
 }

@@ -1,12 +1,15 @@
 //! The cookies of the web app: the session's id, the secret behind the forms of people who are not logged in,
 //! and a flash message.
+//!
+//! Browsers send a cookie to every port of its host. So each name ends with a mark of the instance, or two instances
+//! on one host would overwrite each other's cookies.
 
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{COOKIE, HeaderMap};
 
 use crate::id::RequestId;
-use crate::secret::{RandomError, Secret};
+use crate::secret::{Digest, RandomError, Secret};
 use crate::web::http::flash::FlashMessage;
 
 /// The length of 32 bytes in base64url.
@@ -17,12 +20,19 @@ const SECRET_LENGTH: usize = 43;
 #[derive(Clone, Debug)]
 pub struct Cookies {
     secure: bool,
+    /// The end of each name: the beginning of the public address's digest, so that several web apps with one address
+    /// use the same cookies.
+    mark: String,
 }
 
 impl Cookies {
     /// Makes cookies for an app that people reach at `public_url`.
     pub fn new(public_url: &str) -> Cookies {
-        Cookies { secure: public_url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) }
+        let digest = Digest::of(public_url.as_bytes());
+        Cookies {
+            secure: public_url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")),
+            mark: digest.as_bytes().iter().take(4).map(|byte| format!("{byte:02x}")).collect(),
+        }
     }
 
     /// Returns the session id that the browser presents.
@@ -155,7 +165,8 @@ impl Cookies {
     }
 
     fn full_name(&self, name: &str) -> String {
-        if self.secure { format!("__Host-{name}") } else { name.to_owned() }
+        let prefix = if self.secure { "__Host-" } else { "" };
+        format!("{prefix}{name}-{}", self.mark)
     }
 
     fn secret(&self, headers: &HeaderMap, name: &str) -> Option<Secret> {
@@ -184,22 +195,24 @@ mod tests {
     fn over_https_cookies_are_bound_to_the_host() {
         let id = Secret::random::<32>().unwrap();
         let cookie = Cookies::new("https://files.example").set_session(&id, None).to_string();
-        assert!(cookie.starts_with("__Host-sid="), "{cookie}");
+        assert!(cookie.starts_with("__Host-sid-1fca0d89="), "{cookie}");
         for part in ["; HttpOnly", "; SameSite=Lax", "; Secure", "; Path=/"] {
             assert!(cookie.contains(part), "{cookie} lacks {part}");
         }
         assert!(!cookie.contains("Domain"));
         let plain = Cookies::new("http://127.0.0.1:8080").set_session(&id, None).to_string();
-        assert!(plain.starts_with("sid=") && !plain.contains("Secure"), "{plain}");
+        assert!(plain.starts_with("sid-d30a576c=") && !plain.contains("Secure"), "{plain}");
     }
 
     #[test]
     fn ours_is_found_among_foreign_cookies() {
         let mut headers = HeaderMap::new();
         let id = "A".repeat(43);
-        let line = format!("broken; =x; a=%zz\"; xsid=1; sid={id}; sid=other");
+        let ours = Cookies::new("http://x").full_name("sid");
+        let line = format!("broken; =x; a=%zz\"; xsid=1; sid=2; {ours}={id}; {ours}=other");
         headers.insert(COOKIE, HeaderValue::from_str(&line).unwrap());
         assert_eq!(Cookies::new("http://x").session(&headers).unwrap().reveal(), id);
+        assert!(Cookies::new("http://x:81").session(&headers).is_none(), "another instance on the host");
         assert!(Cookies::new("https://x").session(&headers).is_none());
         assert!(Cookies::new("http://x").form(&headers).is_none());
     }

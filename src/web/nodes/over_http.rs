@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::config::NodeSettings;
-use crate::http_client::{HttpClient, HttpError};
+use crate::http_client::{self, HttpClient, HttpError};
 use crate::id::Jti;
 use crate::receipt::PROOF_HEADER;
 use crate::secret::Digest;
@@ -100,7 +100,7 @@ impl HttpNode {
     /// The problem with the node.
     pub async fn ask(&self, key: Option<&Digest>, now: Timestamp) -> Result<(), NodeTrouble> {
         let question = self.issuer.issue_readiness_probe(now)?;
-        let at = format!("{}/readyz", self.inner_url);
+        let at = http_client::at(&self.inner_url, "/readyz");
         let request = self.client.get(&at).bearer(&question.token);
         let answer = request.send(Instant::now() + ASKING).await.map_err(NodeTrouble::Unreachable)?;
         let status = answer.status();
@@ -124,7 +124,7 @@ impl HttpNode {
 impl RevocationSink for HttpNode {
     async fn revoke(&self, jtis: &[Jti], now: Timestamp) -> Result<(), RevokeError> {
         let command = self.issuer.issue_command(jtis, now)?;
-        let at = format!("{}/revocations", self.inner_url);
+        let at = http_client::at(&self.inner_url, "/revocations");
         let answer = self.client.post(&at).bearer(&command.token).send(Instant::now() + PATIENCE).await?;
         match answer.status() {
             204 => Ok(()),

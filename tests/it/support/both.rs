@@ -35,7 +35,7 @@ impl Both {
 
     /// The same with `/metrics` on a listener of its own.
     pub(crate) async fn start_with_metrics() -> Both {
-        Both::start_with(|settings| settings.metrics.listen = Some(unused_address())).await
+        Both::start_with(|settings| settings.metrics.listen = Some(unused_address().into())).await
     }
 
     async fn start_with(change: impl FnOnce(&mut Settings)) -> Both {

@@ -80,8 +80,8 @@ impl BothServices {
     /// Stops the services and starts them again with the same folder and ports.
     pub(crate) async fn restart(&mut self) {
         let running = self.running.take().unwrap();
-        self.settings.web.listen = running.web.unwrap();
-        self.settings.download.listen = running.download.unwrap();
+        self.settings.web.listen = running.web.unwrap().into();
+        self.settings.download.listen = running.download.unwrap().into();
         stop_and_free(running).await;
         let running =
             Box::pin(server::start(self.settings.clone(), Role::Both, self.clock.clone())).await.unwrap();

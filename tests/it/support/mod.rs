@@ -79,7 +79,7 @@ impl Default for Setup {
             ..ShareSettings::default()
         }];
         let mut settings = Settings { data_dir: dir.path().join("data"), shares, ..Settings::default() };
-        settings.download.listen = unused_address();
+        settings.download.listen = unused_address().into();
         settings.download.public_url = "http://127.0.0.1:0".to_owned();
         settings.download.keys = dir.path().join("jwks.json").display().to_string();
         settings.download.stop_timeout = Duration::from_secs(1);
@@ -197,7 +197,7 @@ impl Node {
     pub async fn restart_with(mut self, change: impl FnOnce(&mut Settings)) -> Node {
         stop_and_free(self.running.take().unwrap()).await;
         change(&mut self.settings);
-        self.settings.download.listen = self.address;
+        self.settings.download.listen = self.address.into();
         self.settings.download.public_url = self.issuer.download_url.clone();
         let running = start(self.settings.clone(), self.clock.clone(), self.store.clone()).await;
         self.running = Some(running);
@@ -212,9 +212,9 @@ impl Node {
 /// Settings of both services on free ports, with their data in `folder`.
 pub fn on_free_ports(folder: &Path) -> Settings {
     let mut settings = Settings { data_dir: folder.join("data"), ..Settings::default() };
-    settings.web.listen = unused_address();
+    settings.web.listen = unused_address().into();
     settings.web.public_url = "http://127.0.0.1:0".to_owned();
-    settings.download.listen = unused_address();
+    settings.download.listen = unused_address().into();
     settings.download.public_url = "http://127.0.0.1:0".to_owned();
     settings
 }

@@ -103,7 +103,7 @@ impl SharedServer {
             let mut next = Setup { clock: Clock::wall(), dir: first.dir.clone(), ..Setup::default() };
             next.settings = first.settings.clone();
             next.settings.data_dir = first.dir.path().join(format!("data{n}"));
-            next.settings.download.listen = unused_address();
+            next.settings.download.listen = unused_address().into();
             nodes.push(next.start().await);
         }
         nodes.try_into().unwrap_or_else(|_| panic!("{N} nodes were started"))

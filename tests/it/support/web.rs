@@ -193,6 +193,12 @@ impl Answer {
     }
 }
 
+/// The mark of the instance behind the name of a cookie, if it is the cookie `name`.
+pub(crate) fn mark_of<'n>(full: &'n str, name: &str) -> Option<&'n str> {
+    let mark = full.strip_prefix(name)?.strip_prefix('-')?;
+    (mark.len() == 8 && mark.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(mark)
+}
+
 /// A client that keeps cookies and does not follow redirects.
 #[derive(Clone)]
 pub(crate) struct Browser {
@@ -212,6 +218,18 @@ impl Browser {
             cookies: BTreeMap::new(),
             headers: Vec::new(),
         }
+    }
+
+    /// The value of a cookie. Behind its name is the mark of the instance.
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.iter().find(|(full, _)| mark_of(full, name).is_some()).map(|(_, value)| value.as_str())
+    }
+
+    /// Gives a cookie another value, after the app has set any cookie.
+    pub(crate) fn plant(&mut self, name: &str, value: &str) {
+        let (any, _) = self.cookies.first_key_value().unwrap();
+        let full = format!("{name}-{}", any.rsplit_once('-').unwrap().1);
+        self.cookies.insert(full, value.to_owned());
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {

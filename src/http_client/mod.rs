@@ -1,4 +1,7 @@
-//! The client for our own services: HTTP/1.1, plain or with TLS and the certificates that this machine trusts.
+//! The client for our own services: HTTP/1.1, plain or with TLS and the certificates that this machine trusts, or
+//! through a Unix socket. An address at a socket is written `unix:`, the socket's path, and after another colon the
+//! path of the request: `unix:/run/oncelink/web.sock:/receipts`.
+//!
 //! Requests carry tokens and keys, so it never uses a proxy from the environment and never follows a redirect
 //! by itself. Every request has a deadline.
 
@@ -6,22 +9,29 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::http::request::Builder;
 use hyper::{Method, Request, Response, Uri};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
-use tower_service::Service;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
+
+mod connector;
+
+use connector::{Connector, socket_uri};
+
+/// Returns the address of `path` at a service, whose own address is an origin or a Unix socket.
+pub fn at(service: &str, path: &str) -> String {
+    let colon = if service.starts_with("unix:") { ":" } else { "" };
+    format!("{service}{colon}{path}")
+}
 
 /// A request failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +40,7 @@ pub enum HttpError {
     #[error("cannot read this machine's certificates for https")]
     Certificates(#[source] io::Error),
     /// The address isn't valid.
-    #[error("`{0}` is not an http or https address without a user name")]
+    #[error("`{0}` is not an http or https address without a user name, or one at a Unix socket")]
     Address(String),
     /// The request contains something that HTTP doesn't allow.
     #[error("the request is not valid")]
@@ -73,7 +83,7 @@ impl HttpClient {
     pub fn new(address: &str, connect: Duration) -> Result<HttpClient, HttpError> {
         let tls = ClientConfig::builder();
         // Plain http must work even on a machine without certificates.
-        let tls = match address.starts_with("http://") {
+        let tls = match !address.starts_with("https://") {
             true => tls.with_root_certificates(RootCertStore::empty()),
             false => tls.with_native_roots().map_err(HttpError::Certificates)?,
         };
@@ -136,31 +146,54 @@ impl PendingRequest<'_> {
     /// # Errors
     /// If there is no response.
     pub async fn send(self, until: Instant) -> Result<ClientResponse, HttpError> {
-        let Some((url, uri)) = parse(&self.address) else { return Err(HttpError::Address(self.address)) };
-        let request = self.head.uri(uri).body(self.body);
+        let Some(Target { origin, url, uri }) = Target::parse(&self.address) else {
+            return Err(HttpError::Address(self.address));
+        };
+        // At a socket, the host in our form of its address means nothing to the service.
+        let head = if url.is_none() { self.head.header(HOST, "localhost") } else { self.head };
+        let request = head.uri(uri).body(self.body);
         let request = request.map_err(|error| HttpError::Request(error.into()))?;
-        let origin = url.origin().ascii_serialization();
         match timeout_at(until, self.client.0.request(request)).await {
-            Ok(Ok(response)) => Ok(ClientResponse { response, url, until }),
+            Ok(Ok(response)) => Ok(ClientResponse { response, origin, url, until }),
             Ok(Err(source)) => Err(HttpError::Unanswered { origin, source }),
             Err(_) => Err(HttpError::TimedOut { origin }),
         }
     }
 }
 
-/// Parses an address as the type that we compare, and as the type that hyper sends.
-fn parse(address: &str) -> Option<(Url, Uri)> {
-    let url = Url::parse(address).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
-    })?;
-    let uri = url.as_str().parse().ok()?;
-    Some((url, uri))
+/// Where a request goes.
+struct Target {
+    /// Scheme, host and port, or the socket.
+    origin: String,
+    /// The address in the form that redirects are compared with; `None` at a socket.
+    url: Option<Url>,
+    /// The address in the form that hyper sends.
+    uri: Uri,
+}
+
+impl Target {
+    fn parse(address: &str) -> Option<Target> {
+        if let Some(rest) = address.strip_prefix("unix:") {
+            let (socket, path) = rest.split_once(':')?;
+            return Some(Target {
+                origin: format!("unix:{socket}"),
+                url: None,
+                uri: socket_uri(socket, path)?,
+            });
+        }
+        let url = Url::parse(address).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+        })?;
+        let uri = url.as_str().parse().ok()?;
+        Some(Target { origin: url.origin().ascii_serialization(), url: Some(url), uri })
+    }
 }
 
 /// The head of a response, whose body may still be on its way.
 pub struct ClientResponse {
     response: Response<Incoming>,
-    url: Url,
+    origin: String,
+    url: Option<Url>,
     until: Instant,
 }
 
@@ -183,7 +216,8 @@ impl ClientResponse {
     /// Returns the target of a redirect that stays at the same scheme, host and port.
     pub fn redirect_within_origin(&self) -> Option<Url> {
         let location = matches!(self.status(), 301 | 302 | 303 | 307 | 308).then(|| self.header("location"));
-        self.url.join(location??).ok().filter(|next| next.origin() == self.url.origin())
+        let url = self.url.as_ref()?;
+        url.join(location??).ok().filter(|next| next.origin() == url.origin())
     }
 
     /// Reads the body, but at most `longest` bytes of it.
@@ -191,7 +225,7 @@ impl ClientResponse {
     /// # Errors
     /// If the body breaks off or the deadline passes.
     pub async fn body(self, longest: usize) -> Result<Vec<u8>, HttpError> {
-        let origin = self.url.origin().ascii_serialization();
+        let origin = self.origin;
         let reading = read(self.response.into_body(), longest);
         match timeout_at(self.until, reading).await {
             Ok(read) => read.map_err(|source| HttpError::BrokenOff { origin, source }),
@@ -211,29 +245,4 @@ async fn read(mut body: Incoming, longest: usize) -> Result<Vec<u8>, hyper::Erro
         }
     }
     Ok(bytes)
-}
-
-/// Opens connections, including TLS, within a maximum time.
-#[derive(Clone)]
-struct Connector {
-    https: HttpsConnector<HttpConnector>,
-    within: Duration,
-}
-
-type BoxError = Box<dyn Error + Send + Sync>;
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
-
-impl Service<Uri> for Connector {
-    type Response = Stream;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.https.poll_ready(context)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = timeout(self.within, self.https.call(uri));
-        Box::pin(async move { connecting.await? })
-    }
 }
