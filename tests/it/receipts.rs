@@ -409,7 +409,7 @@ async fn a_line_of_the_log_that_was_altered_or_is_missing_is_found() {
     let db = &access.db.db;
     let whole = chain::verify::<log::DeliveryLogLine>(db, None).await.unwrap();
     let ChainVerdict::Whole { lines: 6, digest } = whole else { panic!("{whole:?}") };
-    assert!(chain::ended_with::<log::DeliveryLogLine>(db, &format!("6:{digest}")).await.unwrap());
+    assert!(chain::ended_with::<log::DeliveryLogLine>(db, None, &format!("6:{digest}")).await.unwrap());
     access.sql("CREATE TABLE kept AS SELECT * FROM receipt_log").await;
     for (statement, expected) in [
         ("UPDATE receipt_log SET at = at + 1 WHERE number = 3", ChainVerdict::Altered(3)),

@@ -37,7 +37,7 @@ async fn the_shares_are_shown_with_rights_usage_quota_and_availability() {
         };
         let page = admin.get("/admin/shares").await.body;
         for fact in [
-            "250 kB in 1 file, 25 % of 1 MB",
+            "250 kB in 1 file, 25 % of 1.0 MB",
             "Everyone who is logged in may read, add and change files",
             "<bdi dir=\"ltr\">editors</bdi> may read and add files",
             "<bdi dir=\"ltr\">staff</bdi> may read",

@@ -75,7 +75,7 @@ async fn check(settings: &Settings, more: &[(&'static str, ChainVerdict)]) {
     else {
         panic!()
     };
-    assert!(chain::ended_with::<audit::AuditLine>(&desk.db, &format!("5:{digest}")).await.unwrap());
+    assert!(chain::ended_with::<audit::AuditLine>(&desk.db, None, &format!("5:{digest}")).await.unwrap());
     execute(&desk, "CREATE TABLE kept AS SELECT * FROM audit").await;
     for (statements, expected) in tampering().iter().chain(more) {
         execute(&desk, statements).await;
@@ -96,7 +96,7 @@ async fn check(settings: &Settings, more: &[(&'static str, ChainVerdict)]) {
     execute(&desk, "DELETE FROM audit; UPDATE generations SET number = 0 WHERE name = 'audit'").await;
     for (expected, holds) in [("0:", true), ("1:", false), ("99:", false), ("-1:", false)] {
         assert_eq!(
-            chain::ended_with::<audit::AuditLine>(&desk.db, expected).await.unwrap(),
+            chain::ended_with::<audit::AuditLine>(&desk.db, None, expected).await.unwrap(),
             holds,
             "{expected}"
         );
@@ -106,11 +106,11 @@ async fn check(settings: &Settings, more: &[(&'static str, ChainVerdict)]) {
     audit::append(&mut transaction, &Actor::operator(), AuditEvent::Disabled, "x", START).await.unwrap();
     desk.db.commit(transaction).await.unwrap();
     assert!(
-        chain::ended_with::<audit::AuditLine>(&desk.db, &format!("5:{digest}")).await.unwrap(),
+        chain::ended_with::<audit::AuditLine>(&desk.db, None, &format!("5:{digest}")).await.unwrap(),
         "the same lines, and one more"
     );
-    assert!(!chain::ended_with::<audit::AuditLine>(&desk.db, &format!("6:{digest}")).await.unwrap());
-    assert!(!chain::ended_with::<audit::AuditLine>(&desk.db, "nonsense").await.unwrap());
+    assert!(!chain::ended_with::<audit::AuditLine>(&desk.db, None, &format!("6:{digest}")).await.unwrap());
+    assert!(!chain::ended_with::<audit::AuditLine>(&desk.db, None, "nonsense").await.unwrap());
     desk.db.close().await;
 }
 
