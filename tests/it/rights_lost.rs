@@ -376,7 +376,7 @@ async fn removing_a_key_ends_what_it_signed_and_the_next_one_signs_at_once() {
         let waiting = stage.own("/bosses/file.txt").await;
         let kid = stage.desk.issuer.signer.active_kid(START);
         let made = signer::remove(&stage.settings.keys_dir(), &kid, START).unwrap();
-        stage.desk.end_key(&kid, &oncelink::web::audit::Actor::operator(), START).await.unwrap();
+        stage.desk.end_key(&kid, &Actor::operator(), START).await.unwrap();
         crate::support::deliveries::eventually("the revocation", async || {
             stage.desk.issued.revocations.waiting().await.unwrap().is_empty()
         })
