@@ -66,6 +66,9 @@ pub(super) fn socket_uri(socket: &str, path: &str) -> Option<Uri> {
 
 /// The reverse of [`socket_uri`].
 fn socket_of(host: &str) -> Option<PathBuf> {
+    if !host.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
     let digits = host.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
     let bytes: Option<Vec<u8>> = digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect();
     String::from_utf8(bytes?).ok().map(PathBuf::from)
