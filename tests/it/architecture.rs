@@ -155,8 +155,14 @@ const KEY_WORDS: [(&str, &[&str]); 3] = [
 
 /// Types that can change a share, and where they may be named: the download service only reads.
 const WRITE_WORDS: [(&str, &[&str]); 2] = [
-    ("WritableShares", &["src/web/mod.rs", "src/web/shares/", "src/web/uploads/"]),
-    ("ShareFolders", &["src/files/", "src/server/", "src/web/mod.rs", "src/web/shares/disk/"]),
+    (
+        "WritableShares",
+        &["src/web/mod.rs", "src/web/shares/", "src/web/uploads/", "src/web/storage.rs", "src/cli/shares.rs"],
+    ),
+    (
+        "ShareFolders",
+        &["src/cli/shares.rs", "src/files/", "src/server/", "src/web/mod.rs", "src/web/shares/disk/"],
+    ),
 ];
 
 /// Calls and flags that change files; `src/files/` uses none of them.

@@ -121,6 +121,7 @@ const TABLE: [(&str, &[&str]); 39] = [
             "deliveries",
             "forms",
             "http",
+            "http/links",
             "identity",
             "instance",
             "links",

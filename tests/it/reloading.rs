@@ -55,7 +55,12 @@ async fn shares_rights_limits_and_the_log_level_change_while_people_work() {
     let folder = |name| [("folder", "/open"), ("name", name)];
     assert_eq!(ada.fill("/account", "/manage/make-folder", &folder("one")).await.status, 303);
     // The right to write is gone, and so is the share.
-    reload(&site, &app, |text| text.replace(&second, "\n").replace("write = ['everyone']", "write = []"), 2);
+    reload(
+        &site,
+        &app,
+        |text| text.replace(&second, "\n").replace("write = ['everyone']\nmanage", "read = ['everyone']\n#"),
+        2,
+    );
     assert_eq!(ada.get("/files/second").await.status, 404);
     assert!(ada.get("/files/open").await.body.contains("a.txt"));
     assert_eq!(ada.fill("/account", "/manage/make-folder", &folder("two")).await.status, 404);

@@ -12,7 +12,7 @@ use crate::web::http::respond::{AppData, html};
 pub(crate) async fn list(app: AppData, administrator: Administrator) -> Result<HttpResponse, WebError> {
     let table = app.settings_table.current();
     html(&SettingsPage {
-        chrome: administrator.who.chrome("Settings", Section::Admin),
+        chrome: administrator.who.chrome("Site settings", Section::Admin),
         rows: table.lines().iter().map(SettingRow::new).collect(),
     })
 }

@@ -49,7 +49,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, String)>, askama::Error> {
         source: source.map(str::to_owned),
     };
     let page = SettingsPage {
-        chrome: Chrome::sample("Settings", Section::Admin),
+        chrome: Chrome::sample("Site settings", Section::Admin),
         rows: vec![
             row("brand.name", "\"<script>\"", Some("/etc/oncelink/oncelink.toml")),
             row("share", "[]", None),

@@ -46,7 +46,8 @@ impl DeliveryHistory {
             (true, _) => return "All files (ZIP)".into(),
             (false, _) => {}
         }
-        let path = self.file.as_deref().unwrap_or_default();
+        // Tokens are forgotten before receipts.
+        let Some(path) = self.file.as_deref() else { return "A file".into() };
         human::name(path.rsplit('/').next().unwrap_or_default())
     }
 }
