@@ -405,12 +405,15 @@ fn sender(settings: &Settings, state: &AppState) -> Result<MailSender, WebOpenEr
         notices: services.notices.clone(),
         public_url,
     };
-    let way = mail_way(settings, brand.clone())?;
+    let way = WebApp::way_of_mail(settings, brand.clone())?;
     Ok(MailSender::new(services.queue.clone(), Arc::new(correspondent), way, services.clock.clone()))
 }
 
-fn mail_way(settings: &Settings, brand: Arc<Brand>) -> Result<MailWay, WebOpenError> {
-    let host = csrf::origin_of(&settings.web.public_url).split("://").last().unwrap_or_default().to_owned();
-    let composer = MessageComposer::new(&settings.mail, host, brand).map_err(WebOpenError::Sender)?;
-    Ok(MailWay::new(composer, MailTransport::open(settings)?, settings.mail.per_second))
+impl WebApp {
+    fn way_of_mail(settings: &Settings, brand: Arc<Brand>) -> Result<MailWay, WebOpenError> {
+        let origin = csrf::origin_of(&settings.web.public_url);
+        let host = origin.split("://").last().unwrap_or_default().to_owned();
+        let composer = MessageComposer::new(&settings.mail, host, brand).map_err(WebOpenError::Sender)?;
+        Ok(MailWay::new(composer, MailTransport::open(settings)?, settings.mail.per_second))
+    }
 }

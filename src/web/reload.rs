@@ -4,7 +4,7 @@ use crate::config::{Settings, SettingsTable};
 use crate::web::db::QueryError;
 use crate::web::mail::way::MailWay;
 use crate::web::services::WebOpenError;
-use crate::web::{WebApp, instance, mail_way};
+use crate::web::{WebApp, instance};
 
 impl WebApp {
     /// Prepares how mails are sent with these settings.
@@ -12,7 +12,7 @@ impl WebApp {
     /// # Errors
     /// See [`WebOpenError`].
     pub fn mail_way(&self, settings: &Settings) -> Result<MailWay, WebOpenError> {
-        mail_way(settings, self.state.brand.clone())
+        WebApp::way_of_mail(settings, self.state.brand.clone())
     }
 
     /// Shows administrators the values in force.

@@ -11,7 +11,7 @@ use crate::web::db::columns::{bytes_from_column, bytes_to_column, to_column};
 use crate::web::db::{Database, QueryError};
 use crate::web::shares::disk::WritableShares;
 use crate::web::shares::error::{StorageError, on_disk};
-use crate::web::shares::rights::{Right, Rights};
+use crate::web::shares::rights::{Rights, ShareRights};
 
 const DAY: u64 = 24 * 60 * 60;
 /// The period over which growth is shown, in days.
@@ -74,7 +74,7 @@ pub async fn shares(
         on_disk(move || Ok::<_, StorageError>(names.into_iter().map(look).collect::<BTreeMap<_, _>>()))
             .await?
     };
-    let state = |(name, personal, people): (String, bool, Vec<(String, Right)>)| {
+    let state = |ShareRights { name, is_personal: personal, people }: ShareRights| {
         let (files, bytes) = taken.get(&name).copied().unwrap_or_default();
         let (free, unavailable) = disk.get(&name).cloned().unwrap_or_default();
         let grown = |before: &u64| bytes_to_column(bytes).saturating_sub(bytes_to_column(*before));

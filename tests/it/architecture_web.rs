@@ -121,7 +121,6 @@ const TABLE: [(&str, &[&str]); 39] = [
             "deliveries",
             "forms",
             "http",
-            "http/links",
             "identity",
             "instance",
             "links",

@@ -66,8 +66,12 @@ pub struct LinkTerms {
     pub recipients: Vec<Email>,
     /// Whether its files go to the trash when it is over.
     pub delete_files: bool,
-    _checked: (), // private: no other module can build terms
+    _checked: Checked,
 }
+
+/// Makes sure that no other module creates terms.
+#[derive(Clone, Copy, Debug)]
+struct Checked;
 
 /// The errors in a form, by field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -170,7 +174,7 @@ impl LinkForm {
             notify,
             recipients,
             delete_files: self.delete_files,
-            _checked: (),
+            _checked: Checked,
         })
     }
 

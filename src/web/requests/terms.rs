@@ -55,8 +55,12 @@ pub struct RequestTerms {
     pub password: Option<Password>,
     /// Whether the owner gets an email when files arrive.
     pub notify: bool,
-    _checked: (), // private: no other module can build terms
+    _checked: Checked,
 }
+
+/// Makes sure that no other module creates terms.
+#[derive(Clone, Copy, Debug)]
+struct Checked;
 
 /// The errors in a form, by field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,7 +142,7 @@ impl RequestForm {
                 ends_at,
                 password,
                 notify: self.notify,
-                _checked: (),
+                _checked: Checked,
             }),
             _ => Err(Box::new(errors)),
         }

@@ -101,6 +101,17 @@ impl Right {
     }
 }
 
+/// Who has which rights to a share.
+#[derive(Clone, Debug)]
+pub struct ShareRights {
+    /// The name of the share.
+    pub name: String,
+    /// Whether each account has a folder of its own in it.
+    pub is_personal: bool,
+    /// Everyone, then groups, then accounts, each with the highest right.
+    pub people: Vec<(String, Right)>,
+}
+
 /// The rights in all shares.
 ///
 /// Clones share them, so that a change of the settings applies everywhere at once.
@@ -190,11 +201,15 @@ impl Rights {
         shares.iter().map(|share| (share.name.clone(), lists(share))).collect()
     }
 
-    /// Returns each share by name, whether it is personal, and who has which highest right: everyone, then groups,
-    /// then accounts.
-    pub fn overview(&self) -> Vec<(String, bool, Vec<(String, Right)>)> {
+    /// Returns the rights to each share, by its name.
+    pub fn overview(&self) -> Vec<ShareRights> {
         let shares = self.shares.current();
-        shares.iter().map(|(name, lists)| (name.clone(), lists.is_personal, lists.people())).collect()
+        let rights = |(name, lists): (&String, &Lists)| ShareRights {
+            name: name.clone(),
+            is_personal: lists.is_personal,
+            people: lists.people(),
+        };
+        shares.iter().map(rights).collect()
     }
 
     /// Returns the groups that any share names.

@@ -4,8 +4,8 @@ use askama::Template;
 
 use crate::human;
 use crate::web::deliveries::everybody::OwnedDelivery;
+use crate::web::http::deliveries_part::DeliveriesPart;
 use crate::web::http::layout::{Chrome, Section};
-use crate::web::http::links::deliveries_page::DeliveriesPart;
 
 /// `GET /admin/deliveries`
 #[derive(Clone, Debug, Template)]

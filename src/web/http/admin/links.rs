@@ -14,7 +14,7 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::EmptyForm;
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
-use crate::web::http::links::link_state::LinkState;
+use crate::web::http::link_state::LinkState;
 use crate::web::http::respond::{AppData, html, html_with_flash, redirect_with_flash, see_other};
 use crate::web::links::Link;
 use crate::web::links::everybody::OwnedLink;

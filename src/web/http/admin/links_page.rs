@@ -5,7 +5,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::http::layout::{Chrome, Section};
-use crate::web::http::links::link_state::LinkState;
+use crate::web::http::link_state::LinkState;
 use crate::web::links::everybody::OwnedLink;
 
 /// One link.

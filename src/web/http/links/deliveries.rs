@@ -10,9 +10,9 @@ use crate::bearer::bearer;
 use crate::id::LinkId;
 use crate::receipt::{REPLY_HEADER, Report};
 use crate::web::http::accept::accepts_json;
+use crate::web::http::deliveries_part::DeliveriesPart;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
-use crate::web::http::links::deliveries_page::DeliveriesPart;
 use crate::web::http::respond::{AppData, html};
 
 /// The maximum size of a report; two hundred receipts have some 80 KiB.

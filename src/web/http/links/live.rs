@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::web::http::client::{client_address, own_address};
 use crate::web::http::conditional::{tag_of, tagged, unchanged};
 use crate::web::http::error::WebError;
-use crate::web::http::links::link_state::arrived_words;
+use crate::web::http::link_state::arrived_words;
 use crate::web::http::links::press_archive::order_of;
 use crate::web::http::links::public_link_page::PublicLinkPage;
 use crate::web::http::links::public_link_view::{open, visitor_of};

@@ -11,7 +11,7 @@ use crate::web::http::conditional::refreshed;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
 use crate::web::http::layout::Section;
-use crate::web::http::links::link_state::LinkState;
+use crate::web::http::link_state::LinkState;
 use crate::web::http::links::my_links_page::{LinkRow, MyLinksPage};
 use crate::web::http::links::own_link::missing_of;
 use crate::web::http::respond::AppData;

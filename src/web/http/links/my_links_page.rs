@@ -5,7 +5,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::human;
 use crate::web::http::layout::{Chrome, Section};
-use crate::web::http::links::link_state::{LinkState, viewed};
+use crate::web::http::link_state::{LinkState, viewed};
 
 /// A link in the list.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! A link as its owner sees it: its state, its recipients and its downloads.
 
+use crate::web::http::deliveries_part::DeliveriesPart;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
-use crate::web::http::links::deliveries_page::DeliveriesPart;
-use crate::web::http::links::link_state::LinkState;
+use crate::web::http::link_state::LinkState;
 use crate::web::http::links::mailing_page::MailingPart;
 use crate::web::http::links::one_link_page::LinkLive;
 use crate::web::http::links::recipient_list::{RecipientList, RecipientQuery, RecipientRow};

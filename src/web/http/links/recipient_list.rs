@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::clock::Timestamp;
 use crate::human;
-use crate::web::http::links::link_state::viewed;
+use crate::web::http::link_state::viewed;
 use crate::web::http::links::mailing_page::MailingPart;
 
 /// The number of recipients on a page.

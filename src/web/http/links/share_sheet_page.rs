@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::human;
 use crate::web::arrivals::Arrival;
 use crate::web::http::layout::Chrome;
-use crate::web::http::links::link_state::{LinkState, arrived_words};
+use crate::web::http::link_state::{LinkState, arrived_words};
 use crate::web::http::qr::Qr;
 use crate::web::links::limits::LinkLimits;
 use crate::web::links::terms::{LinkForm, LinkFormErrors};

@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::web::arrivals::{Arrival, ArrivalState};
 use crate::web::http::layout::Chrome;
-use crate::web::http::links::link_state::arrived_words;
+use crate::web::http::link_state::arrived_words;
 
 /// `GET /l/{code}` while files are being uploaded.
 #[derive(Clone, Debug, Template)]
