@@ -17,6 +17,7 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::ShareFolders;
 use oncelink::secret::Secret;
+use oncelink::web::http::cookies::Cookies;
 use oncelink::web::http::csrf;
 use oncelink::web::http::extract::{OpenForm, StrangerForm};
 use oncelink::web::identity::NewAccount;
@@ -32,11 +33,18 @@ const EMAIL: &str = "ada@example.org";
 const PASSWORD: &str = "a long test password";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The form cookie of a browser.
+const PUBLIC_URL: &str = "http://localhost";
+
+/// The value of a browser's form cookie.
 const COOKIE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Sessions must not end while the fuzzer runs.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// What a browser with the form cookie sends.
+fn form_cookie() -> String {
+    Cookies::new(PUBLIC_URL).keep_form(&Secret::presented(COOKIE)).stripped().to_string()
+}
 
 /// The names and values of a form's fields.
 type Fields = Vec<(String, String)>;
@@ -62,7 +70,7 @@ impl Web {
         fs::create_dir_all(&share).unwrap();
         let everyone = vec!["everyone".to_owned()];
         let mut settings = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
-        settings.web.public_url = "http://localhost".to_owned();
+        settings.web.public_url = PUBLIC_URL.to_owned();
         settings.web.session_idle = FOREVER;
         settings.web.session_max = FOREVER;
         settings.shares = vec![ShareSettings {
@@ -89,10 +97,12 @@ impl Web {
         let token = csrf::token_for(&Secret::presented(COOKIE));
         let body = format!("csrf={token}&email=ada%40example.org&password=a+long+test+password");
         let request = TestRequest::post().uri("/login").insert_header((CONTENT_TYPE, FORM)).set_payload(body);
-        let (status, headers, _) = self.send(request.insert_header(("cookie", format!("form={COOKIE}"))));
+        let (status, headers, _) = self.send(request.insert_header(("cookie", form_cookie())));
         assert_eq!(status, StatusCode::SEE_OTHER);
         let cookies = headers.get_all("set-cookie").filter_map(|cookie| cookie.to_str().ok());
-        let session = cookies.filter_map(|cookie| cookie.strip_prefix("sid=")?.split(';').next()).next();
+        let session = cookies
+            .filter_map(|cookie| cookie.strip_prefix("sid-")?.split_once('=')?.1.split(';').next())
+            .next();
         self.session = Secret::presented(session.unwrap());
     }
 
@@ -107,7 +117,8 @@ impl Web {
 
     fn send_signed_in(&self, request: TestRequest) -> Answer {
         let token = csrf::token_for(&self.session);
-        let request = request.insert_header(("cookie", format!("sid={}", self.session.reveal())));
+        let cookie = Cookies::new(PUBLIC_URL).set_session(&self.session, None).stripped().to_string();
+        let request = request.insert_header(("cookie", cookie));
         self.send(request.insert_header(("x-csrf-token", token)))
     }
 
@@ -131,7 +142,7 @@ impl Web {
 
         let secret = Secret::presented(COOKIE);
         let is_ours = read.as_ref().is_some_and(|(token, _)| csrf::matches(&secret, token));
-        let cookie = ("cookie", format!("form={COOKIE}"));
+        let cookie = ("cookie", form_cookie());
         let own = self.send(post("/probe/own", data.to_vec()).insert_header(cookie.clone()));
         assert_eq!(own.0 == StatusCode::OK, is_ours, "{own:?}");
 

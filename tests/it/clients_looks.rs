@@ -142,6 +142,33 @@ async fn a_brand_of_any_color_is_readable_in_both_schemes() {
 }
 
 #[actix_web::test]
+async fn a_link_in_the_list_is_a_low_row_on_a_phone() {
+    let Some(stage) = Stage::start(|_| {}).await else { return };
+    let mut ada = stage.web.logged_in("ada@example.org").await;
+    let long = "The minutes of the meeting about the new building, final version 12";
+    make(&mut ada, &[("title", long), ("ends", "2027-01-20T12:00"), ("ends_zone", "0")]).await;
+    make(&mut ada, &[("title", "Holiday"), ("uses", "3")]).await;
+    let browser = &stage.browser;
+    for width in [320, 390] {
+        browser.look(width, "light").await;
+        stage.open("/links").await;
+        browser.find(".links").await;
+        let rows = "return [...document.querySelectorAll('.links > li')].map((row) => [row.offsetHeight,
+                      row.querySelector('.tag').getBoundingClientRect().right <= row.getBoundingClientRect().right])";
+        let rows = browser.run(rows).await;
+        let rows = rows.as_array().unwrap();
+        assert_eq!(rows.len(), 2);
+        for row in rows {
+            assert!(row[0].as_u64().unwrap() <= 72, "{rows:?} at {width}");
+            assert_eq!(row[1], json!(true), "the state is in sight at {width}");
+        }
+        let wide = browser.run("return document.documentElement.scrollWidth").await;
+        assert!(wide.as_u64().unwrap() <= width.into(), "{wide} px at {width}");
+    }
+    stage.stop().await;
+}
+
+#[actix_web::test]
 async fn a_printed_link_is_what_it_is_its_address_and_its_qr_code_and_nothing_else() {
     let Some(stage) = Stage::start(|_| {}).await else { return };
     let mut ada = stage.web.logged_in("ada@example.org").await;

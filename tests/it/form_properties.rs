@@ -6,6 +6,7 @@ use actix_web::http::header::{CONTENT_TYPE, COOKIE, HOST};
 use actix_web::test::{TestRequest, init_service};
 use actix_web::{App, HttpResponse, web};
 use oncelink::secret::Secret;
+use oncelink::web::http::cookies::Cookies;
 use oncelink::web::http::csrf;
 use oncelink::web::http::extract::{OpenForm, StrangerForm};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -56,12 +57,13 @@ async fn with_forms<C: std::fmt::Debug>(
             }
         }
     };
+    let cookie = Cookies::new(&site.base).keep_form(&Secret::presented(SECRET)).stripped().to_string();
     let mut runner = TestRunner::new(config());
     for _ in 0..config().cases {
         let case = cases.new_tree(&mut runner).unwrap().current();
         let body = body_of(&case);
         let open: Read = ask("/open", body.clone(), "").await;
-        let own: Read = ask("/own", body, &format!("form={SECRET}")).await;
+        let own: Read = ask("/own", body, &cookie).await;
         judge(&case, open, own);
     }
     site.stop().await;

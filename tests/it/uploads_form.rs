@@ -141,7 +141,7 @@ async fn a_form_that_is_not_ours_or_makes_no_sense_changes_nothing() {
         fs::read_dir(web.share("open")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| name == "file.txt" || name == ".oncelink"), "{names:?}");
     assert_eq!(fs::read_dir(web.share("open").join(".oncelink/uploads")).unwrap().count(), 0);
-    let nobody = Uploader { cookie: "sid=x".to_owned(), ..ada.clone() };
+    let nobody = Uploader { cookie: "sid-00000000=x".to_owned(), ..ada.clone() };
     assert_eq!(post(&nobody, body(&[csrf, folder, file])).await.status, 401);
     web.stop().await;
 }

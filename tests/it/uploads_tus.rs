@@ -275,7 +275,7 @@ async fn an_upload_is_its_owners_and_asks_for_the_sessions_token() {
             assert_eq!(answer.status, 403, "{method} {headers:?}");
         }
     }
-    let nobody = Uploader { cookie: "sid=x".to_owned(), ..ada.clone() };
+    let nobody = Uploader { cookie: "sid-00000000=x".to_owned(), ..ada.clone() };
     assert_eq!(nobody.head(&address).await.status, 401);
     assert_eq!(nobody.begin_status().await, 401);
     assert_eq!(ada.patch(&address, 0, b"abc").await.status, 204);

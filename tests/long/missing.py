@@ -7,7 +7,7 @@ that need it. Each time the suite must pass and report each missing thing once. 
 import os, pathlib, shutil, subprocess, sys, tempfile, time
 
 PROGRAMS = """curl wget aria2c axel chromium chromedriver strace faketime mkfs.ext4 losetup node npm psql openssl
-make setpriv nginx haproxy caddy apache2 postfix ip ps redis-server""".split()
+make setpriv nginx haproxy caddy apache2 postfix ip ps promtool redis-server""".split()
 VARIABLES = ["ONCELINK_TEST_POSTGRES", "ONCELINK_TEST_AXE"]
 # A test asks for the first only if the second is there.
 ASKED_AFTER = {"chromedriver": ["chromium"], "wget": ["curl"], "nginx": ["curl"], "losetup": ["mkfs.ext4"], "openssl": ["postfix"]}
