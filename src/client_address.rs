@@ -110,8 +110,8 @@ impl ClientAddresses {
     }
 
     /// Returns who sent `headers` over a connection from `peer`, or through a Unix socket if there is none. An
-    /// IPv4-mapped IPv6 address is returned as IPv4. Only the header in the settings is read, because a proxy that writes one header may pass on the
-    /// client's own in another.
+    /// IPv4-mapped IPv6 address is returned as IPv4. Only the header in the settings is read, because a proxy that
+    /// writes one header may pass on the client's own in another.
     pub fn caller(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> RequestClient {
         let known = peer.map(|peer| peer.to_canonical());
         let peer = known.unwrap_or(NOBODY);

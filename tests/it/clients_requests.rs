@@ -121,6 +121,14 @@ async fn a_guest_drops_files_and_the_person_who_asked_sees_them_arrive() {
     stage.browser.says("while-she-watches.txt").await;
     stage.browser.goto(&format!("{}/requests", stage.base)).await;
     stage.browser.inspect("requests").await;
+    stage.browser.look(390, "light").await;
+    let heights = "return [...document.querySelectorAll('.links > li')].map((row) => row.offsetHeight)";
+    let heights = stage.browser.run(heights).await;
+    let heights = heights.as_array().unwrap();
+    assert!(
+        !heights.is_empty() && heights.iter().all(|height| height.as_u64().unwrap() <= 72),
+        "{heights:?}"
+    );
     stage.end().await;
 }
 
