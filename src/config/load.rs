@@ -331,11 +331,18 @@ impl Draft {
                 return SettingOrigin::Default;
             }
         }
+        self.of_file()
+    }
+
+    fn of_file(&self) -> SettingOrigin {
         self.file.clone().map_or(SettingOrigin::Default, SettingOrigin::File)
     }
 
     fn wrong(&self, path: &str, problem: String, remedy: String) -> SettingsError {
-        SettingsError::Key { key: path.to_owned(), origin: self.origin(path), problem, remedy }
+        // What follows from the file is mended there.
+        let origin =
+            if self.derived.iter().any(|key| key == path) { self.of_file() } else { self.origin(path) };
+        SettingsError::Key { key: path.to_owned(), origin, problem, remedy }
     }
 }
 
