@@ -109,7 +109,7 @@ impl ClientAddresses {
         ClientAddresses { warned: Arc::new(AtomicBool::new(true)), ..self.clone() }
     }
 
-    /// Returns who sent `headers` over a connection from `peer`, or through a Unix socket if there is none. An
+    /// Returns who sent `headers` over a connection from `peer`, which is `None` for a Unix socket. An
     /// IPv4-mapped IPv6 address is returned as IPv4. Only the header in the settings is read, because a proxy that
     /// writes one header may pass on the client's own in another.
     pub fn caller(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> RequestClient {

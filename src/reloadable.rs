@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// A value that can be replaced. Clones share it. Whoever has read it keeps what they read until they read again.
+/// A value that can be replaced. Clones share it. A value that was read stays the same until the next read.
 #[derive(Debug)]
 pub struct Reloadable<T>(Arc<ArcSwap<T>>);
 

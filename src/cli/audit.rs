@@ -50,7 +50,7 @@ pub(super) async fn run(
     }
 }
 
-/// Returns the key that confirms checkpoints; `None` where there is none yet. Verifying must not create it.
+/// Returns the key that confirms checkpoints; `None` before the first start. Verifying must not create it.
 fn link_key(settings: &Settings) -> Result<Option<LinkKey>, CliError> {
     let folder = settings.keys_dir();
     let is_there = LinkKey::file(&folder).exists();

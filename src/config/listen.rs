@@ -36,7 +36,7 @@ pub enum ListenAddress {
 /// The text is not a [`ListenAddress`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidListen {
-    /// It is none of the three kinds.
+    /// It isn't an address and port, a Unix socket or `systemd`.
     #[error("`{0}` is not an address and port, `unix:` and a path, or `systemd`")]
     Form(String),
     /// The path of a Unix socket can't be used.

@@ -71,7 +71,7 @@ redis.call('HINCRBY', KEYS[1], 'position', 1)
 return 1";
 
 /// KEYS: the state and the branches. ARGV: the epoch that was judged, or nothing if there was none; id, fence,
-/// epoch and mark; the position to exceed; the name of a branch if there is none. Returns 1 if it was done.
+/// epoch and mark; the position to exceed; the name for a first branch. Returns 1 if it was done.
 const BEGIN_EPOCH: &str = "
 if (redis.call('HGET', KEYS[1], 'epoch') or '') ~= ARGV[1] then return 0 end
 redis.call('HSETNX', KEYS[1], 'store', ARGV[2])
@@ -110,7 +110,7 @@ return 1";
 pub(super) struct Swap<'a> {
     /// The epoch and position that must still be those of the store; `None`: any.
     pub(super) known: Option<(i64, i64)>,
-    /// The present value of the record; empty if there is none.
+    /// The present value of the record; empty if it doesn't exist.
     pub(super) old: &'a [u8],
     pub(super) new: &'a UsedToken,
 }
