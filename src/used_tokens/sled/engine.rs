@@ -18,13 +18,14 @@ use super::journal::segment_path;
 use super::manifest::StoreManifest;
 use super::opening::{StoreOpenError, Tuning, failed};
 use super::queue::{CommitQueue, StoreFailure};
-use super::recovery::{self, RecoveredStore, recover};
+use super::recovery::{RecoveredStore, recover};
 use super::settler::{SettleProgress, Settler};
 use super::writer::{JournalWriter, position};
 use crate::clock::{Clock, Timestamp};
 use crate::id::Jti;
 use crate::secret::Secret;
 use crate::standing::{BRANCHES, Branch, Standing, replace};
+use crate::used_tokens::known::next_second;
 use crate::used_tokens::memory::{reserved, revoked};
 use crate::used_tokens::{Reservation, StoreError, Use, UsedToken, UsedTokens};
 
@@ -350,7 +351,7 @@ impl UsedTokens for StoreEngine {
         if !here.is_some_and(|here| here.was_put_back(&self.branches, remembered)) {
             return Ok(false);
         }
-        let fence = self.fence().max(recovery::next_second(now));
+        let fence = self.fence().max(next_second(now));
         let epoch = self.epoch.load(Ordering::Acquire).max(remembered.epoch).saturating_add(1);
         // Done immediately, in case the disk is slow.
         self.fence.store(fence.secs(), Ordering::Release);

@@ -10,13 +10,13 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::{error, info};
 
 use crate::clock::{Clock, Timestamp};
 use crate::secret::random_bytes;
 use crate::used_tokens::UsedToken;
+use crate::used_tokens::known::next_second;
 use crate::used_tokens::sled::database::{SettlingRecord, SledDatabase, SledDatabaseError};
 use crate::used_tokens::sled::files::{Sentinel, StoreLock, sentinel_path, sync_dir};
 use crate::used_tokens::sled::found::{FoundDatabase, FoundStore, database_path};
@@ -271,11 +271,6 @@ fn settle(
         index.shard(settling.used.jti).settle(settling.used.jti, settling.ticket, block);
     }
     Ok(next_ticket)
-}
-
-/// Late enough that a token issued in this second is refused.
-pub(super) const fn next_second(now: Timestamp) -> Timestamp {
-    now.plus(Duration::from_secs(1))
 }
 
 fn fresh_id() -> Result<StoreId, StoreOpenError> {
