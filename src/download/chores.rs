@@ -51,7 +51,7 @@ impl DownloadState {
 
     async fn purge(&self) {
         match self.store.purge(self.clock.now()).await {
-            Ok(0) => {}
+            Ok(0) => tracing::debug!("no used tokens to purge"),
             Ok(count) => tracing::info!(count, "purged used tokens that can no longer matter"),
             Err(e) => {
                 tracing::error!(cause = crate::telemetry::chain(&e), "the used-token store cannot be purged")
