@@ -4,9 +4,9 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use oncelink::id::{FilePath, Jti};
 use oncelink::web::audit::Actor;
+use oncelink::web::db::GroupedQueryError;
 use oncelink::web::identity::AccountId;
 use oncelink::web::revocations::issued::{NewToken, TokenBasis};
-use oncelink::web::revocations::recording::RecordError;
 
 use crate::link_uses::{LinkDatabase, later};
 use crate::support::web::START;
@@ -18,7 +18,7 @@ impl LinkDatabase {
         account: &AccountId,
         jti: Jti,
         file: &str,
-    ) -> Result<bool, RecordError> {
+    ) -> Result<bool, GroupedQueryError> {
         let services = &self.processes[process];
         let file: FilePath = file.parse().unwrap();
         let basis = TokenBasis { node: &services.issuer.audience, kid: "", link: None };

@@ -1,6 +1,6 @@
-//! Requests to write that arrive while others of their kind are being written, and are then written together:
-//! one transaction and one sync for all of them. Nothing waits for a group to fill: a request that comes alone
-//! is written at once.
+//! Requests that arrive while others of their kind are with the database, and are then carried out together: one
+//! transaction and one sync for what is written, one query for what is looked up. Nothing waits for a group to fill:
+//! a request that comes alone is carried out at once.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::tasks::InRuntime;
+use crate::web::db::QueryError;
 
 /// Maximum number of requests that are written together.
 const TOGETHER: usize = 256;
@@ -31,6 +32,17 @@ pub enum GroupError {
     /// The task that wrote it ended.
     #[error("the write was interrupted")]
     Interrupted,
+}
+
+/// A request in a group failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GroupedQueryError {
+    /// The database failed.
+    #[error(transparent)]
+    Query(Arc<QueryError>),
+    /// There was no result.
+    #[error(transparent)]
+    Group(#[from] GroupError),
 }
 
 /// The requests of one kind that are waiting. Clones share them.
@@ -60,13 +72,13 @@ impl<T, R> Default for Groups<T, R> {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Groups<T, R> {
-    /// Has `write` write the request together with all others that are waiting, and returns its result. `write`
+    /// Has `write` carry out the request together with all others that are waiting, and returns its result. `write`
     /// returns one result for each request, in the same order; every caller must pass the same function. It runs
     /// in a task of its own, to its end, whatever the callers do.
     ///
     /// # Errors
     /// When there is no result.
-    pub(crate) async fn write<F, Fut>(&self, request: T, write: F) -> Result<R, GroupError>
+    pub(crate) async fn submit<F, Fut>(&self, request: T, write: F) -> Result<R, GroupError>
     where
         F: Fn(Vec<T>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<R>> + Send + 'static,
@@ -195,7 +207,7 @@ mod tests {
         let gate = Arc::new(Semaphore::new(0));
         let write = |request| {
             let (sizes, gate) = (Arc::clone(&sizes), Arc::clone(&gate));
-            groups.write(request, move |requests: Vec<usize>| {
+            groups.submit(request, move |requests: Vec<usize>| {
                 let (sizes, gate) = (Arc::clone(&sizes), Arc::clone(&gate));
                 async move {
                     sizes.lock().unwrap().push(requests.len());
@@ -252,7 +264,7 @@ mod tests {
     async fn a_write_that_panics_fails_its_callers_and_the_next_one_starts_again() {
         let groups = Groups::<bool, ()>::default();
         let write = |panics| {
-            groups.write(panics, |requests: Vec<bool>| async move {
+            groups.submit(panics, |requests: Vec<bool>| async move {
                 assert!(!requests.contains(&true), "this write fails");
                 vec![(); requests.len()]
             })
@@ -267,7 +279,7 @@ mod tests {
         let gate = Arc::new(Semaphore::new(0));
         let write = |request| {
             let gate = Arc::clone(&gate);
-            groups.write(request, move |requests: Vec<usize>| {
+            groups.submit(request, move |requests: Vec<usize>| {
                 let gate = Arc::clone(&gate);
                 async move {
                     gate.acquire().await.unwrap().forget();

@@ -27,7 +27,7 @@ pub mod position;
 mod times;
 mod transactions;
 
-pub use groups::GroupError;
+pub use groups::{GroupError, GroupedQueryError};
 use times::TransactionTimes;
 
 /// The migrations. One that was released is never edited.
@@ -232,19 +232,8 @@ impl Database {
             PostgresError::Connect(error) => DatabaseError::Connect(error),
             other => DatabaseError::Unsuitable(other),
         })?;
-        let pool = AnyPoolOptions::new()
-            .max_connections(16)
-            .acquire_timeout(PATIENCE)
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    // Regardless of the server's default: what was confirmed must not be lost.
-                    connection.execute("SET synchronous_commit = on").await?;
-                    Ok(())
-                })
-            })
-            .connect_with(options)
-            .await
-            .map_err(DatabaseError::Connect)?;
+        let pool =
+            postgres::pool(16, PATIENCE).connect_with(options).await.map_err(DatabaseError::Connect)?;
         let (engine, writes) = (Engine::Postgres, Arc::default());
         let (reader, times) = (pool.clone(), TransactionTimes::default());
         let database = Database { engine, reader, writer: pool, writes, times };

@@ -12,7 +12,7 @@ use crate::secret::RandomError;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::store::AccountError;
 use crate::web::archives::{ArchiveMakingError, ArchiveProgress};
-use crate::web::db::QueryError;
+use crate::web::db::{GroupedQueryError, QueryError};
 use crate::web::deliveries::intake::IntakeError;
 use crate::web::forms::idempotency::IdempotencyError;
 use crate::web::http::press_error::PressError;
@@ -27,7 +27,6 @@ use crate::web::mail::queue::QueueError;
 use crate::web::membership::action_links::ActionLinkError;
 use crate::web::membership::self_service::SelfServiceError;
 use crate::web::requests::RequestError;
-use crate::web::revocations::recording::RecordError;
 use crate::web::second_factor::FactorError;
 use crate::web::sessions::SessionError;
 use crate::web::shares::error::StorageError;
@@ -259,8 +258,8 @@ impl From<QueryError> for WebError {
     }
 }
 
-impl From<RecordError> for WebError {
-    fn from(error: RecordError) -> WebError {
+impl From<GroupedQueryError> for WebError {
+    fn from(error: GroupedQueryError) -> WebError {
         WebError::Unavailable(error.into())
     }
 }

@@ -34,7 +34,7 @@ impl Links {
             async move { links.press_all(presses).await }
         };
         let waiting = WaitingPress::new(press, now);
-        self.presses.0.write(waiting, write).await?.map_err(PressFailure::Use)
+        self.presses.0.submit(waiting, write).await?.map_err(PressFailure::Use)
     }
 
     async fn press_all(&self, presses: Vec<WaitingPress>) -> Vec<Decided> {

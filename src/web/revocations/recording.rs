@@ -10,19 +10,8 @@ use crate::clock::Timestamp;
 use crate::web::accounts::rows;
 use crate::web::db::columns::{placeholders, to_column};
 use crate::web::db::groups::together_or_each;
-use crate::web::db::{GroupError, QueryError};
+use crate::web::db::{GroupedQueryError, QueryError};
 use crate::web::revocations::issued::{IssuedTokens, NewToken, TokenRequest, may_read};
-
-/// A token was not recorded, and must not be issued.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The database failed.
-    #[error(transparent)]
-    Query(Arc<QueryError>),
-    /// There was no result.
-    #[error(transparent)]
-    Group(#[from] GroupError),
-}
 
 impl IssuedTokens {
     /// Records a token that an account requested for itself, before it is issued. Returns false if the
@@ -30,14 +19,14 @@ impl IssuedTokens {
     ///
     /// # Errors
     /// When the database fails, or too many are waiting; the token must not be issued then.
-    pub async fn record(&self, token: &NewToken<'_>, now: Timestamp) -> Result<bool, RecordError> {
+    pub async fn record(&self, token: &NewToken<'_>, now: Timestamp) -> Result<bool, GroupedQueryError> {
         let issued = self.clone();
         let write = move |requests| {
             let issued = issued.clone();
             async move { issued.record_group(requests).await }
         };
         let request = TokenRequest::new(token, now);
-        self.groups.write(request, write).await?.map_err(RecordError::Query)
+        self.groups.submit(request, write).await?.map_err(GroupedQueryError::Query)
     }
 
     async fn record_group(&self, requests: Vec<TokenRequest>) -> Vec<Result<bool, Arc<QueryError>>> {

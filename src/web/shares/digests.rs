@@ -1,15 +1,19 @@
 //! SHA-256 digests of files: computed while a file is uploaded, together with its CRC-32, and valid for that
 //! version of the file only.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::id::FilePath;
-use crate::web::db::columns::{below, bytes_to_column};
-use crate::web::db::{Database, QueryError};
+use crate::web::db::columns::{below, bytes_to_column, placeholders};
+use crate::web::db::groups::Groups;
+use crate::web::db::{Database, GroupedQueryError, QueryError};
 use crate::web::identity::AccountId;
 use crate::web::shares::checksums;
 use crate::web::shares::disk::{Staged, WriteError};
@@ -69,29 +73,64 @@ impl RunningDigest {
     }
 }
 
-/// The known digests of files. Cheap to clone.
+/// The known digests of files. Clones share their state.
 #[derive(Clone)]
 pub struct FileDigests {
     db: Database,
+    lookups: Groups<DigestLookup, DigestFound>,
 }
+
+/// The path and the version of a file.
+type DigestLookup = (FilePath, String);
+type DigestFound = Result<Option<String>, Arc<QueryError>>;
 
 impl FileDigests {
     /// Reads the digests in `db`.
-    pub const fn new(db: Database) -> FileDigests {
-        FileDigests { db }
+    pub fn new(db: Database) -> FileDigests {
+        FileDigests { db, lookups: Groups::default() }
     }
 
     /// Returns the SHA-256 of a file in base64, if it is known for this version of the file.
     ///
     /// # Errors
-    /// If the database fails.
-    pub async fn of(&self, path: &FilePath, version: &str) -> Result<Option<String>, QueryError> {
-        let row = sqlx::query("SELECT sha256 FROM file_digests WHERE path = $1 AND version = $2")
-            .bind(path.as_str())
-            .bind(version)
-            .fetch_optional(self.db.reader())
-            .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    /// If the database fails, or too many are waiting.
+    pub async fn of(&self, path: &FilePath, version: &str) -> Result<Option<String>, GroupedQueryError> {
+        let digests = self.clone();
+        let look_up = move |lookups| {
+            let digests = digests.clone();
+            async move { digests.of_all(lookups).await }
+        };
+        let lookup = (path.clone(), version.to_owned());
+        self.lookups.submit(lookup, look_up).await?.map_err(GroupedQueryError::Query)
+    }
+
+    async fn of_all(&self, lookups: Vec<DigestLookup>) -> Vec<DigestFound> {
+        match self.find(&lookups).await {
+            Ok(found) => {
+                let digest = |(path, version): &DigestLookup| {
+                    let known = found.get(path.as_str()).filter(|(known, _)| known == version);
+                    Ok(known.map(|(_, digest)| digest.clone()))
+                };
+                lookups.iter().map(digest).collect()
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                lookups.iter().map(|_| Err(Arc::clone(&error))).collect()
+            }
+        }
+    }
+
+    /// Returns the version and the digest that are known of each of these paths.
+    async fn find(&self, lookups: &[DigestLookup]) -> Result<HashMap<String, (String, String)>, QueryError> {
+        let paths: BTreeSet<&str> = lookups.iter().map(|(path, _)| path.as_str()).collect();
+        let query = format!(
+            "SELECT path, version, sha256 FROM file_digests WHERE path IN ({})",
+            placeholders(1, paths.len())
+        );
+        let query = sqlx::query(AssertSqlSafe(query)).persistent(paths.len() == 1);
+        let rows =
+            paths.iter().fold(query, |query, path| query.bind(*path)).fetch_all(self.db.reader()).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?)))).collect()
     }
 }
 
