@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::Connection;
+use sqlx::any::AnyPoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection, Executor};
 use tokio::time::timeout;
 use url::Url;
 
@@ -16,6 +17,33 @@ const OLDEST: u32 = 130_000;
 
 /// How long connecting may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection that was idle for longer is tested before it is used again. One that was in use a moment ago needs no
+/// test, which would double the way of a short query.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// Returns the options of a pool of at most `connections`, in which a query waits for a connection for at most
+/// `patience`. What is confirmed over its connections is not lost, whatever the server's default is.
+pub(crate) fn pool(connections: u32, patience: Duration) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(patience)
+        .test_before_acquire(false)
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                if state.idle_for > TRUSTED_FOR {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute("SET synchronous_commit = on").await?;
+                Ok(())
+            })
+        })
+}
 
 /// The server can't be used. The address isn't shown, because it may contain a password.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Connection, Executor};
 
 use crate::clock::{Clock, Timestamp};
@@ -107,18 +106,7 @@ impl SqlUsedTokens {
             .await
             .map_err(|error| StoreError::Backend { action: "connect", source: error.into() })?;
         sqlx::any::install_default_drivers();
-        let pool = AnyPoolOptions::new()
-            .max_connections(16)
-            .acquire_timeout(PATIENCE)
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    connection.execute("SET synchronous_commit = on").await?;
-                    Ok(())
-                })
-            })
-            .connect(address)
-            .await
-            .map_err(backend("connect"))?;
+        let pool = postgres::pool(16, PATIENCE).connect(address).await.map_err(backend("connect"))?;
         let store = SqlUsedTokens::open(pool.clone(), pool, clock, nothing_issued_before).await?;
         let claim_queue = Some(ClaimQueue::start(group::writers(address)?, store.known.moved()));
         Ok(SqlUsedTokens { claim_queue, ..store })
