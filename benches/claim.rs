@@ -11,6 +11,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and fails by panicking")]
 #![allow(clippy::indexing_slicing, reason = "indices come from the lengths they index")]
 
+#[path = "support/schema.rs"]
+mod schema;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -29,8 +32,9 @@ use oncelink::used_tokens::sled::SledUsedTokens;
 use oncelink::used_tokens::sql::SqlUsedTokens;
 use oncelink::used_tokens::{Lease, Mark, Use, UsedToken, UsedTokens};
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Connection, Executor};
 use tokio::sync::oneshot;
+
+use crate::schema::Schema;
 
 const WAITERS: [usize; 4] = [1, 8, 64, 512];
 const ROUND: Duration = Duration::from_millis(1_000);
@@ -197,7 +201,7 @@ fn claims(many: u64) {
 fn stores(postgres: &str, redis: &str) {
     let (runtime, clock, folder) = (runtime(), Clock::wall(), tempfile::tempdir().unwrap());
     let issued = Some(Timestamp::EPOCH);
-    let schema = Schema::create(&runtime, postgres);
+    let schema = Schema::create(&runtime, postgres, "bench");
     let sled: Arc<dyn UsedTokens> = store(&folder.path().join("store"), &clock);
     let stores: [Arc<dyn UsedTokens>; 3] = runtime.block_on(async {
         [
@@ -231,37 +235,6 @@ fn stores(postgres: &str, redis: &str) {
     schema.drop(&runtime);
 }
 
-/// A schema of its own on a PostgreSQL server.
-struct Schema {
-    server: String,
-    name: String,
-    address: String,
-}
-
-impl Schema {
-    fn create(runtime: &tokio::runtime::Runtime, server: &str) -> Schema {
-        sqlx::any::install_default_drivers();
-        let name = format!("bench_{}", std::process::id());
-        let separator = if server.contains('?') { '&' } else { '?' };
-        let address = format!("{server}{separator}options[search_path]={name}");
-        let schema = Schema { server: server.to_owned(), name, address };
-        schema.execute(runtime, &format!("CREATE SCHEMA {}", schema.name));
-        schema
-    }
-
-    fn drop(self, runtime: &tokio::runtime::Runtime) {
-        self.execute(runtime, &format!("DROP SCHEMA {} CASCADE", self.name));
-    }
-
-    fn execute(&self, runtime: &tokio::runtime::Runtime, sql: &str) {
-        runtime.block_on(async {
-            let mut connection = sqlx::AnyConnection::connect(&self.server).await.unwrap();
-            connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await.unwrap();
-            connection.close().await.unwrap();
-        });
-    }
-}
-
 /// Keeps `waiters` claims running in a store for one round.
 fn one_round<S: UsedTokens + ?Sized + 'static>(
     runtime: &tokio::runtime::Runtime,
@@ -280,7 +253,7 @@ fn one_round<S: UsedTokens + ?Sized + 'static>(
 /// Compares the store as nodes use it with one that writes each claim by itself, on one of 16 connections.
 fn postgres(server: &str) {
     let (runtime, clock) = (runtime(), Clock::wall());
-    let schema = Schema::create(&runtime, server);
+    let schema = Schema::create(&runtime, server, "bench");
     let address = schema.address.as_str();
     let stores: [Arc<SqlUsedTokens>; 2] = runtime.block_on(async {
         let grouped = SqlUsedTokens::connect(address, &clock, Some(Timestamp::EPOCH)).await.unwrap();

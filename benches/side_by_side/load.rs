@@ -22,24 +22,55 @@ pub struct Load {
     pub latencies: Vec<u64>,
 }
 
-/// Requests each path once, over `connections` connections, and expects 200 with `len` bytes for each.
+/// The expected response to each request.
+#[derive(Clone, Copy)]
+pub enum Expected {
+    /// 200 with this many bytes.
+    File(u64),
+    /// 200, a page of any length.
+    Page,
+    /// 303, to where the file is.
+    Redirect,
+}
+
+impl Expected {
+    fn check(self, status: &str, len: u64) {
+        match self {
+            Expected::File(expected) => {
+                assert_eq!((status, len), ("200", expected), "the response's status and length");
+            }
+            Expected::Page => assert_eq!(status, "200", "the response's status"),
+            Expected::Redirect => assert_eq!(status, "303", "the response's status"),
+        }
+    }
+
+    /// How much to read at once.
+    fn buffer(self) -> usize {
+        match self {
+            Expected::File(len) => BUFFER.min(usize::try_from(len).unwrap() + HEAD),
+            Expected::Page | Expected::Redirect => BUFFER,
+        }
+    }
+}
+
+/// Sends each request once, over `connections` connections, and checks that each is answered as expected.
 ///
 /// `sample` is called with all connections open, just before the first request and just after the last
 /// response.
 pub fn run<T>(
     address: SocketAddr,
-    paths: &[String],
+    requests: &[Vec<u8>],
     connections: usize,
-    len: u64,
+    expected: Expected,
     sample: impl Fn() -> T,
 ) -> (Load, T, T) {
-    let threads = connections.min(paths.len()).min(2);
-    let share = paths.len().div_ceil(threads);
+    let threads = connections.min(requests.len()).min(2);
+    let share = requests.len().div_ceil(threads);
     let gate = Barrier::new(threads + 1);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = paths
+        let workers: Vec<_> = requests
             .chunks(share)
-            .map(|paths| scope.spawn(|| worker(address, paths, connections / threads, len, &gate)))
+            .map(|mine| scope.spawn(|| worker(address, mine, connections / threads, expected, &gate)))
             .collect();
         gate.wait();
         let before = sample();
@@ -54,8 +85,14 @@ pub fn run<T>(
     })
 }
 
-fn worker(address: SocketAddr, paths: &[String], connections: usize, len: u64, gate: &Barrier) -> Vec<u64> {
-    let requests: Vec<Vec<u8>> = paths.iter().map(|path| request(address, path)).collect();
+fn worker(
+    address: SocketAddr,
+    requests: &[Vec<u8>],
+    connections: usize,
+    expected: Expected,
+    gate: &Barrier,
+) -> Vec<u64> {
+    let requests = requests.to_vec();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     let next = std::cell::Cell::new(0);
     let next: &'static std::cell::Cell<usize> = Box::leak(Box::new(next));
@@ -71,7 +108,7 @@ fn worker(address: SocketAddr, paths: &[String], connections: usize, len: u64, g
         gate.wait();
         let running: Vec<_> = open
             .into_iter()
-            .map(|stream| tokio::task::spawn_local(connection(stream, requests, next, len)))
+            .map(|stream| tokio::task::spawn_local(connection(stream, requests, next, expected)))
             .collect();
         let mut latencies = Vec::with_capacity(requests.len());
         for task in running {
@@ -85,29 +122,30 @@ async fn connection(
     mut stream: TcpStream,
     requests: &'static [Vec<u8>],
     next: &'static std::cell::Cell<usize>,
-    len: u64,
+    expected: Expected,
 ) -> Vec<u64> {
-    let mut buffer = vec![0; BUFFER.min(usize::try_from(len).unwrap() + HEAD)];
+    let mut buffer = vec![0; expected.buffer()];
     let mut latencies = Vec::new();
     while let Some(request) = requests.get(next.replace(next.get() + 1)) {
         let begin = Instant::now();
         stream.write_all(request).await.unwrap();
-        let got = answer(&mut stream, &mut buffer, |_| {}).await;
-        assert_eq!(got, len, "the response's length");
+        let (status, len) = answer(&mut stream, &mut buffer, |_| {}).await;
+        expected.check(&status, len);
         latencies.push(u64::try_from(begin.elapsed().as_nanos()).unwrap());
     }
     latencies
 }
 
-/// Reads one response, passes its body on in pieces, and returns the body's length.
-async fn answer(stream: &mut TcpStream, buffer: &mut [u8], mut piece: impl FnMut(&[u8])) -> u64 {
+/// Reads one response, passes its body on in pieces, and returns its status and the body's length.
+async fn answer(stream: &mut TcpStream, buffer: &mut [u8], mut piece: impl FnMut(&[u8])) -> (String, u64) {
     let mut have = 0;
-    let (end, len) = loop {
+    let (end, status, len) = loop {
         let count = stream.read(&mut buffer[have..]).await.unwrap();
         assert!(count > 0, "the server hung up: {}", String::from_utf8_lossy(&buffer[..have]));
         have += count;
         if let Some(end) = buffer[..have].windows(4).position(|four| four == b"\r\n\r\n") {
-            break (end + 4, body_len(&buffer[..end]));
+            let (status, len) = status_and_len(&buffer[..end]);
+            break (end + 4, status, len);
         }
     };
     piece(&buffer[end..have]);
@@ -119,30 +157,32 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8], mut piece: impl FnMut
         piece(&buffer[..count]);
         left -= count as u64;
     }
-    len
+    (status, len)
 }
 
-fn body_len(head: &[u8]) -> u64 {
+fn status_and_len(head: &[u8]) -> (String, u64) {
     let text = std::str::from_utf8(head).expect("an answer in ASCII");
-    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    let status = text.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).expect("a status").to_owned();
+    assert!(matches!(status.as_str(), "200" | "303"), "{text}");
     let value = text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim())
     });
-    value.expect("a length").parse().unwrap()
+    (status, value.expect("a length").parse().unwrap())
 }
 
-fn request(address: SocketAddr, path: &str) -> Vec<u8> {
+/// A request for `path`.
+pub fn request(address: SocketAddr, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: side-by-side\r\nAccept: */*\r\n\r\n")
         .into()
 }
 
 /// The whole response to one request, over its own connection.
-pub fn fetch(address: SocketAddr, path: &str) -> Vec<u8> {
+pub fn fetch(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     runtime.block_on(async {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(&request(address, path)).await.unwrap();
+        stream.write_all(request).await.unwrap();
         let mut body = Vec::new();
         answer(&mut stream, &mut vec![0; BUFFER], |piece| body.extend_from_slice(piece)).await;
         body
@@ -151,16 +191,22 @@ pub fn fetch(address: SocketAddr, path: &str) -> Vec<u8> {
 
 /// Whether a server responds at all; with `ready`, whether it responds with 200.
 pub fn answers(address: SocketAddr, path: &str, ready: bool) -> bool {
+    head(address, &request(address, path)).is_some_and(|head| !ready || head.starts_with(b"HTTP/1.1 200"))
+}
+
+/// Whether a server responds to `request` with 200.
+pub fn accepts(address: SocketAddr, request: &[u8]) -> bool {
+    head(address, request).is_some_and(|head| head.starts_with(b"HTTP/1.1 200"))
+}
+
+/// The first bytes of the response.
+fn head(address: SocketAddr, request: &[u8]) -> Option<[u8; 64]> {
     use std::io::{Read, Write};
     let timeout = Duration::from_millis(500);
-    let Ok(mut stream) = std::net::TcpStream::connect_timeout(&address, timeout) else { return false };
+    let mut stream = std::net::TcpStream::connect_timeout(&address, timeout).ok()?;
     let mut head = [0; 64];
-    let asked = stream
-        .set_read_timeout(Some(timeout))
-        .and_then(|()| stream.write_all(&request(address, path)))
-        .and_then(|()| stream.read(&mut head));
-    match asked {
-        Ok(count) if count > 12 => !ready || head.starts_with(b"HTTP/1.1 200"),
-        _ => false,
-    }
+    stream.set_read_timeout(Some(timeout)).ok()?;
+    stream.write_all(request).ok()?;
+    let count = stream.read(&mut head).ok()?;
+    (count > 12).then_some(head)
 }
