@@ -4,11 +4,15 @@
 //! cache them indefinitely. The download service has another origin; it inlines its style and allows
 //! it by its hash. Styles that both share are in `base.css`.
 
+use std::io::Write;
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 /// The `Cache-Control` value of an [`Asset`]: its address changes with its content.
 pub const CACHE_FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -22,13 +26,15 @@ pub struct Asset {
     pub content_type: &'static str,
     /// Its content.
     pub bytes: &'static [u8],
+    /// Its content with gzip, if that is shorter.
+    pub gzip: Option<Bytes>,
     /// The path at which the web app serves it, `/static/{hash}/{name}`. It changes with the content.
     pub url: String,
 }
 
 impl Asset {
     fn new(name: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
-        Asset { name, content_type, bytes, url: address(&content_hash(bytes), name) }
+        Asset { name, content_type, bytes, gzip: gzip(bytes), url: address(&content_hash(bytes), name) }
     }
 
     fn style(name: &'static str, source: &str) -> Asset {
@@ -39,6 +45,13 @@ impl Asset {
         // Lives as long as the process, like the files that are embedded as they are.
         Asset::new(name, "text/javascript; charset=utf-8", compacted(source).leak().as_bytes())
     }
+}
+
+/// Returns the content with gzip, if that is shorter. It is done once, so it may take its time.
+fn gzip(bytes: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok().filter(|gzip| gzip.len() < bytes.len()).map(Bytes::from)
 }
 
 /// Returns a script or style sheet without indentation, empty lines and lines that only have a comment: a quarter of its size.

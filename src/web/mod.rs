@@ -31,7 +31,7 @@ use crate::web::http::client_turns::ClientSlots;
 use crate::web::http::cookies::Cookies;
 use crate::web::http::jti_locks::JtiLocks;
 use crate::web::http::state::{AppState, SignupRules};
-use crate::web::http::{branded, csrf, layout, middleware, problem, routes};
+use crate::web::http::{branded, compressed, csrf, layout, middleware, problem, routes};
 use crate::web::links::listing::LinkListings;
 use crate::web::links::long_poll::LongPolls;
 use crate::web::mail::message::MessageComposer;
@@ -283,6 +283,7 @@ impl WebApp {
                 .wrap(from_fn(middleware::carry))
                 .wrap(from_fn(problem::edge))
                 .wrap(from_fn(branded::branded))
+                .wrap(from_fn(compressed::compressed))
                 .configure(routes),
         );
     }

@@ -51,6 +51,7 @@ mod clients_wget;
 mod clients_zip;
 mod clock_wrong;
 mod compose;
+mod compression;
 mod connections_deadlines;
 mod connections_full;
 mod containers;

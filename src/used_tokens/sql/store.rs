@@ -106,7 +106,9 @@ impl SqlUsedTokens {
             .await
             .map_err(|error| StoreError::Backend { action: "connect", source: error.into() })?;
         sqlx::any::install_default_drivers();
-        let pool = postgres::pool(16, PATIENCE).connect(address).await.map_err(backend("connect"))?;
+        // Each connection is tested: no claim may fail because the server closed it. Most claims don't come this way.
+        let pool = postgres::pool(16, PATIENCE).test_before_acquire(true).connect(address).await;
+        let pool = pool.map_err(backend("connect"))?;
         let store = SqlUsedTokens::open(pool.clone(), pool, clock, nothing_issued_before).await?;
         let claim_queue = Some(ClaimQueue::start(group::writers(address)?, store.known.moved()));
         Ok(SqlUsedTokens { claim_queue, ..store })

@@ -20,11 +20,17 @@ pub(crate) fn tag_of(content: &[u8]) -> String {
 /// Responds with 304 if the client has the content with this tag.
 pub(crate) fn unchanged(request: &HttpRequest, tag: &str) -> Result<Option<HttpResponse>, WebError> {
     let known = request.headers().get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let has_it = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
+    let has_it = known.is_some_and(|known| known.split(',').any(|known| weakly(known) == tag));
     match has_it {
         true => tagged(HttpResponse::NotModified().finish(), tag).map(Some),
         false => Ok(None),
     }
+}
+
+/// The tag for the weak comparison (RFC 9110 section 8.8.3.2): a compressed page has a weak one.
+fn weakly(tag: &str) -> &str {
+    let tag = tag.trim();
+    tag.strip_prefix("W/").unwrap_or(tag)
 }
 
 /// Responds with a page that its own script requests every few seconds.

@@ -33,6 +33,7 @@ pub(crate) mod branding;
 pub mod carried;
 pub mod client;
 pub mod client_turns;
+pub mod compressed;
 pub(crate) mod conditional;
 pub mod cookies;
 pub mod csrf;

@@ -1,13 +1,16 @@
 //! Addresses that need no login: assets, public keys, and whether the app works.
 
-use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, VARY,
+};
 use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse};
 
 use crate::assets;
 use crate::brand::LOGO_POLICY;
 use crate::clock::WrongClock;
 use crate::telemetry::chain;
+use crate::web::http::compressed::accepts_gzip;
 use crate::web::http::error::WebError;
 use crate::web::http::respond::{AppData, see_other};
 
@@ -16,7 +19,11 @@ pub(crate) async fn home() -> HttpResponse {
     see_other("/files/")
 }
 
-pub(crate) async fn asset(app: AppData, path: Path<(String, String)>) -> Result<HttpResponse, WebError> {
+pub(crate) async fn asset(
+    app: AppData,
+    request: HttpRequest,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, WebError> {
     let (hash, name) = path.into_inner();
     let mut answer = HttpResponse::Ok();
     answer
@@ -29,7 +36,15 @@ pub(crate) async fn asset(app: AppData, path: Path<(String, String)>) -> Result<
         return Ok(answer.content_type(file.content_type).body(file.bytes.clone()));
     }
     let asset = assets::find(&hash, &name).ok_or(WebError::NotFound)?;
-    Ok(answer.content_type(asset.content_type).body(asset.bytes))
+    answer.content_type(asset.content_type);
+    match asset.gzip.as_ref().filter(|_| accepts_gzip(request.headers())) {
+        Some(gzip) => Ok(answer
+            .insert_header((CONTENT_ENCODING, "gzip"))
+            .insert_header((VARY, "accept-encoding"))
+            .body(gzip.clone())),
+        // The middleware says that the answer varies.
+        None => Ok(answer.body(asset.bytes)),
+    }
 }
 
 /// The icon at the address where browsers look for it without reading a page.
