@@ -10,6 +10,7 @@ pub mod assets;
 mod bearer;
 pub mod brand;
 pub mod cli;
+pub mod client;
 pub mod client_address;
 pub mod clock;
 pub mod config;

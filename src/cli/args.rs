@@ -1,12 +1,14 @@
 //! The command-line arguments.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use crate::cli::client_args::{ClientCommand, ServerArgs};
 use crate::config::parse_duration;
 use crate::id::{FilePath, Jti};
 
@@ -56,9 +58,22 @@ pub enum Command {
         #[arg(required = true, value_name = "JTI", value_parser = jti)]
         jtis: Vec<Jti>,
     },
-    /// Manage links that people created
-    #[command(subcommand)]
-    Links(LinksCommand),
+    /// List your links at a server; with a command, manage the links of everybody in this machine's database
+    #[command(args_conflicts_with_subcommands = true)]
+    Links {
+        /// What to do with the links of everybody.
+        #[command(subcommand)]
+        command: Option<LinksCommand>,
+        /// Maximum number of links
+        #[arg(long, default_value_t = 100, value_name = "COUNT")]
+        most: usize,
+        /// The server and the output.
+        #[command(flatten)]
+        at: ServerArgs,
+    },
+    /// The commands for people who use an Oncelink elsewhere.
+    #[command(flatten)]
+    Client(ClientCommand),
     /// List downloads through links of all accounts, newest first
     Deliveries {
         /// Only those of the link with this id, or of the token with this jti
@@ -127,6 +142,12 @@ pub enum Command {
         /// The shell
         #[arg(value_enum)]
         shell: Shell,
+    },
+    /// Write a manual page for each command into a folder
+    ManPages {
+        /// The folder
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
     },
 }
 
@@ -455,6 +476,12 @@ pub(super) fn completions(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "oncelink", &mut script);
     String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Writes the manual pages into a folder.
+pub(super) fn man_pages(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(Cli::command(), folder)
 }
 
 #[cfg(test)]

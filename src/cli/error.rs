@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::cli::as_owner::NotTheOwner;
 use crate::cli::backup_error::{BackupError, RestoreError};
+use crate::client::ClientError;
 use crate::config::SettingsError;
 use crate::files::ShareError;
 use crate::http_client::HttpError;
@@ -43,6 +44,9 @@ pub enum CliError {
         /// How to fix it.
         remedy: String,
     },
+    /// A command of the client failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The services can't run.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -210,10 +214,11 @@ pub enum PublicKeysError {
 }
 
 impl CliError {
-    /// Returns 2 for mistakes in arguments or settings, 1 for failures and refusals.
+    /// Returns 2 for mistakes in arguments or settings, 1 for failures and refusals. The client tells some of them apart.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             CliError::Settings(_) | CliError::Usage { .. } => ExitCode::from(2),
+            CliError::Client(error) => ExitCode::from(error.exit_code()),
             _ => ExitCode::FAILURE,
         }
     }

@@ -21,6 +21,8 @@ mod audit;
 mod backup;
 mod backup_error;
 mod check;
+mod client;
+mod client_args;
 mod deliveries;
 mod error;
 mod healthcheck;
@@ -46,6 +48,7 @@ pub use args::{
 };
 pub use as_owner::NotTheOwner;
 pub use backup_error::{BackupError, RestoreError};
+pub use client_args::{ClientCommand, GetArgs, Lifetime, LinkAction, LoginArgs, SendArgs, ServerArgs, Uses};
 pub use error::{CliError, PublicKeysError};
 pub use manifest::ManifestError;
 
@@ -62,6 +65,12 @@ async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
     let command = match cli.command {
         // Setting up a shell requires no settings.
         Some(Command::Completions { shell }) => return done(print(&args::completions(shell))),
+        Some(Command::ManPages { folder }) => {
+            return done(args::man_pages(&folder).map_err(CliError::Output));
+        }
+        // Nor does a client, whose server is elsewhere.
+        Some(Command::Client(command)) => return done(client::run(command).await),
+        Some(Command::Links { command: None, most, at }) => return done(client::links(most, &at).await),
         command => command.unwrap_or(Command::Serve),
     };
     let file = Settings::file_of_process(cli.config.as_deref());
@@ -85,7 +94,7 @@ async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Nodes(command) => done(nodes::run(&settings, &command, clock).await),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, clock).await),
-        Command::Links(command) => done(links::run(&settings, &command, clock).await),
+        Command::Links { command: Some(command), .. } => done(links::run(&settings, &command, clock).await),
         Command::Deliveries { of, most, json } => {
             done(deliveries::run(&settings, &of, most, json, clock).await)
         }
@@ -96,7 +105,11 @@ async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Clock(ClockCommand::Reset) => done(reset_clock::run(&settings).await),
         Command::Healthcheck { service } => healthcheck::run(&settings, service).await,
         Command::Check { json } => check::run(&settings, file, &clock, json).await,
-        Command::Completions { shell } => done(print(&args::completions(shell))),
+        // They were run above.
+        Command::Completions { .. }
+        | Command::ManPages { .. }
+        | Command::Client(_)
+        | Command::Links { command: None, .. } => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -26,6 +26,7 @@ mod changes_interrupted;
 mod changes_settled;
 mod check_tries;
 mod cli;
+mod client_get;
 mod clients_accounts;
 mod clients_admin;
 mod clients_aria2;
