@@ -17,7 +17,7 @@ use crate::web::second_factor;
 use crate::web::services::WebOpenError;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 52] = [
+pub const PAST: [(&str, &str); 56] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -68,6 +68,10 @@ pub const PAST: [(&str, &str); 52] = [
     ("database_standing", "restored_at"),
     ("database_standing", "restored_to"),
     ("store_standings", "seen_at"),
+    ("api_keys", "created_at"),
+    ("api_keys", "last_used_at"),
+    ("api_keys", "revoked_at"),
+    ("api_requests", "at"),
     ("sessions", "created_at"),
     ("sessions", "last_seen_at"),
 ];

@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them but `reload`, a part of the app.
-const TABLE: [(&str, &[&str]); 39] = [
+const TABLE: [(&str, &[&str]); 41] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -23,6 +23,7 @@ const TABLE: [(&str, &[&str]); 39] = [
     ("archives", &["db", "shares"]),
     ("nodes", &["audit", "db", "tokens"]),
     ("sessions", &["accounts", "audit", "db", "identity"]),
+    ("api_keys", &["accounts", "audit", "db", "identity"]),
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
     ("uploads", &["arrivals", "audit", "db", "identity", "shares"]),
     ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
@@ -49,6 +50,7 @@ const TABLE: [(&str, &[&str]); 39] = [
         "services",
         &[
             "accounts",
+            "api_keys",
             "audit",
             "db",
             "identity",
@@ -75,6 +77,7 @@ const TABLE: [(&str, &[&str]); 39] = [
         "http",
         &[
             "accounts",
+            "api_keys",
             "archives",
             "arrivals",
             "audit",
@@ -103,6 +106,7 @@ const TABLE: [(&str, &[&str]); 39] = [
         "http/account",
         &[
             "accounts",
+            "api_keys",
             "audit",
             "http",
             "identity",
@@ -110,9 +114,11 @@ const TABLE: [(&str, &[&str]); 39] = [
             "membership",
             "second_factor",
             "sessions",
+            "shares",
             "throttle",
         ],
     ),
+    ("http/api", &["api_keys", "db", "deliveries", "forms", "http", "links", "shares"]),
     (
         "http/admin",
         &[
@@ -172,7 +178,10 @@ const TABLE: [(&str, &[&str]); 39] = [
         "http/requests",
         &["arrivals", "audit", "forms", "http", "identity", "links", "requests", "shares", "uploads"],
     ),
-    ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links", "http/requests"]),
+    (
+        "http/mod.rs",
+        &["http", "http/account", "http/admin", "http/api", "http/files", "http/links", "http/requests"],
+    ),
     ("settings", &["db", "deliveries", "links", "mail", "membership", "retention", "time_reset", "uploads"]),
     (
         "upkeep",
@@ -224,7 +233,7 @@ const TABLE: [(&str, &[&str]); 39] = [
 ];
 
 /// The wings of `http`.
-const WINGS: [&str; 5] = ["account", "admin", "files", "links", "requests"];
+const WINGS: [&str; 6] = ["account", "admin", "api", "files", "links", "requests"];
 
 /// The name of a room, as in the table.
 struct Room(String);

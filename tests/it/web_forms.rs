@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 43] = [
+const FORMS: [(&str, &[(&str, &str)]); 45] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -23,6 +23,18 @@ const FORMS: [(&str, &[(&str, &str)]); 43] = [
     ("/account/second-factor/confirm", &[("code", "123456")]),
     ("/account/second-factor/codes", &[("code", "123456")]),
     ("/account/second-factor/off", &[("current_password", PASSWORD), ("code", "123456")]),
+    (
+        "/account/keys",
+        &[
+            ("name", "T"),
+            ("links", "yes"),
+            ("days", "7"),
+            ("shares", ""),
+            ("networks", ""),
+            ("current_password", PASSWORD),
+        ],
+    ),
+    ("/account/keys/revoke", &[("id", "any")]),
     ("/account/sessions/end", &[("name", "any")]),
     ("/account/sessions/end-others", &[]),
     ("/logout", &[]),
@@ -123,6 +135,7 @@ fn is_strangers(path: &str) -> bool {
 /// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
     let own = [
+        "/account/keys",
         "/account/second-factor",
         "/links",
         "/links/any",
