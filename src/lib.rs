@@ -15,6 +15,7 @@ pub mod client_address;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod cookie_name;
 pub mod download;
 pub mod files;
 pub mod health;

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use crate::client::error::ClientError;
 use crate::client::http::{Http, refusal, unexpected};
+use crate::cookie_name;
 use crate::secret::Secret;
-use crate::web::http::cookies::Cookies;
 
 /// How many pages of a link's files are read.
 const PAGES: usize = 1_000;
@@ -163,8 +163,7 @@ impl<'h> LinkVisit<'h> {
 
 /// Returns the cookie by which the web app at `public_url` recognizes a visitor.
 fn cookie(public_url: &str, visitor: &Secret) -> String {
-    let cookie = Cookies::new(public_url).keep_form(visitor);
-    format!("{}={}", cookie.name(), cookie.value())
+    format!("{}={}", cookie_name::full(public_url, cookie_name::FORM), visitor.reveal())
 }
 
 /// Returns the public address of the web app of a link with this address.

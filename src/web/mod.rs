@@ -65,6 +65,7 @@ pub mod audit;
 pub mod composer;
 pub mod db;
 pub mod deliveries;
+pub mod device_logins;
 pub mod forms;
 pub mod http;
 pub mod identity;

@@ -15,6 +15,7 @@ use crate::web::accounts::store::Accounts;
 use crate::web::api_keys::ApiKeys;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::{Database, DatabaseError, QueryError};
+use crate::web::device_logins::DeviceLogins;
 use crate::web::identity::passwords::Passwords;
 use crate::web::instance::{self, InstanceKeysError};
 use crate::web::links::Links;
@@ -99,6 +100,8 @@ pub struct Services {
     pub second_factors: SecondFactors,
     /// The keys of programs.
     pub api_keys: ApiKeys,
+    /// Devices that wait for such a key.
+    pub device_logins: DeviceLogins,
     /// Issues tokens.
     pub issuer: Issuer,
     /// Issues and verifies action links.
@@ -169,6 +172,7 @@ impl Services {
         };
         let requests = FileRequests { db: db.clone(), key: link_key.clone(), queue: queue.clone(), limits };
         Ok(Services {
+            device_logins: DeviceLogins::new(db.clone()),
             api_keys: ApiKeys::new(db.clone(), accounts.clone(), generations.clone()),
             rights,
             second_factors: SecondFactors::new(db.clone(), link_key.clone()),

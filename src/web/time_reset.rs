@@ -12,12 +12,13 @@ use crate::used_tokens::sql::SqlUsedTokens;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::{from_column, to_column};
 use crate::web::db::{Database, DatabaseSettings, QueryError};
+use crate::web::device_logins;
 use crate::web::restored::{RestoreDetectionError, end_sessions};
 use crate::web::second_factor;
 use crate::web::services::WebOpenError;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 56] = [
+pub const PAST: [(&str, &str); 58] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -72,6 +73,8 @@ pub const PAST: [(&str, &str); 56] = [
     ("api_keys", "last_used_at"),
     ("api_keys", "revoked_at"),
     ("api_requests", "at"),
+    ("device_logins", "created_at"),
+    ("device_logins", "asked_at"),
     ("sessions", "created_at"),
     ("sessions", "last_seen_at"),
 ];
@@ -96,7 +99,7 @@ pub struct TimeLimits {
 }
 
 /// Columns with times at which something ends, and how far in the future these can be.
-fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 8] {
+fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 9] {
     let kept = limits.token.saturating_add(limits.lease);
     [
         ("accounts", "forget_at", limits.unactivated),
@@ -107,6 +110,7 @@ fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 8] {
         ("links", "arrival_until", limits.upload),
         ("trash", "forget_at", limits.trash),
         ("action_codes", "expires_at", limits.invitation),
+        ("device_logins", "ends_at", device_logins::WAITS),
     ]
 }
 

@@ -13,7 +13,7 @@ const WIRING: [&str; 2] = ["server", "cli"];
 
 /// Each module of `src/`, and the modules that it imports, all of them above it: the kernel, the services that
 /// are built on it, and their wiring. A new module needs a line here.
-const TABLE: [(&str, &[&str]); 33] = [
+const TABLE: [(&str, &[&str]); 35] = [
     ("words", &[]),
     ("bearer", &[]),
     ("clock", &[]),
@@ -26,6 +26,8 @@ const TABLE: [(&str, &[&str]); 33] = [
     ("postgres", &[]),
     ("id", &["secret"]),
     ("access", &["id"]),
+    ("cookie_name", &["secret"]),
+    ("client", &["cookie_name", "secret"]),
     ("human", &["clock"]),
     ("config", &["human", "id"]),
     ("moment", &["clock", "human"]),
@@ -79,6 +81,7 @@ const TABLE: [(&str, &[&str]); 33] = [
             "clock",
             "config",
             "connection",
+            "cookie_name",
             "files",
             "health",
             "http_client",
@@ -125,6 +128,7 @@ const TABLE: [(&str, &[&str]); 33] = [
         "cli",
         &[
             "brand",
+            "client",
             "clock",
             "config",
             "download",

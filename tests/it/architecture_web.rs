@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them but `reload`, a part of the app.
-const TABLE: [(&str, &[&str]); 41] = [
+const TABLE: [(&str, &[&str]); 42] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -24,6 +24,7 @@ const TABLE: [(&str, &[&str]); 41] = [
     ("nodes", &["audit", "db", "tokens"]),
     ("sessions", &["accounts", "audit", "db", "identity"]),
     ("api_keys", &["accounts", "audit", "db", "identity"]),
+    ("device_logins", &["api_keys", "db", "identity"]),
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
     ("uploads", &["arrivals", "audit", "db", "identity", "shares"]),
     ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
@@ -53,6 +54,7 @@ const TABLE: [(&str, &[&str]); 41] = [
             "api_keys",
             "audit",
             "db",
+            "device_logins",
             "identity",
             "instance",
             "links",
@@ -70,7 +72,7 @@ const TABLE: [(&str, &[&str]); 41] = [
     ("storage", &["db", "shares"]),
     ("retention", &["db"]),
     ("reload", &["db", "instance", "mail", "mod.rs", "services"]),
-    ("time_reset", &["audit", "db", "restored", "second_factor", "services"]),
+    ("time_reset", &["audit", "db", "device_logins", "restored", "second_factor", "services"]),
     ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests"]),
     ("metrics", &["db", "mail", "nodes", "revocations", "tokens"]),
     (
@@ -108,6 +110,7 @@ const TABLE: [(&str, &[&str]); 41] = [
             "accounts",
             "api_keys",
             "audit",
+            "device_logins",
             "http",
             "identity",
             "mail",

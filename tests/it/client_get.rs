@@ -99,7 +99,7 @@ async fn all_files_of_a_folder_are_one_use_and_so_is_their_archive() {
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     let zip = names(&home.path().join("b"));
     assert!(zip.len() == 1 && zip[0].ends_with(".zip"), "{zip:?}");
-    assert_eq!(uses_left(&stage, &made.public[0]).await, "410");
+    assert_eq!(uses_left(&stage, &made.public[0]).await, "0");
     stage.stop().await;
 }
 

@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 45] = [
+const FORMS: [(&str, &[(&str, &str)]); 46] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -35,6 +35,7 @@ const FORMS: [(&str, &[(&str, &str)]); 45] = [
         ],
     ),
     ("/account/keys/revoke", &[("id", "any")]),
+    ("/device", &[("code", "BCDF-GHJK"), ("current_password", PASSWORD), ("decision", "allow")]),
     ("/account/sessions/end", &[("name", "any")]),
     ("/account/sessions/end-others", &[]),
     ("/logout", &[]),

@@ -1,38 +1,30 @@
 //! The cookies of the web app: the session's id, the secret behind the forms of people who are not logged in,
 //! and a flash message.
-//!
-//! Browsers send a cookie to every port of its host. So each name ends with a mark of the instance, or two instances
-//! on one host would overwrite each other's cookies.
 
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{COOKIE, HeaderMap};
 
+use crate::cookie_name;
 use crate::id::RequestId;
-use crate::secret::{Digest, RandomError, Secret};
+use crate::secret::{RandomError, Secret};
 use crate::web::http::flash::FlashMessage;
 
 /// The length of 32 bytes in base64url.
 const SECRET_LENGTH: usize = 43;
 
-/// Reads and creates cookies. Over https, their names have the prefix `__Host-`, so that browsers refuse them
-/// from any other host and from http.
+/// Reads and creates cookies, with the names of [`cookie_name`].
 #[derive(Clone, Debug)]
 pub struct Cookies {
     secure: bool,
-    /// The end of each name: the beginning of the public address's digest, so that several web apps with one address
-    /// use the same cookies.
-    mark: String,
+    /// The beginning and the end of each name.
+    around: (&'static str, String),
 }
 
 impl Cookies {
     /// Makes cookies for an app that people reach at `public_url`.
     pub fn new(public_url: &str) -> Cookies {
-        let digest = Digest::of(public_url.as_bytes());
-        Cookies {
-            secure: public_url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")),
-            mark: digest.as_bytes().iter().take(4).map(|byte| format!("{byte:02x}")).collect(),
-        }
+        Cookies { secure: cookie_name::is_secure(public_url), around: cookie_name::around(public_url) }
     }
 
     /// Returns the session id that the browser presents.
@@ -42,7 +34,7 @@ impl Cookies {
 
     /// Returns the secret behind forms that the browser presents.
     pub fn form(&self, headers: &HeaderMap) -> Option<Secret> {
-        self.secret(headers, "form")
+        self.secret(headers, cookie_name::FORM)
     }
 
     /// Returns the secret behind forms that the browser presents, or a new one with the cookie to set.
@@ -54,7 +46,7 @@ impl Cookies {
             return Ok((secret, None));
         }
         let secret = Secret::random::<32>()?;
-        let cookie = self.cookie("form", secret.reveal().to_owned());
+        let cookie = self.cookie(cookie_name::FORM, secret.reveal().to_owned());
         Ok((secret, Some(cookie)))
     }
 
@@ -105,7 +97,7 @@ impl Cookies {
     /// Returns the cookie with the secret behind forms, kept when the browser closes: the secret is how a
     /// browser continues a download from a link.
     pub fn keep_form(&self, secret: &Secret) -> Cookie<'static> {
-        let mut cookie = self.cookie("form", secret.reveal().to_owned());
+        let mut cookie = self.cookie(cookie_name::FORM, secret.reveal().to_owned());
         cookie.set_max_age(Duration::days(30));
         cookie
     }
@@ -165,8 +157,8 @@ impl Cookies {
     }
 
     fn full_name(&self, name: &str) -> String {
-        let prefix = if self.secure { "__Host-" } else { "" };
-        format!("{prefix}{name}-{}", self.mark)
+        let (prefix, mark) = &self.around;
+        format!("{prefix}{name}-{mark}")
     }
 
     fn secret(&self, headers: &HeaderMap, name: &str) -> Option<Secret> {

@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::web::http::account::{
-    activate, address, api_keys, login, login_code, profile, renew, reset, second_factor, sessions, signup,
-    unsent, unsubscribe,
+    activate, address, api_keys, device, device_token, login, login_code, profile, renew, reset,
+    second_factor, sessions, signup, unsent, unsubscribe,
 };
 use crate::web::http::admin::{
     accounts, audit, deliveries as admin_deliveries, keys, links as admin_links, mail, nodes, settings,
@@ -109,6 +109,13 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
                 .route(web::post().to(api_keys::make)),
         )
         .service(web::resource("/account/keys/revoke").route(web::post().to(api_keys::revoke)))
+        .service(
+            web::resource("/device")
+                .route(get_or_head().to(device::page))
+                .route(web::post().to(device::decide)),
+        )
+        .service(web::resource("/device/code").route(web::post().to(device_token::start)))
+        .service(web::resource("/device/token").route(web::post().to(device_token::ask)))
         .service(web::resource("/account/sessions").route(get_or_head().to(sessions::page)))
         .service(web::resource("/account/sessions/end").route(web::post().to(sessions::end)))
         .service(web::resource("/account/sessions/end-others").route(web::post().to(sessions::end_others)))

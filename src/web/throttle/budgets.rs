@@ -1,6 +1,7 @@
 //! Limits what one account or link may cause.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::client_address::neighbourhood;
 use crate::clock::Timestamp;
@@ -20,6 +21,10 @@ const ACTS: RateLimit = RateLimit::per_hour(20_000);
 const GUEST_UPLOADS: RateLimit = RateLimit::per_hour(20_000);
 /// Mails about what arrived for one file request.
 const REQUEST_NOTICES: RateLimit = RateLimit::per_hour(20);
+/// Logins of devices that are begun from one address.
+const DEVICES: RateLimit = RateLimit::per_hour(60);
+/// Codes of devices that one account types: five until a login has expired.
+const DEVICE_CODES: RateLimit = RateLimit { count: 5, per: Duration::from_secs(10 * 60) };
 /// Sessions that one account starts and ends.
 const SESSIONS: RateLimit = RateLimit::per_hour(600);
 
@@ -78,6 +83,39 @@ impl Throttle {
     /// How long to wait, if there were too many.
     pub fn download(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
         self.budget("downloads", account, DOWNLOADS, now)
+    }
+
+    /// Admits one more login of a device, begun from `address`.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub fn device(&self, address: IpAddr, now: Timestamp) -> Result<(), Throttled> {
+        for (net, times) in networks(neighbourhood(address)).into_iter().zip([1, WIDER]) {
+            let allowed = DEVICES.times(times);
+            self.0.presses.with((key("devices", ""), net), now, |bucket| bucket.take(1, allowed, now))?;
+        }
+        Ok(())
+    }
+
+    /// Counts a code of a device that an account typed and that isn't there.
+    ///
+    /// # Errors
+    /// How long to wait, if there were too many.
+    pub fn device_code(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
+        self.budget("device codes", account, DEVICE_CODES, now)
+    }
+
+    /// Admits an account that types the code of a device, unless it has typed too many wrong ones.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn may_type_device_code(&self, account: &AccountId, now: Timestamp) -> Result<(), Throttled> {
+        let key = key("device codes", account.as_str());
+        self.0.budgets.with(key, now, |bucket| {
+            bucket.take(1, DEVICE_CODES, now)?;
+            bucket.give_back(1, DEVICE_CODES);
+            Ok(())
+        })
     }
 
     /// Admits the creation or change of a link.

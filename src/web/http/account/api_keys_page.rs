@@ -18,6 +18,11 @@ const SCOPES: [(Scope, &str, &str); 7] = [
     (Scope::Admin, "admin", "Everything that administrators can do"),
 ];
 
+/// Returns what scopes allow, in words for people.
+pub(crate) fn in_words(scopes: Scopes) -> Vec<&'static str> {
+    SCOPES.iter().filter(|(scope, ..)| scopes.contains(*scope)).map(|row| row.2).collect()
+}
+
 /// A key in the list.
 #[derive(Clone, Debug)]
 pub struct KeyRow {
@@ -52,11 +57,7 @@ impl KeyRow {
             id: key.id.to_string(),
             name: key.name,
             hint: key.hint,
-            allows: SCOPES
-                .iter()
-                .filter(|(scope, ..)| key.scopes.contains(*scope))
-                .map(|row| row.2)
-                .collect(),
+            allows: in_words(key.scopes),
             shares: shares.join(", "),
             networks: networks.join(", "),
             ends_at: key.ends_at,
