@@ -121,7 +121,23 @@ const TABLE: [(&str, &[&str]); 42] = [
             "throttle",
         ],
     ),
-    ("http/api", &["api_keys", "db", "deliveries", "forms", "http", "links", "shares"]),
+    (
+        "http/api",
+        &[
+            "accounts",
+            "api_keys",
+            "audit",
+            "db",
+            "deliveries",
+            "forms",
+            "http",
+            "identity",
+            "links",
+            "membership",
+            "requests",
+            "shares",
+        ],
+    ),
     (
         "http/admin",
         &[

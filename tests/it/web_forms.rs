@@ -25,14 +25,8 @@ const FORMS: [(&str, &[(&str, &str)]); 46] = [
     ("/account/second-factor/off", &[("current_password", PASSWORD), ("code", "123456")]),
     (
         "/account/keys",
-        &[
-            ("name", "T"),
-            ("links", "yes"),
-            ("days", "7"),
-            ("shares", ""),
-            ("networks", ""),
-            ("current_password", PASSWORD),
-        ],
+        "/device",
+        &[("name", "T"), ("days", "7"), ("shares", ""), ("networks", ""), ("current_password", PASSWORD)],
     ),
     ("/account/keys/revoke", &[("id", "any")]),
     ("/device", &[("code", "BCDF-GHJK"), ("current_password", PASSWORD), ("decision", "allow")]),
@@ -137,6 +131,7 @@ fn is_strangers(path: &str) -> bool {
 fn has_a_page(path: &str) -> bool {
     let own = [
         "/account/keys",
+        "/device",
         "/account/second-factor",
         "/links",
         "/links/any",
