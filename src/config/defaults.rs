@@ -8,7 +8,7 @@ use super::{
     BrandSettings, ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat,
     LogSettings, MailSettings, MailTls, MetricsSettings, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume,
     RetentionSettings, SecondFactorRule, Settings, ShareSettings, Signup, StoreAddress, TokenSettings,
-    WebSettings,
+    WebSettings, WebhookSettings,
 };
 
 impl Default for Settings {
@@ -20,6 +20,7 @@ impl Default for Settings {
             token: TokenSettings::default(),
             links: LinkSettings::default(),
             retention: RetentionSettings::default(),
+            webhooks: WebhookSettings::default(),
             mail: MailSettings::default(),
             brand: BrandSettings::default(),
             log: LogSettings::default(),

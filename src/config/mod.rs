@@ -34,6 +34,7 @@ mod table;
 mod token;
 mod validate;
 mod web;
+mod webhooks;
 
 pub use address::{StoreAddress, StoreKind};
 pub use brand::{BrandSettings, InvalidBrand, Rgb, Support};
@@ -55,6 +56,7 @@ pub use size::{InvalidSize, parse as parse_size};
 pub use table::{SettingLine, SettingsTable};
 pub use token::{SharedSecret, TokenSettings};
 pub use web::{ReceiptAddress, SecondFactorRule, Signup, WebSettings};
+pub use webhooks::WebhookSettings;
 
 /// The path of the web app's public keys, below its `public_url`.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
@@ -78,6 +80,8 @@ pub struct Settings {
     pub links: LinkSettings,
     /// How long records are kept.
     pub retention: RetentionSettings,
+    /// Webhooks.
+    pub webhooks: WebhookSettings,
     /// Outgoing email.
     pub mail: MailSettings,
     /// The operator's own name, logo, color and support address.

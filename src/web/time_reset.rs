@@ -15,9 +15,10 @@ use crate::web::db::{Database, DatabaseSettings, QueryError};
 use crate::web::restored::{RestoreDetectionError, end_sessions};
 use crate::web::second_factor;
 use crate::web::services::WebOpenError;
+use crate::web::webhooks::FORMER_KEPT;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 52] = [
+pub const PAST: [(&str, &str); 63] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -68,6 +69,17 @@ pub const PAST: [(&str, &str); 52] = [
     ("database_standing", "restored_at"),
     ("database_standing", "restored_to"),
     ("store_standings", "seen_at"),
+    ("webhooks", "created_at"),
+    ("webhooks", "failing_since"),
+    ("webhooks", "next_at"),
+    ("webhooks", "reserved_until"),
+    ("webhook_messages", "queued_at"),
+    ("webhook_messages", "next_at"),
+    ("webhook_messages", "begun_at"),
+    ("webhook_messages", "ended_at"),
+    ("webhook_attempts", "tried_at"),
+    ("webhook_views", "told_at"),
+    ("webhook_ends", "told_until"),
     ("sessions", "created_at"),
     ("sessions", "last_seen_at"),
 ];
@@ -92,7 +104,7 @@ pub struct TimeLimits {
 }
 
 /// Columns with times at which something ends, and how far in the future these can be.
-fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 8] {
+fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 9] {
     let kept = limits.token.saturating_add(limits.lease);
     [
         ("accounts", "forget_at", limits.unactivated),
@@ -103,6 +115,7 @@ fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 8] {
         ("links", "arrival_until", limits.upload),
         ("trash", "forget_at", limits.trash),
         ("action_codes", "expires_at", limits.invitation),
+        ("webhooks", "former_until", FORMER_KEPT),
     ]
 }
 

@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them but `reload`, a part of the app.
-const TABLE: [(&str, &[&str]); 39] = [
+const TABLE: [(&str, &[&str]); 40] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -17,15 +17,19 @@ const TABLE: [(&str, &[&str]); 39] = [
     ("mail", &["db", "identity"]),
     ("forms", &["db"]),
     ("second_factor", &["audit", "db", "identity", "tokens"]),
-    ("accounts", &["audit", "db", "identity", "second_factor", "tokens"]),
-    ("arrivals", &["db", "identity"]),
+    ("webhooks", &["audit", "db", "identity", "mail", "tokens"]),
+    ("accounts", &["audit", "db", "identity", "second_factor", "tokens", "webhooks"]),
+    ("arrivals", &["db", "identity", "webhooks"]),
     ("shares", &["accounts", "audit", "db", "identity"]),
     ("archives", &["db", "shares"]),
     ("nodes", &["audit", "db", "tokens"]),
     ("sessions", &["accounts", "audit", "db", "identity"]),
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
-    ("uploads", &["arrivals", "audit", "db", "identity", "shares"]),
-    ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
+    ("uploads", &["arrivals", "audit", "db", "identity", "shares", "webhooks"]),
+    (
+        "membership",
+        &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens", "webhooks"],
+    ),
     (
         "links",
         &[
@@ -39,11 +43,12 @@ const TABLE: [(&str, &[&str]); 39] = [
             "revocations",
             "shares",
             "tokens",
+            "webhooks",
         ],
     ),
     ("requests", &["audit", "db", "forms", "identity", "links", "mail", "shares", "tokens"]),
     ("restored", &["audit", "db", "revocations", "tokens"]),
-    ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored", "shares"]),
+    ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored", "shares", "webhooks"]),
     ("instance", &["audit", "db", "revocations", "tokens"]),
     (
         "services",
@@ -63,14 +68,18 @@ const TABLE: [(&str, &[&str]); 39] = [
             "second_factor",
             "shares",
             "tokens",
+            "webhooks",
         ],
     ),
     ("storage", &["db", "shares"]),
     ("retention", &["db"]),
     ("reload", &["db", "instance", "mail", "mod.rs", "services"]),
-    ("time_reset", &["audit", "db", "restored", "second_factor", "services"]),
-    ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests"]),
-    ("metrics", &["db", "mail", "nodes", "revocations", "tokens"]),
+    ("time_reset", &["audit", "db", "restored", "second_factor", "services", "webhooks"]),
+    (
+        "composer",
+        &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests", "webhooks"],
+    ),
+    ("metrics", &["db", "mail", "nodes", "revocations", "tokens", "webhooks"]),
     (
         "http",
         &[
@@ -97,6 +106,7 @@ const TABLE: [(&str, &[&str]); 39] = [
             "throttle",
             "tokens",
             "uploads",
+            "webhooks",
         ],
     ),
     (
@@ -111,6 +121,7 @@ const TABLE: [(&str, &[&str]); 39] = [
             "second_factor",
             "sessions",
             "throttle",
+            "webhooks",
         ],
     ),
     (
@@ -219,6 +230,7 @@ const TABLE: [(&str, &[&str]); 39] = [
             "throttle",
             "upkeep",
             "uploads",
+            "webhooks",
         ],
     ),
 ];

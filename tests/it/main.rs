@@ -186,4 +186,10 @@ mod web_signup;
 mod web_typed;
 mod web_uploading_links;
 mod web_views;
+mod webhooks;
+mod webhooks_addresses;
+mod webhooks_events;
+mod webhooks_form;
+mod webhooks_libraries;
+
 mod wycheproof;

@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 43] = [
+const FORMS: [(&str, &[(&str, &str)]); 50] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -24,6 +24,13 @@ const FORMS: [(&str, &[(&str, &str)]); 43] = [
     ("/account/second-factor/codes", &[("code", "123456")]),
     ("/account/second-factor/off", &[("current_password", PASSWORD), ("code", "123456")]),
     ("/account/sessions/end", &[("name", "any")]),
+    ("/account/webhooks", &[("event", "link.viewed"), ("url", "https://hooks.example.org/")]),
+    ("/account/webhooks/any/pause", &[]),
+    ("/account/webhooks/any/resume", &[]),
+    ("/account/webhooks/any/rotate", &[]),
+    ("/account/webhooks/any/test", &[]),
+    ("/account/webhooks/any/resend", &[("message", "any")]),
+    ("/account/webhooks/any/delete", &[]),
     ("/account/sessions/end-others", &[]),
     ("/logout", &[]),
     ("/download", &[("file", "/open/file.txt")]),
@@ -124,6 +131,7 @@ fn is_strangers(path: &str) -> bool {
 fn has_a_page(path: &str) -> bool {
     let own = [
         "/account/second-factor",
+        "/account/webhooks",
         "/links",
         "/links/any",
         "/links/any/duplicate",

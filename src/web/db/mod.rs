@@ -53,6 +53,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (22, "views", include_str!("../../../migrations/0022_views.sql")),
     (25, "second factors", include_str!("../../../migrations/0025_second_factors.sql")),
     (31, "administration", include_str!("../../../migrations/0031_administration.sql")),
+    (33, "webhooks", include_str!("../../../migrations/0033_webhooks.sql")),
 ];
 
 /// How long a query waits for a connection, or for another process that is writing.
