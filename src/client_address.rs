@@ -261,6 +261,11 @@ fn canonical_network(network: Network) -> Network {
     }
 }
 
+/// Returns whether an address is in a network. IPv4-mapped addresses count as IPv4.
+pub fn is_within(network: &Network, address: IpAddr) -> bool {
+    contains(&canonical_network(*network), address.to_canonical())
+}
+
 fn contains(network: &Network, address: IpAddr) -> bool {
     let prefix = u32::from(network.prefix);
     match (network.address, address) {

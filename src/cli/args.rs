@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use crate::config::parse_duration;
+use crate::config::{Network, parse_duration};
 use crate::id::{FilePath, Jti};
+use crate::web::api_keys::Scope;
 
 /// A server for one-time download links: each works once, only once, and is never lost.
 #[derive(Debug, Parser)]
@@ -43,6 +44,9 @@ pub enum Command {
     /// Manage the keys that sign tokens
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Manage the API keys of accounts
+    #[command(subcommand)]
+    ApiKeys(ApiKeysCommand),
     /// Manage download services and their keys
     #[command(subcommand)]
     Nodes(NodesCommand),
@@ -350,6 +354,55 @@ pub enum KeysCommand {
     },
 }
 
+/// `oncelink api-keys …`
+#[derive(Debug, Subcommand)]
+pub enum ApiKeysCommand {
+    /// Make a key for an account, and print it once
+    Add(ApiKeyAdd),
+    /// List keys, newest first
+    List {
+        /// Only those of this account
+        email: Option<String>,
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke keys for good
+    Revoke {
+        /// The keys' ids, as shown by `api-keys list`
+        #[arg(value_name = "ID", required = true, allow_hyphen_values = true)]
+        ids: Vec<String>,
+        /// Print a JSON array, for programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `oncelink api-keys add …`
+#[derive(Debug, Args)]
+pub struct ApiKeyAdd {
+    /// The email address of the account that the key acts for
+    pub email: String,
+    /// What will use the key
+    #[arg(long)]
+    pub name: String,
+    /// What it may do: `files:read`, `files:write`, `links`, `requests`, `tokens`, `webhooks` or `admin`; can be repeated
+    #[arg(long = "scope", value_name = "SCOPE", required = true, value_parser = scope)]
+    pub scopes: Vec<Scope>,
+    /// After how many days it expires (default: never)
+    #[arg(long)]
+    pub days: Option<u32>,
+    /// A share that it is limited to; can be repeated (default: all)
+    #[arg(long = "share", value_name = "SHARE")]
+    pub shares: Vec<String>,
+    /// An address or network from which it may be used; can be repeated (default: all)
+    #[arg(long = "from", value_name = "NETWORK", value_parser = network)]
+    pub networks: Vec<Network>,
+    /// Print a JSON object with the key and its id, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `oncelink nodes …`
 #[derive(Debug, Subcommand)]
 pub enum NodesCommand {
@@ -444,6 +497,15 @@ impl Cli {
         }
         Cli::try_parse_from(words)
     }
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    let words = Scope::ALL.map(Scope::as_str).join(", ");
+    text.parse().map_err(|_| format!("it is none of {words}"))
+}
+
+fn network(text: &str) -> Result<Network, crate::config::InvalidNetwork> {
+    text.parse()
 }
 
 fn jti(text: &str) -> Result<Jti, crate::id::InvalidJti> {

@@ -12,6 +12,7 @@ use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
 use crate::token::{InvalidSecret, KeyRingError, SecretFileError, TokenError};
 use crate::web::accounts::store::AccountError;
+use crate::web::api_keys::ApiKeyError;
 use crate::web::db::QueryError;
 use crate::web::identity::passwords::HashError;
 use crate::web::instance::InstanceKeysError;
@@ -70,6 +71,15 @@ pub enum CliError {
     /// No link has this id.
     #[error("there is no link {id}; `oncelink links list` shows the ids")]
     NoLink {
+        /// The id.
+        id: String,
+    },
+    /// An API key can't be read or made.
+    #[error(transparent)]
+    ApiKey(#[from] ApiKeyError),
+    /// No API key has this id.
+    #[error("there is no API key {id}; `oncelink api-keys list` shows the ids")]
+    NoApiKey {
         /// The id.
         id: String,
     },

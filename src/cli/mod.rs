@@ -15,6 +15,7 @@ use crate::server::data_dir::clock_of;
 use crate::server::{self, Role, SettingsSource};
 use crate::telemetry;
 
+mod api_keys;
 mod args;
 mod as_owner;
 mod audit;
@@ -41,8 +42,8 @@ mod token;
 mod user;
 
 pub use args::{
-    AuditCommand, Cli, ClockCommand, Command, KeysCommand, LinkIds, LinksCommand, MailCommand, NodesCommand,
-    TokenCommand, UserCommand,
+    ApiKeyAdd, ApiKeysCommand, AuditCommand, Cli, ClockCommand, Command, KeysCommand, LinkIds, LinksCommand,
+    MailCommand, NodesCommand, TokenCommand, UserCommand,
 };
 pub use as_owner::NotTheOwner;
 pub use backup_error::{BackupError, RestoreError};
@@ -82,6 +83,7 @@ async fn run_command(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Audit(command) => audit::run(&settings, &command, now).await,
         Command::Mail(command) => done(mail::run(&settings, command, clock).await),
         Command::Keys(command) => done(keys::run(&settings, &command, clock).await),
+        Command::ApiKeys(command) => done(api_keys::run(&settings, command, clock).await),
         Command::Nodes(command) => done(nodes::run(&settings, &command, clock).await),
         Command::Token(command) => done(token::run(&settings, &command, now).await),
         Command::Revoke { jtis } => done(revoke::run(&settings, &jtis, clock).await),

@@ -181,7 +181,7 @@ async fn passwd(
     match hashed(&services, password).await? {
         None => print_link(&services, &account).await,
         Some(password) => {
-            if !services.accounts.set_password(&account, &password).await? {
+            if !services.accounts.set_password(&account, &password, services.clock.now()).await? {
                 return Err(CliError::AccountChanged { email: email.to_string() });
             }
             let (actor, now) = (Actor::operator(), services.clock.now());

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    BrandSettings, ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings, LogFormat,
-    LogSettings, MailSettings, MailTls, MetricsSettings, ProxyHeader, RECEIPTS_PATH, ReceiptAddress, Resume,
-    RetentionSettings, SecondFactorRule, Settings, ShareSettings, Signup, StoreAddress, TokenSettings,
-    WebSettings, WebhookSettings,
+    ApiSettings, BrandSettings, ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings,
+    LogFormat, LogSettings, MailSettings, MailTls, MetricsSettings, ProxyHeader, RECEIPTS_PATH,
+    ReceiptAddress, Resume, RetentionSettings, SecondFactorRule, Settings, ShareSettings, Signup,
+    StoreAddress, TokenSettings, WebSettings, WebhookSettings,
 };
 
 impl Default for Settings {
@@ -19,6 +19,7 @@ impl Default for Settings {
             download: DownloadSettings::default(),
             token: TokenSettings::default(),
             links: LinkSettings::default(),
+            api: ApiSettings::default(),
             retention: RetentionSettings::default(),
             webhooks: WebhookSettings::default(),
             mail: MailSettings::default(),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 mod address;
+mod api;
 mod brand;
 mod defaults;
 mod download;
@@ -37,6 +38,7 @@ mod web;
 mod webhooks;
 
 pub use address::{StoreAddress, StoreKind};
+pub use api::ApiSettings;
 pub use brand::{BrandSettings, InvalidBrand, Rgb, Support};
 pub use download::{DownloadSettings, Resume};
 pub use duration::{InvalidDuration, parse as parse_duration};
@@ -78,6 +80,8 @@ pub struct Settings {
     pub token: TokenSettings,
     /// Links that people create for others.
     pub links: LinkSettings,
+    /// The API for programs.
+    pub api: ApiSettings,
     /// How long records are kept.
     pub retention: RetentionSettings,
     /// Webhooks.

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 
 /// Why a JSON text is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum JsonFault {
+pub(crate) enum JsonFault {
     /// It isn't JSON.
     #[error("not JSON")]
     Syntax,
@@ -23,7 +23,7 @@ pub(super) enum JsonFault {
 
 /// Checks all of `text` without keeping anything. The outermost object or array is the first of at most
 /// `depth` levels.
-pub(super) fn check(text: &str, depth: u8) -> Result<(), JsonFault> {
+pub(crate) fn check(text: &str, depth: u8) -> Result<(), JsonFault> {
     let fault = Cell::new(None);
     let mut reader = serde_json::Deserializer::from_str(text);
     StrictJson { depth, fault: &fault }

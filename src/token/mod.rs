@@ -11,7 +11,7 @@ mod content;
 mod error;
 mod gathering;
 mod inspect;
-mod json;
+pub(crate) mod json;
 mod jwk;
 mod key_error;
 mod key_ring;

@@ -19,6 +19,7 @@ use crate::web::webhooks::Webhooks;
 #[derive(Clone, Default)]
 pub(crate) struct WebMetrics {
     log_ins: Family<[(&'static str, &'static str); 1], Counter>,
+    key_checks: Family<[(&'static str, &'static str); 1], Counter>,
     mails: Family<[(&'static str, &'static str); 1], Gauge>,
     revocations_waiting: Family<[(&'static str, String); 1], Gauge>,
     uploads: Gauge,
@@ -54,10 +55,17 @@ impl WebMetrics {
         self.webhook_attempts.get_or_create(&[("outcome", outcome)]).inc();
     }
 
+    /// Counts a check of an API key.
+    pub(crate) fn count_key_check(&self, outcome: &'static str) {
+        self.key_checks.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
     /// Adds these metrics to those that are published.
     pub(crate) fn register(&self, db: &Database, registry: &mut Registry) {
         let log_ins = "Attempts to log in by what came of them: logged-in, refused or throttled";
         registry.register("log_ins", log_ins, self.log_ins.clone());
+        let checks = "API keys that were presented by what came of it: accepted, malformed, invalid, elsewhere or throttled";
+        registry.register("api_key_checks", checks, self.key_checks.clone());
         let mails = "Emails that wait, and those that were given up and not discarded yet";
         registry.register("mails", mails, self.mails.clone());
         let revocations = "Revocations that a download service has not recorded yet";

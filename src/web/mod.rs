@@ -26,6 +26,7 @@ use crate::web::composer::MailComposer;
 use crate::web::db::QueryError;
 use crate::web::deliveries::DeliveryStore;
 use crate::web::forms::idempotency::IdempotencyStore;
+use crate::web::forms::request_keys::RequestKeys;
 use crate::web::forms::unsent::UnsentForms;
 use crate::web::http::carried::CarriedRequests;
 use crate::web::http::client_turns::ClientSlots;
@@ -59,6 +60,7 @@ use crate::web::uploads::Uploads;
 use crate::web::webhooks::sender::WebhookSender;
 
 pub mod accounts;
+pub mod api_keys;
 pub mod archives;
 pub mod arrivals;
 pub mod audit;
@@ -160,6 +162,8 @@ impl WebApp {
         let rights = services.rights.clone();
         let keep = settings.web.trash_keep;
         let editor = ShareEditor::new(services.db.clone(), writable.clone(), rights.clone(), keep);
+        let throttle = Throttle::new(&settings.links);
+        throttle.set_api_requests(settings.api.requests);
         let state = AppState {
             deliveries: DeliveryStore::new(db.clone(), queue, services.clock.clone(), settings)
                 .with_restore_detector(standings.clone()),
@@ -178,8 +182,9 @@ impl WebApp {
                 ends,
             ),
             services,
-            throttle: Throttle::new(&settings.links),
+            throttle,
             sent_forms: IdempotencyStore::new(db.clone()),
+            request_keys: RequestKeys::new(db.clone()),
             rights,
             shares: writable.readable().clone(),
             action_locks: JtiLocks::default(),
@@ -211,6 +216,7 @@ impl WebApp {
             sender: sender.clone(),
             sessions: state.sessions.clone(),
             sent_forms: state.sent_forms.clone(),
+            request_keys: state.request_keys.clone(),
             throttle: state.throttle.clone(),
             archives: state.archives.clone(),
             uploads: state.uploads.clone(),
@@ -415,6 +421,7 @@ impl WebApp {
 
     async fn close_database(&self) {
         Box::pin(self.upkeep.flush_views()).await;
+        Box::pin(self.upkeep.flush_key_uses()).await;
         if let Err(error) = self.state.restore_detector.advance().await {
             let cause = chain(&error);
             tracing::warn!(cause, "cannot read the standing of the account database");

@@ -37,6 +37,7 @@ impl WebApp {
         services.links.limits.replace(settings.into());
         self.upkeep.retention.rules.replace(settings.into());
         state.throttle.set_limits(&settings.links);
+        state.throttle.set_api_requests(settings.api.requests);
         state.uploads.set_limits(settings.into());
         state.addresses.set_proxies(&settings.web.trusted_proxies, settings.web.proxy_header);
         state.test_mailer.set_rules(settings);

@@ -12,6 +12,7 @@ use crate::used_tokens::sql::SqlUsedTokens;
 use crate::used_tokens::{StoreError, UsedTokens};
 use crate::web::accounts::changes::AccountChanges;
 use crate::web::accounts::store::Accounts;
+use crate::web::api_keys::ApiKeys;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::{Database, DatabaseError, QueryError};
 use crate::web::identity::passwords::Passwords;
@@ -97,6 +98,8 @@ pub struct Services {
     pub password_min: usize,
     /// The second factors of accounts.
     pub second_factors: SecondFactors,
+    /// The keys of programs.
+    pub api_keys: ApiKeys,
     /// Issues tokens.
     pub issuer: Issuer,
     /// Issues and verifies action links.
@@ -169,6 +172,7 @@ impl Services {
         };
         let requests = FileRequests { db: db.clone(), key: link_key.clone(), queue: queue.clone(), limits };
         Ok(Services {
+            api_keys: ApiKeys::new(db.clone(), accounts.clone(), generations.clone()),
             rights,
             second_factors: SecondFactors::new(db.clone(), link_key.clone()),
             links,

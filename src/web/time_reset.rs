@@ -18,7 +18,7 @@ use crate::web::services::WebOpenError;
 use crate::web::webhooks::FORMER_KEPT;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 63] = [
+pub const PAST: [(&str, &str); 67] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -69,6 +69,10 @@ pub const PAST: [(&str, &str); 63] = [
     ("database_standing", "restored_at"),
     ("database_standing", "restored_to"),
     ("store_standings", "seen_at"),
+    ("api_keys", "created_at"),
+    ("api_keys", "last_used_at"),
+    ("api_keys", "revoked_at"),
+    ("api_requests", "at"),
     ("webhooks", "created_at"),
     ("webhooks", "failing_since"),
     ("webhooks", "next_at"),

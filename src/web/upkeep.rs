@@ -13,6 +13,7 @@ use crate::web::archives::ArchiveMaker;
 use crate::web::db::QueryError;
 use crate::web::deliveries::DeliveryStore;
 use crate::web::forms::idempotency::IdempotencyStore;
+use crate::web::forms::request_keys::RequestKeys;
 use crate::web::instance::{self, InstanceKeysError};
 use crate::web::links::uses;
 use crate::web::mail::sender::MailSender;
@@ -59,6 +60,7 @@ pub struct Upkeep {
     pub(super) sender: MailSender,
     pub(super) sessions: Sessions,
     pub(super) sent_forms: IdempotencyStore,
+    pub(super) request_keys: RequestKeys,
     pub(super) throttle: Throttle,
     pub(super) archives: ArchiveMaker,
     pub(super) uploads: Uploads,
@@ -82,6 +84,7 @@ impl Upkeep {
         loop {
             tokio::time::sleep(COUNT_VIEWS_EVERY).await;
             self.flush_views().await;
+            self.flush_key_uses().await;
         }
     }
 
@@ -195,6 +198,13 @@ impl Upkeep {
         }
     }
 
+    /// Writes to the database when API keys were last used.
+    pub async fn flush_key_uses(&self) {
+        if let Err(error) = self.services.api_keys.flush_uses().await {
+            tracing::warn!(cause = chain(&error), "cannot record the use of API keys");
+        }
+    }
+
     /// Returns whether another web app on this database signs with a key that we don't have. Logs it once.
     async fn look_at_keys(&self, knew: bool, now: Timestamp) -> bool {
         let services = &self.services;
@@ -230,6 +240,11 @@ impl Upkeep {
         warn(self.services.issued.prune(now).await, "cannot delete old tokens");
         warn(self.archives.prune(now).await, "cannot delete old manifests of archives");
         warn(self.sent_forms.prune(now).await, "cannot delete old records of forms");
+        warn(self.request_keys.prune(now).await, "cannot delete old records of requests");
+        if let Some(gone @ 1..) = warn(self.services.api_keys.prune(now).await, "cannot delete old API keys")
+        {
+            tracing::info!(gone, "deleted API keys that ended long ago");
+        }
         warn(self.services.account_changes.prune().await, "cannot delete old account changes");
         if let Some(gone @ 1..) = warn(
             self.services.self_service.forget_unactivated(now).await,

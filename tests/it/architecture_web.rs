@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them but `reload`, a part of the app.
-const TABLE: [(&str, &[&str]); 40] = [
+const TABLE: [(&str, &[&str]); 42] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),
@@ -24,6 +24,7 @@ const TABLE: [(&str, &[&str]); 40] = [
     ("archives", &["db", "shares"]),
     ("nodes", &["audit", "db", "tokens"]),
     ("sessions", &["accounts", "audit", "db", "identity"]),
+    ("api_keys", &["accounts", "audit", "db", "identity"]),
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
     ("uploads", &["arrivals", "audit", "db", "identity", "shares", "webhooks"]),
     (
@@ -54,6 +55,7 @@ const TABLE: [(&str, &[&str]); 40] = [
         "services",
         &[
             "accounts",
+            "api_keys",
             "audit",
             "db",
             "identity",
@@ -84,6 +86,7 @@ const TABLE: [(&str, &[&str]); 40] = [
         "http",
         &[
             "accounts",
+            "api_keys",
             "archives",
             "arrivals",
             "audit",
@@ -113,6 +116,7 @@ const TABLE: [(&str, &[&str]); 40] = [
         "http/account",
         &[
             "accounts",
+            "api_keys",
             "audit",
             "http",
             "identity",
@@ -120,10 +124,12 @@ const TABLE: [(&str, &[&str]); 40] = [
             "membership",
             "second_factor",
             "sessions",
+            "shares",
             "throttle",
             "webhooks",
         ],
     ),
+    ("http/api", &["api_keys", "db", "deliveries", "forms", "http", "links", "shares"]),
     (
         "http/admin",
         &[
@@ -183,7 +189,10 @@ const TABLE: [(&str, &[&str]); 40] = [
         "http/requests",
         &["arrivals", "audit", "forms", "http", "identity", "links", "requests", "shares", "uploads"],
     ),
-    ("http/mod.rs", &["http", "http/account", "http/admin", "http/files", "http/links", "http/requests"]),
+    (
+        "http/mod.rs",
+        &["http", "http/account", "http/admin", "http/api", "http/files", "http/links", "http/requests"],
+    ),
     ("settings", &["db", "deliveries", "links", "mail", "membership", "retention", "time_reset", "uploads"]),
     (
         "upkeep",
@@ -236,7 +245,7 @@ const TABLE: [(&str, &[&str]); 40] = [
 ];
 
 /// The wings of `http`.
-const WINGS: [&str; 5] = ["account", "admin", "files", "links", "requests"];
+const WINGS: [&str; 6] = ["account", "admin", "api", "files", "links", "requests"];
 
 /// The name of a room, as in the table.
 struct Room(String);

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use oncelink::config::Settings;
 use oncelink::id::RecipientId;
 use oncelink::web::audit;
+use oncelink::web::links::change::{EditBase, EditOutcome, LinkPasswordChange};
 use sqlx::Row;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -307,8 +308,10 @@ async fn the_password_of_a_link_that_is_edited_twice_at_once_is_the_one_that_was
     let actor = audit::Actor::operator();
     let typed = oncelink::web::links::terms::LinkForm { notify: "never".to_owned(), ..Default::default() };
     let terms = web.outside.links.check(&typed, Some(false), web.clock.now()).unwrap();
-    let keep = oncelink::web::links::change::LinkPasswordChange::Keep;
-    assert!(web.outside.links.edit(&link, &terms, keep, &actor, web.clock.now()).await.unwrap());
+    let keep = LinkPasswordChange::Keep;
+    let edited =
+        web.outside.links.edit((&link, EditBase::Any), &terms, keep, &actor, web.clock.now()).await.unwrap();
+    assert_eq!(edited, EditOutcome::Changed);
     let press = async |password: &str| {
         web.browser().fill(&made.public[0], &made.public[0], &[("password", password)]).await.status
     };

@@ -9,6 +9,10 @@
 #![allow(unreachable_pub, reason = "one binary; what its modules share is public among them")]
 
 mod access_log;
+mod api_base;
+mod api_files;
+mod api_links;
+mod api_tokens;
 mod architecture;
 mod architecture_cycles;
 mod architecture_web;
@@ -163,6 +167,7 @@ mod web_admin_links;
 mod web_admin_nodes;
 mod web_admin_races;
 mod web_admin_site;
+mod web_api_keys;
 mod web_audit;
 mod web_database;
 mod web_files;

@@ -196,8 +196,8 @@ async fn accounts_behave(settings: &Settings) {
     };
     let ((one, first), (two, second)) =
         (hashed("the first long password").await, hashed("the second long password").await);
-    assert!(accounts.set_password(&ada, &one).await.unwrap());
-    assert!(!accounts.set_password(&ada, &two).await.unwrap(), "the password has changed since");
+    assert!(accounts.set_password(&ada, &one, START).await.unwrap());
+    assert!(!accounts.set_password(&ada, &two, START).await.unwrap(), "the password has changed since");
     let ends = SessionLifetimes {
         idle: settings.web.session_idle,
         max: settings.web.session_max,
@@ -227,7 +227,7 @@ async fn accounts_behave(settings: &Settings) {
     }
     let seen = accounts.by_id(&ada.id).await.unwrap().unwrap();
     assert_eq!(seen.last_login_at, Some(now));
-    assert!(accounts.set_password(&seen, &two).await.unwrap());
+    assert!(accounts.set_password(&seen, &two, START).await.unwrap());
     assert!(here.find(&id, now).await.unwrap().is_none(), "at once in the process that ended it");
     assert!(there.find(&id, now.plus(std::time::Duration::from_secs(1))).await.unwrap().is_none());
     assert!(start(&here, &with_first).await.is_none(), "the password has changed since the proof");

@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 50] = [
+const FORMS: [(&str, &[(&str, &str)]); 52] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -23,6 +23,18 @@ const FORMS: [(&str, &[(&str, &str)]); 50] = [
     ("/account/second-factor/confirm", &[("code", "123456")]),
     ("/account/second-factor/codes", &[("code", "123456")]),
     ("/account/second-factor/off", &[("current_password", PASSWORD), ("code", "123456")]),
+    (
+        "/account/keys",
+        &[
+            ("name", "T"),
+            ("links", "yes"),
+            ("days", "7"),
+            ("shares", ""),
+            ("networks", ""),
+            ("current_password", PASSWORD),
+        ],
+    ),
+    ("/account/keys/revoke", &[("id", "any")]),
     ("/account/sessions/end", &[("name", "any")]),
     ("/account/webhooks", &[("event", "link.viewed"), ("url", "https://hooks.example.org/")]),
     ("/account/webhooks/any/pause", &[]),
@@ -130,6 +142,7 @@ fn is_strangers(path: &str) -> bool {
 /// Whether a GET of the address shows a page.
 fn has_a_page(path: &str) -> bool {
     let own = [
+        "/account/keys",
         "/account/second-factor",
         "/account/webhooks",
         "/links",

@@ -185,7 +185,7 @@ async fn a_waiting_login_is_worthless_if_it_is_altered_late_or_the_password_has_
     with_password(&mut overtaken).await;
     let password = Password::new("another long password", 15).unwrap();
     let stored = web.outside.passwords.hash(Asker::Operator, password).await.unwrap();
-    assert!(web.outside.accounts.set_password(&ada, &stored).await.unwrap());
+    assert!(web.outside.accounts.set_password(&ada, &stored, web.clock.now()).await.unwrap());
     let answer = overtaken.fill("/login", "/login/code", &[("code", &codes[0]), ("next", "")]).await;
     assert_eq!(answer.location.as_deref(), Some("/login"), "the password has changed");
     web.stop().await;

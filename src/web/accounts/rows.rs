@@ -213,6 +213,20 @@ pub(crate) async fn end_sessions(
     Ok(())
 }
 
+/// Revokes all API keys of an account for good, in a transaction that ends with the commit of a change of the account.
+pub(crate) async fn end_keys(
+    transaction: &mut Transaction<'static, Any>,
+    id: &AccountId,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE api_keys SET revoked_at = $1 WHERE account = $2 AND revoked_at IS NULL")
+        .bind(to_column(now))
+        .bind(id.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 /// Reads an account without its groups.
 pub(super) fn from_row(row: &AnyRow) -> Result<Account, sqlx::Error> {
     Ok(Account {

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::web::accounts::changes::AccountChanges;
 pub use crate::web::accounts::rows::{AccountError, AddOutcome};
 use crate::web::accounts::rows::{
-    COLUMNS, COUNT_ADMINISTRATORS, COUNT_OTHERS, count_administrators, from_row, groups_of, insert,
+    COLUMNS, COUNT_ADMINISTRATORS, COUNT_OTHERS, count_administrators, end_keys, from_row, groups_of, insert,
     replace_password,
 };
 use crate::web::audit::{self, Actor, AuditEvent};
@@ -171,8 +171,8 @@ impl Accounts {
         Ok((accounts, u64::try_from(count).unwrap_or(0)))
     }
 
-    /// Changes the account's password if it is still that of `seen`, ends its sessions, and returns whether
-    /// it did.
+    /// Changes the account's password if it is still that of `seen`, ends its sessions and API keys, and returns
+    /// whether it did.
     ///
     /// # Errors
     /// If the database fails.
@@ -180,11 +180,13 @@ impl Accounts {
         &self,
         seen: &Account,
         password: &StoredPassword,
+        now: Timestamp,
     ) -> Result<bool, AccountError> {
         let mut transaction = self.db.begin().await?;
         if !replace_password(&mut transaction, seen, password).await? {
             return Ok(false);
         }
+        end_keys(&mut transaction, &seen.id, now).await?;
         self.account_changes.commit(transaction, &seen.id).await?;
         Ok(true)
     }

@@ -137,6 +137,10 @@ words! {
         WebhookDeleted = "webhook-deleted",
         /// A folder was created.
         FolderMade = "folder-made",
+        /// An API key was made.
+        ApiKeyMade = "api-key-made",
+        /// An API key was revoked.
+        ApiKeyRevoked = "api-key-revoked",
         /// The first administrator was created, using the link that the first start prints.
         FirstAdministratorMade = "first-administrator-made",
     }

@@ -53,6 +53,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (22, "views", include_str!("../../../migrations/0022_views.sql")),
     (25, "second factors", include_str!("../../../migrations/0025_second_factors.sql")),
     (31, "administration", include_str!("../../../migrations/0031_administration.sql")),
+    (32, "API", include_str!("../../../migrations/0032_api.sql")),
     (33, "webhooks", include_str!("../../../migrations/0033_webhooks.sql")),
 ];
 

@@ -6,16 +6,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::clock::Timestamp;
-use crate::secret::Digest;
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
+use crate::web::forms::record::{self, IdempotencyKey, IdempotencyRecord};
 
 /// How long the result of a form is remembered …
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -28,23 +26,6 @@ const TURNS: usize = 64;
 
 /// How long the second of two identical forms waits for the first.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Identifies a form from one of our pages: a digest of its content with its one-time id. Only parsing a form
-/// creates one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdempotencyKey(String);
-
-impl IdempotencyKey {
-    /// Identifies the form that was sent to `address` with this token and these fields. Returns `None` if its
-    /// token has no one-time id, because then it can't be distinguished from others.
-    pub(crate) fn new(address: &str, token: &str, fields: &[u8]) -> Option<IdempotencyKey> {
-        token.contains('.').then(|| {
-            let mut text = format!("{address}\n{token}\n").into_bytes();
-            text.extend_from_slice(fields);
-            IdempotencyKey(URL_SAFE_NO_PAD.encode(Digest::of(&text).as_bytes()))
-        })
-    }
-}
 
 /// The forms that took effect. Clones share their state.
 #[derive(Clone)]
@@ -68,13 +49,6 @@ pub struct EarlierResult {
     pub location: String,
     /// The word for the message on that page.
     pub note: Option<String>,
-}
-
-/// A form to record, and the word for the message on the page that it leads to.
-#[derive(Clone, Copy, Debug)]
-pub struct IdempotencyRecord<'a> {
-    form: &'a IdempotencyKey,
-    note: &'static str,
 }
 
 /// A form can't be carried out now.
@@ -115,7 +89,7 @@ impl IdempotencyStore {
             return Ok(IdempotencyGuard { db, form: None, before: None, _turn: None });
         };
         let mut hasher = DefaultHasher::new();
-        form.0.hash(&mut hasher);
+        form.as_str().hash(&mut hasher);
         let at = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or(0);
         let turn = match self.turns.get(at) {
             Some(turn) => {
@@ -125,7 +99,7 @@ impl IdempotencyStore {
             None => None,
         };
         let row = sqlx::query("SELECT location, note FROM sent_forms WHERE digest = $1")
-            .bind(&form.0)
+            .bind(form.as_str())
             .fetch_optional(self.db.reader())
             .await
             .map_err(QueryError::from)?;
@@ -164,7 +138,7 @@ impl IdempotencyGuard {
     /// Returns a record of the form, to be stored together with its effect. `note` is the word for the
     /// message on the page that it leads to.
     pub fn record(&self, note: &'static str) -> Option<IdempotencyRecord<'_>> {
-        self.form.as_ref().map(|form| IdempotencyRecord { form, note })
+        self.form.as_ref().map(|form| IdempotencyRecord::of_form(form, note))
     }
 
     /// Releases the lock and returns the form's key, so that it can be locked again.
@@ -180,31 +154,7 @@ impl IdempotencyGuard {
     pub async fn done(self, location: &str, note: &'static str, now: Timestamp) -> Result<(), QueryError> {
         let Some(record) = self.record(note) else { return Ok(()) };
         let mut transaction = self.db.begin().await?;
-        put(&mut transaction, record, location, now).await?;
+        record::put(&mut transaction, record, location, now).await?;
         self.db.commit(transaction).await
     }
-}
-
-/// Records a form in the transaction of its effect. Returns `false` if it was already recorded: of two
-/// identical forms sent at once, in any number of processes, only one takes effect.
-///
-/// # Errors
-/// If the database fails.
-pub async fn put(
-    transaction: &mut Transaction<'static, Any>,
-    record: IdempotencyRecord<'_>,
-    location: &str,
-    now: Timestamp,
-) -> Result<bool, QueryError> {
-    let new = sqlx::query(
-        "INSERT INTO sent_forms (digest, location, note, at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (digest) DO NOTHING",
-    )
-    .bind(&record.form.0)
-    .bind(location)
-    .bind(record.note)
-    .bind(to_column(now))
-    .execute(&mut **transaction)
-    .await?;
-    Ok(new.rows_affected() > 0)
 }

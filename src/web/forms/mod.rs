@@ -1,5 +1,7 @@
-//! What is remembered about forms: those that took effect, and those that were sent after their session had
-//! ended.
+//! What is remembered about forms and programs' requests: those that took effect, and forms that were sent after their
+//! session had ended.
 
 pub mod idempotency;
+pub mod record;
+pub mod request_keys;
 pub mod unsent;

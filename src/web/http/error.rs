@@ -11,10 +11,13 @@ use crate::files::FileError;
 use crate::secret::RandomError;
 use crate::used_tokens::StoreError;
 use crate::web::accounts::store::AccountError;
+use crate::web::api_keys::ApiKeyError;
 use crate::web::archives::{ArchiveMakingError, ArchiveProgress};
 use crate::web::db::QueryError;
 use crate::web::deliveries::intake::IntakeError;
 use crate::web::forms::idempotency::IdempotencyError;
+use crate::web::forms::request_keys::RequestKeyError;
+use crate::web::http::api_error::ApiError;
 use crate::web::http::press_error::PressError;
 use crate::web::http::problem::closed_link_page::ClosedLink;
 use crate::web::http::problem::closed_request_page::ClosedRequest;
@@ -98,6 +101,9 @@ pub enum WebError {
     /// A file request takes no files.
     #[error("the file request is closed: {}", .0.slug())]
     RequestClosed(ClosedRequest),
+    /// The API refuses a request.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// A program's press of a public link lacks something.
     #[error(transparent)]
     Press(#[from] PressError),
@@ -152,6 +158,7 @@ impl WebError {
             WebError::NotViewable => "not-viewable",
             WebError::ViewNotAllowed => "view-not-allowed",
             WebError::RequestClosed(why) => why.slug(),
+            WebError::Api(error) => error.slug(),
             WebError::Press(error) => error.slug(),
             WebError::SignUpClosed { .. } => "sign-up-closed",
             WebError::StillPreparing(_) => "still-preparing",
@@ -167,6 +174,7 @@ impl WebError {
     pub(crate) fn wait(&self) -> Option<u64> {
         match self {
             WebError::TooEarly(wait) => Some(wait.as_secs().max(1)),
+            WebError::Api(ApiError::IdempotencyKeyRunning) => Some(1),
             WebError::NoNode | WebError::Unavailable(_) => Some(5),
             WebError::StillPreparing(_) => Some(PREPARING),
             WebError::LinkClosed(closed) => closed.why.wait(),
@@ -197,6 +205,7 @@ impl ResponseError for WebError {
             WebError::Tus(error) => error.status(),
             WebError::LinkClosed(closed) => closed.why.status(),
             WebError::RequestClosed(why) => why.status(),
+            WebError::Api(error) => error.status(),
             WebError::Press(error) => error.status(),
             WebError::SignUpClosed { .. } | WebError::NodeKeyUnknown => StatusCode::FORBIDDEN,
             WebError::StillPreparing(_) => StatusCode::CONFLICT,
@@ -235,6 +244,15 @@ impl From<IntakeError> for WebError {
         match error {
             IntakeError::Foreign => WebError::NodeKeyUnknown,
             error => WebError::Unavailable(error.into()),
+        }
+    }
+}
+
+impl From<ApiKeyError> for WebError {
+    fn from(error: ApiKeyError) -> WebError {
+        match error {
+            ApiKeyError::Query(_) | ApiKeyError::Account(_) => WebError::Unavailable(error.into()),
+            ApiKeyError::Random(_) => WebError::Internal(error.into()),
         }
     }
 }
@@ -309,6 +327,16 @@ impl From<FileError> for WebError {
 impl From<IdempotencyError> for WebError {
     fn from(error: IdempotencyError) -> WebError {
         WebError::Storage(error.into())
+    }
+}
+
+impl From<RequestKeyError> for WebError {
+    fn from(error: RequestKeyError) -> WebError {
+        match error {
+            RequestKeyError::Running => ApiError::IdempotencyKeyRunning.into(),
+            RequestKeyError::OtherBody => ApiError::IdempotencyKeyReused.into(),
+            RequestKeyError::Query(error) => error.into(),
+        }
     }
 }
 

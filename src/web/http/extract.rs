@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::id::FilePath;
 use crate::secret::Secret;
-use crate::web::forms::idempotency::IdempotencyKey;
+use crate::web::forms::record::IdempotencyKey;
 use crate::web::forms::unsent::{self, UnsentForm};
 use crate::web::http::body::{FORM, MAX_FORM, content_type, read_in_time};
 use crate::web::http::csrf::{self, SentFrom};

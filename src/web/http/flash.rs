@@ -30,6 +30,10 @@ words! {
         NodeKeyShown = "node-key-shown",
         /// Sessions were ended.
         SessionsEnded = "sessions-ended",
+        /// A new API key was shown already.
+        ApiKeyShown = "api-key-shown",
+        /// An API key was revoked.
+        ApiKeyRevoked = "api-key-revoked",
         /// The second factor was turned off.
         SecondFactorOff = "second-factor-off",
         /// The secret of a webhook was shown already.
@@ -209,6 +213,14 @@ impl FlashMessage {
                 (FlashKind::Done, "The message is sent again. Reload this page to see what came of it.")
             }
             FlashMessage::WebhookDeleted => (FlashKind::Done, "The webhook was deleted."),
+            FlashMessage::ApiKeyShown => (
+                FlashKind::Failed,
+                "The key was already shown and can’t be shown again. If you didn’t save it, revoke it and make a new \
+                 one.",
+            ),
+            FlashMessage::ApiKeyRevoked => {
+                (FlashKind::Done, "The key is revoked. Programs that use it no longer have access.")
+            }
             FlashMessage::SecondFactorOff => {
                 (FlashKind::Done, "From now on you log in with your password only.")
             }

@@ -4,13 +4,14 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::web::http::account::{
-    activate, address, login, login_code, profile, renew, reset, second_factor, sessions, signup, unsent,
-    unsubscribe, webhooks,
+    activate, address, api_keys, login, login_code, profile, renew, reset, second_factor, sessions, signup,
+    unsent, unsubscribe, webhooks,
 };
 use crate::web::http::admin::{
     accounts, audit, deliveries as admin_deliveries, keys, links as admin_links, mail, nodes, settings,
     shares as admin_shares,
 };
+use crate::web::http::api::routes as api_routes;
 use crate::web::http::error::WebError;
 use crate::web::http::files::{
     browse, download, edit, selected, selected_zip, trash, tus, upload_form, view, zip,
@@ -27,6 +28,8 @@ use crate::web::http::respond::get_or_head;
 pub(crate) mod accept;
 pub mod account;
 pub mod admin;
+pub mod api;
+pub mod api_error;
 pub(crate) mod body;
 pub mod branded;
 pub(crate) mod branding;
@@ -48,6 +51,7 @@ pub(crate) mod guest;
 pub mod jti_locks;
 pub mod landing;
 pub mod layout;
+pub(crate) mod link_making;
 pub mod link_state;
 pub mod links;
 pub mod local_path;
@@ -56,7 +60,9 @@ pub(crate) mod multipart;
 pub(crate) mod paths;
 pub mod press_error;
 pub mod problem;
+pub mod program;
 pub mod qr;
+pub(crate) mod rate_headers;
 pub mod requests;
 pub(crate) mod respond;
 pub mod samples;
@@ -64,6 +70,7 @@ pub mod selection;
 pub(crate) mod service;
 pub mod session_row;
 pub mod state;
+pub(crate) mod token_issuing;
 pub mod tus_error;
 pub mod view_page;
 pub(crate) mod viewing;
@@ -95,6 +102,12 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             web::resource("/account/second-factor/codes").route(web::post().to(second_factor::renew_codes)),
         )
         .service(web::resource("/account/second-factor/off").route(web::post().to(second_factor::turn_off)))
+        .service(
+            web::resource("/account/keys")
+                .route(get_or_head().to(api_keys::page))
+                .route(web::post().to(api_keys::make)),
+        )
+        .service(web::resource("/account/keys/revoke").route(web::post().to(api_keys::revoke)))
         .service(web::resource("/account/sessions").route(get_or_head().to(sessions::page)))
         .service(web::resource("/account/sessions/end").route(web::post().to(sessions::end)))
         .service(web::resource("/account/sessions/end-others").route(web::post().to(sessions::end_others)))
@@ -142,6 +155,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .configure(admin_routes)
         .configure(link_routes)
         .configure(request_routes)
+        .configure(api_routes)
         .service(web::resource("/unsent/{id}").route(get_or_head().to(unsent::page)))
         .service(web::resource("/download").route(web::post().to(download::download)))
         .service(web::resource("/zip/state").route(get_or_head().to(zip::state)))
@@ -170,6 +184,8 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/files-upload").route(web::post().to(upload_form::upload)))
         .service(web::resource("/uploads").route(web::route().to(tus::handle)))
         .service(web::resource("/uploads/{id}").route(web::route().to(tus::handle)))
+        .service(web::resource("/api/v1/uploads").route(web::route().to(tus::handle_program)))
+        .service(web::resource("/api/v1/uploads/{id}").route(web::route().to(tus::handle_program)))
         .service(web::resource("/.well-known/jwks.json").route(get_or_head().to(service::jwks)))
         .service(web::resource("/files{path:/.*}").route(get_or_head().to(browse::browse)))
         .service(web::resource("/files").route(get_or_head().to(service::home)))

@@ -8,6 +8,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use crate::human;
 use crate::id::FilePath;
 
+/// Where the API begins.
+pub(crate) const API: &str = "/api/v1";
+
 /// The name of a person's own folder.
 pub(crate) const MY_FILES: &str = "My files";
 

@@ -1,8 +1,8 @@
 //! A sample of every page, to look at and to test.
 
 use crate::web::http::account::{
-    action_link_page, activate_page, address_page, login_code_page, login_page, profile_page, reset_page,
-    second_factor_page, sessions_page, signup_page, unsent_page, unsubscribe_page, webhooks_page,
+    action_link_page, activate_page, address_page, api_keys_page, login_code_page, login_page, profile_page,
+    reset_page, second_factor_page, sessions_page, signup_page, unsent_page, unsubscribe_page, webhooks_page,
 };
 use crate::web::http::admin::{
     accounts_page, audit_page, deliveries_page, keys_page, links_page, mail_page, nodes_page, settings_page,
@@ -33,6 +33,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         login_page::samples()?,
         login_code_page::samples()?,
         second_factor_page::samples()?,
+        api_keys_page::samples()?,
         activate_page::samples()?,
         address_page::samples()?,
         accounts_page::samples()?,

@@ -19,6 +19,7 @@ use crate::secret::random_bytes;
 use crate::web::archives::ArchiveMaker;
 use crate::web::deliveries::DeliveryStore;
 use crate::web::forms::idempotency::IdempotencyStore;
+use crate::web::forms::request_keys::RequestKeys;
 use crate::web::forms::unsent::UnsentForms;
 use crate::web::http::carried::CarriedRequests;
 use crate::web::http::client_turns::ClientSlots;
@@ -57,6 +58,8 @@ pub struct AppState {
     pub throttle: Throttle,
     /// The forms that have created something.
     pub sent_forms: IdempotencyStore,
+    /// The requests of programs that have created something.
+    pub request_keys: RequestKeys,
     /// Who may read, write and manage which share.
     pub rights: Rights,
     /// The files in the shares.
@@ -132,6 +135,16 @@ impl AppState {
         let (now, dice) = (services.clock.now(), u64::from_be_bytes(random_bytes()?));
         let chosen = self.nodes.choose(&services.nodes, &services.issuer, dice, now).await?;
         chosen.ok_or(WebError::NoNode)
+    }
+
+    /// Returns the download service with this name; `None` if there is none, or it can't get tokens now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn node_named(&self, name: &str) -> Result<Option<&NodeSettings>, WebError> {
+        let services = &self.services;
+        let now = services.clock.now();
+        Ok(self.nodes.named(&services.nodes, &services.issuer, name, now).await?)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
 use crate::web::identity::passwords::StoredPassword;
+use crate::web::links::find::link_of;
 use crate::web::links::link::{Link, LinkError, Links};
 use crate::web::links::terms::LinkTerms;
 use crate::web::webhooks::event::{LinkEnd, WebhookEvent};
@@ -26,20 +27,40 @@ pub enum LinkPasswordChange {
     Set(StoredPassword),
 }
 
+/// What an edit is based on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditBase {
+    /// Whatever the terms are now: the last edit wins.
+    Any,
+    /// The terms as they are in the link that was read. If they have changed since, nothing is done.
+    Seen,
+}
+
+/// The result of editing a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditOutcome {
+    /// It has the new terms.
+    Changed,
+    /// It was revoked, which is final.
+    Revoked,
+    /// Its terms have changed since they were read.
+    Outdated,
+}
+
 impl Links {
     /// Gives a link new terms; its recipients stay. If any of the terms is stricter than before, tokens that
-    /// were issued under the old terms are revoked. Returns false if the link was already revoked.
+    /// were issued under the old terms are revoked.
     ///
     /// # Errors
     /// See [`LinkError`].
     pub async fn edit(
         &self,
-        link: &Link,
+        (link, base): (&Link, EditBase),
         terms: &LinkTerms,
         password: LinkPasswordChange,
         actor: &Actor,
         now: Timestamp,
-    ) -> Result<bool, LinkError> {
+    ) -> Result<EditOutcome, LinkError> {
         let sets_password = matches!(password, LinkPasswordChange::Set(_));
         let (keep, password) = match &password {
             LinkPasswordChange::Keep => (1_i64, None),
@@ -47,12 +68,15 @@ impl Links {
             LinkPasswordChange::Set(password) => (0, Some(password)),
         };
         let mut transaction = self.begin(link).await?;
-        let before =
-            sqlx::query("SELECT uses, ends_at, mailed_code, hidden_files, viewable FROM links WHERE id = $1")
-                .bind(link.id.as_str())
-                .fetch_optional(&mut *transaction)
-                .await?;
-        let Some(before) = before.as_ref().map(Limits::read).transpose()? else { return Ok(false) };
+        let before = sqlx::query("SELECT * FROM links WHERE id = $1")
+            .bind(link.id.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(before) = before else { return Ok(EditOutcome::Revoked) };
+        if base == EditBase::Seen && !link.has_terms_of(&link_of(&before)?) {
+            return Ok(EditOutcome::Outdated);
+        }
+        let before = Limits::read(&before)?;
         let changed = sqlx::query(
             // Keeps the password that is stored now, which may differ from the one in `link`.
             "UPDATE links SET title = $1, note = $2, uses = $3, ends_at = $4, \
@@ -77,7 +101,11 @@ impl Links {
         if sets_password || is_stricter(&before, terms) {
             self.issued.end_terms(&mut transaction, &link.id, now).await?;
         }
-        self.finish(transaction, changed.rows_affected() > 0, link, actor, AuditEvent::LinkChanged, now).await
+        let is_open = changed.rows_affected() > 0;
+        match self.finish(transaction, is_open, link, actor, AuditEvent::LinkChanged, now).await? {
+            true => Ok(EditOutcome::Changed),
+            false => Ok(EditOutcome::Revoked),
+        }
     }
 
     /// Pauses a link, which revokes its live tokens, or resumes it. Returns false if the link was already

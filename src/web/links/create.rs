@@ -11,8 +11,8 @@ use crate::web::archives::queue_files;
 use crate::web::arrivals;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::{digest_to_column, to_column};
-use crate::web::forms::idempotency;
-use crate::web::forms::idempotency::IdempotencyRecord;
+use crate::web::forms::record;
+use crate::web::forms::record::IdempotencyRecord;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{Account, AccountId, Email};
 use crate::web::links::link::{LinkError, Links};
@@ -84,7 +84,7 @@ impl Links {
         }
         if let Some(form) = form {
             let location = format!("/links/{id}");
-            if !idempotency::put(&mut transaction, form, &location, now).await? {
+            if !record::put(&mut transaction, form, &location, now).await? {
                 return Ok(CreateOutcome::Before);
             }
         }

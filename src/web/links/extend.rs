@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::{from_column, to_column};
-use crate::web::forms::idempotency;
-use crate::web::forms::idempotency::IdempotencyRecord;
+use crate::web::forms::record;
+use crate::web::forms::record::IdempotencyRecord;
 use crate::web::links::link::{Link, LinkError, Links};
 
 /// What to add to a link.
@@ -54,7 +54,7 @@ impl Links {
         }
         if let Some(form) = form {
             let location = format!("/links/{}", link.id);
-            if !idempotency::put(&mut transaction, form, &location, now).await? {
+            if !record::put(&mut transaction, form, &location, now).await? {
                 return Ok(ExtendOutcome::Before);
             }
         }

@@ -224,7 +224,7 @@ fn without_nul(id: &str) -> &str {
     if id.contains('\0') { "" } else { id }
 }
 
-fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
+pub(super) fn link_of(row: &AnyRow) -> Result<Link, sqlx::Error> {
     let notify: String = row.try_get("notify")?;
     Ok(Link {
         id: LinkId::from_store(&row.try_get::<String, _>("id")?),

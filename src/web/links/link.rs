@@ -148,6 +148,20 @@ pub enum LinkStatus {
 }
 
 impl Link {
+    /// Returns whether another reading of the same link has the same terms and the same state, as far as its owner sets
+    /// them.
+    pub(super) fn has_terms_of(&self, other: &Link) -> bool {
+        let terms = |link: &Link| {
+            (
+                (link.title.clone(), link.note.clone(), link.uses_per_recipient, link.ends_at),
+                link.password.as_ref().map(|password| password.as_str().to_owned()),
+                (link.mailed_code, link.viewable, link.notify, link.hidden_files, link.delete_files),
+                (link.paused, link.revoked_at),
+            )
+        };
+        terms(self) == terms(other)
+    }
+
     /// Returns the link's state at `now`.
     pub fn status(&self, now: Timestamp) -> LinkStatus {
         let arrival = self.arrival.map(|arrival| arrival.state);

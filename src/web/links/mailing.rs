@@ -12,8 +12,8 @@ use crate::id::{Jti, RecipientId};
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::QueryError;
 use crate::web::db::columns::from_column;
-use crate::web::forms::idempotency;
-use crate::web::forms::idempotency::IdempotencyRecord;
+use crate::web::forms::record;
+use crate::web::forms::record::IdempotencyRecord;
 use crate::web::identity::Email;
 use crate::web::links::link::{Link, LinkError, LinkStatus, Links, Recipient};
 use crate::web::mail::queue::{BOUNCED, MailState};
@@ -156,7 +156,7 @@ impl Links {
         }
         if let Some(form) = form {
             let location = format!("/links/{}", link.id);
-            if !idempotency::put(&mut transaction, form, &location, now).await? {
+            if !record::put(&mut transaction, form, &location, now).await? {
                 return Ok(ResendOutcome::Before);
             }
         }

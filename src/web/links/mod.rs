@@ -28,6 +28,7 @@ pub mod press;
 pub mod progress;
 pub mod recipients;
 pub mod roster;
+pub mod summaries;
 pub mod terms;
 pub mod typed;
 pub mod use_state;

@@ -33,6 +33,11 @@ pub fn field(moment: Timestamp) -> String {
     moment.and_then(|moment| moment.format(format).ok()).unwrap_or_default()
 }
 
+/// Formats a time so that [`parse`] reads it back exactly.
+pub fn exact(moment: Timestamp) -> String {
+    format!("{}:{:02}", field(moment), moment.secs() % 60)
+}
+
 /// Returns the expiry that forms suggest: in a week, rounded down to a full hour.
 pub fn in_a_week(now: Timestamp) -> Timestamp {
     let week = now.plus(Duration::from_secs(7 * 24 * 60 * 60)).secs();
@@ -50,6 +55,8 @@ mod tests {
         assert_eq!(at(" 2027-01-15T09:30:00 ", "90"), Some(1_800_000_000));
         assert_eq!(at("2027-01-15T03:00", "-300"), Some(1_800_000_000));
         assert_eq!(field(Timestamp::from_secs(1_800_000_000)), "2027-01-15T08:00");
+        let second = Timestamp::from_secs(1_800_000_007);
+        assert_eq!(parse(&exact(second), ""), Some(second));
         for (text, minutes) in [
             ("", ""),
             ("2027-01-15", ""),

@@ -8,8 +8,8 @@ use sqlx::{Any, Transaction};
 use crate::clock::Timestamp;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
-use crate::web::forms::idempotency;
-use crate::web::forms::idempotency::IdempotencyRecord;
+use crate::web::forms::record;
+use crate::web::forms::record::IdempotencyRecord;
 use crate::web::identity::Email;
 use crate::web::links::create::named_within_a_day;
 use crate::web::links::link::{Link, LinkError, Links, Recipient};
@@ -75,7 +75,7 @@ impl Links {
         }
         if let Some(form) = new.form {
             let location = format!("/links/{}", link.id);
-            if !idempotency::put(&mut transaction, form, &location, now).await? {
+            if !record::put(&mut transaction, form, &location, now).await? {
                 return Ok(AddRecipientsOutcome::Before);
             }
         }

@@ -6,7 +6,7 @@ use crate::web::identity::Email;
 use crate::web::identity::passwords::Password;
 use crate::web::links::lifetime::Lifetime;
 use crate::web::links::limits::{LinkLimits, MAX_USES};
-use crate::web::links::link::{Links, Notify};
+use crate::web::links::link::{Link, Links, Notify};
 use crate::web::links::typed::{self, checked};
 use crate::web::links::{moment, recipients};
 
@@ -108,6 +108,22 @@ impl LinkFormErrors {
 }
 
 impl LinkForm {
+    /// Returns the terms of a link, except its password and its recipients.
+    pub fn of(link: &Link) -> LinkForm {
+        LinkForm {
+            title: link.title.clone(),
+            note: link.note.clone(),
+            uses_per_recipient: link.uses_per_recipient.map(|uses| uses.to_string()).unwrap_or_default(),
+            ends: link.ends_at.map(moment::exact).unwrap_or_default(),
+            mailed_code: link.mailed_code,
+            hidden_files: link.hidden_files,
+            viewable: link.viewable,
+            notify: link.notify.as_str().to_owned(),
+            delete_files: link.delete_files,
+            ..LinkForm::default()
+        }
+    }
+
     /// Returns the choice among the usual lifetimes. A link without an end never expires.
     pub fn lifetime(&self) -> Option<Lifetime> {
         match self.expires.trim() {

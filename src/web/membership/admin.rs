@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::human::counted;
 use crate::id::MailId;
 use crate::web::accounts::changes::AccountChanges;
-use crate::web::accounts::rows::{end_sessions, insert, other_administrators};
+use crate::web::accounts::rows::{end_keys, end_sessions, insert, other_administrators};
 use crate::web::accounts::store::{Accounts, AddOutcome};
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
@@ -95,7 +95,7 @@ impl AccountAdmin {
         Ok(())
     }
 
-    /// Enables or disables an account. Disabling ends its sessions and revokes its valid tokens. The last
+    /// Enables or disables an account. Disabling ends its sessions and revokes its API keys and its valid tokens. The last
     /// administrator can't be disabled.
     ///
     /// # Errors
@@ -119,6 +119,7 @@ impl AccountAdmin {
             .await?;
         if disabled {
             end_sessions(&mut transaction, &account.id).await?;
+            end_keys(&mut transaction, &account.id, now).await?;
             self.issued.review(&mut transaction, &account.id, now).await?;
         }
         if disabled && administers && nobody_else_administers(&mut transaction, &account.id).await? {

@@ -6,7 +6,7 @@ use sqlx::{Any, Transaction};
 use crate::clock::Timestamp;
 use crate::secret::{Digest, RandomError};
 use crate::web::accounts::changes::AccountChanges;
-use crate::web::accounts::rows::replace_password;
+use crate::web::accounts::rows::{end_keys, replace_password};
 use crate::web::accounts::store::AccountError;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
@@ -229,6 +229,10 @@ impl SelfService {
         let mut transaction = self.db.begin().await?;
         if !replace_password(&mut transaction, seen, password).await? {
             return Ok(ChangeOutcome::Overtaken);
+        }
+        if event == AuditEvent::PasswordReset {
+            // Whoever had the account before may have made keys.
+            end_keys(&mut transaction, &seen.id, now).await?;
         }
         drop_address_change(&mut transaction, &seen.id).await?;
         audit::append(&mut transaction, actor, event, seen.email.as_str(), now).await?;

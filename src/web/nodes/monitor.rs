@@ -110,6 +110,23 @@ impl NodeMonitor {
         Ok(pick(&ready(&self.verdicts_since(Some(began), nodes, issuer, now).await?), dice))
     }
 
+    /// Returns the node with this name, whatever its weight; `None` if there is none, or it isn't ready.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn named<'n>(
+        &self,
+        nodes: &'n Nodes,
+        issuer: &Issuer,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Option<&'n NodeSettings>, QueryError> {
+        let active = nodes.active().await?;
+        let Some(node) = active.into_iter().find(|node| node.name == name) else { return Ok(None) };
+        let verdicts = self.verdicts_since(ago(CHOSEN_FOR), nodes, issuer, now).await?;
+        Ok(Some(node).filter(|node| may_get_tokens(nodes, &verdicts, node)))
+    }
+
     /// Asks the nodes from time to time, until dropped.
     pub async fn watch(&self, nodes: &Nodes, issuer: &Issuer, now: impl Fn() -> Timestamp) {
         let mut turns = tokio::time::interval(TRUSTED_FOR);

@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::id::RequestId;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::{bytes_to_column, digest_to_column, to_column};
-use crate::web::forms::idempotency::{self, IdempotencyRecord};
+use crate::web::forms::record::{self, IdempotencyRecord};
 use crate::web::identity::Account;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::requests::request::{FileRequests, RequestError};
@@ -60,7 +60,7 @@ impl FileRequests {
             return Ok(CreateRequestOutcome::NotAllowed);
         }
         if let Some(form) = form
-            && !idempotency::put(&mut transaction, form, &format!("/requests/{id}"), now).await?
+            && !record::put(&mut transaction, form, &format!("/requests/{id}"), now).await?
         {
             return Ok(CreateRequestOutcome::Before);
         }

@@ -70,7 +70,7 @@ impl RestoreDetector {
              lost. Everyone is logged out. Links with a limited number of downloads are paused until their \
              owners or `oncelink links resume --restored` resume them, because their downloads since then are \
              not counted. Accounts that were disabled or deleted since then, passwords that were changed, and \
-             rights and links that were revoked are as they were before: go through `oncelink user list` and \
+             rights, links and API keys that were revoked are as they were before: go through `oncelink user list` and \
              the log lines of `oncelink::audit`"
         );
         Ok(true)

@@ -241,6 +241,35 @@ impl IssuedTokens {
         self.mark(transaction, theirs, &[link.as_str(), recipient.as_str()], now).await
     }
 
+    /// Marks a token that the account requested for itself for revocation. Returns false if it has no such token that
+    /// may still be usable, or if the token is for a file outside of what `covers` says.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_token(
+        &self,
+        account: &AccountId,
+        jti: Jti,
+        covers: impl Fn(&FilePath) -> bool,
+        now: Timestamp,
+    ) -> Result<bool, QueryError> {
+        let jti = jti.to_string();
+        let mut transaction = self.db.begin().await?;
+        rows::lock(&mut transaction, account).await?;
+        let query = "SELECT path FROM issued_tokens WHERE jti = $1 AND account = $2 AND link = ''";
+        let path: Option<String> = sqlx::query_scalar(query)
+            .bind(&jti)
+            .bind(account.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if !path.and_then(|path| path.parse().ok()).is_some_and(|path| covers(&path)) {
+            return Ok(false);
+        }
+        self.mark(&mut transaction, "jti = {1}", &[&jti], now).await?;
+        self.db.commit(transaction).await?;
+        Ok(true)
+    }
+
     /// Marks all tokens that a key signed for revocation, in the transaction that is the reason.
     pub(crate) async fn end_key(
         &self,

@@ -111,8 +111,8 @@ impl Bucket {
         }
         let now = now.secs().saturating_mul(1_000);
         let per = u64::try_from(allowance.per.as_millis()).unwrap_or(u64::MAX);
-        let share = per / u64::from(allowance.count);
-        let full_at = self.full_at.max(now).saturating_add(share.saturating_mul(u64::from(uses)));
+        let taken = share(allowance).saturating_mul(u64::from(uses));
+        let full_at = self.full_at.max(now).saturating_add(taken);
         let last = now.saturating_add(per);
         if full_at > last {
             let wait = Duration::from_millis(full_at - last);
@@ -121,6 +121,26 @@ impl Bucket {
         self.full_at = full_at;
         Ok(())
     }
+
+    /// Gives back `uses` that were taken.
+    pub(crate) fn give_back(&mut self, uses: u32, allowance: RateLimit) {
+        self.full_at = self.full_at.saturating_sub(share(allowance).saturating_mul(u64::from(uses)));
+    }
+
+    /// Returns how many uses can be taken now, and how long it takes until it is completely replenished.
+    pub(crate) fn left(&self, allowance: RateLimit, now: Timestamp) -> (u32, Duration) {
+        let missing = self.full_at.saturating_sub(now.secs().saturating_mul(1_000));
+        let taken = missing.div_ceil(share(allowance).max(1));
+        let left = u64::from(allowance.count).saturating_sub(taken);
+        let full_in = Duration::from_secs(missing.div_ceil(1_000));
+        (u32::try_from(left).unwrap_or(u32::MAX), full_in)
+    }
+}
+
+/// Returns after how many milliseconds one more use of a limit is available.
+fn share(allowance: RateLimit) -> u64 {
+    let per = u64::try_from(allowance.per.as_millis()).unwrap_or(u64::MAX);
+    per.checked_div(u64::from(allowance.count)).unwrap_or(0)
 }
 
 impl Expiring for Bucket {

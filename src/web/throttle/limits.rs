@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::config::LinkSettings;
+use crate::config::{ApiSettings, LinkSettings};
 use crate::reloadable::Reloadable;
 use crate::secret::Digest;
 use crate::web::throttle::counter::{BackoffRule, Bucket, Counter, Expiring, Throttled};
@@ -34,6 +35,12 @@ pub(super) struct Counters {
     pub(super) presses: Table<(Key, IpAddr), Bucket>,
     /// What one account or link may still cause.
     pub(super) budgets: Table<Key, Bucket>,
+    /// API keys that were looked up and don't exist, by network.
+    pub(super) unknown_keys: Table<IpAddr, Bucket>,
+    /// Requests of API keys …
+    pub(super) api: Table<Key, Bucket>,
+    /// … of which each may send so many in a minute.
+    pub(super) api_requests: AtomicU32,
     /// From which networks an account or link was used successfully, and when last.
     pub(super) known: Table<(Key, IpAddr), Seen>,
     /// The same, by browser.
@@ -70,6 +77,9 @@ impl Throttle {
             requests: Table::default(),
             presses: Table::default(),
             budgets: Table::default(),
+            unknown_keys: Table::default(),
+            api: Table::default(),
+            api_requests: AtomicU32::new(ApiSettings::default().requests),
             known: Table::default(),
             known_browsers: Table::default(),
         }))
@@ -88,6 +98,8 @@ impl Throttle {
         self.0.addresses.prune(now);
         self.0.presses.prune(now);
         self.0.budgets.prune(now);
+        self.0.unknown_keys.prune(now);
+        self.0.api.prune(now);
         self.0.known.prune(now);
         self.0.known_browsers.prune(now);
     }

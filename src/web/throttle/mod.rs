@@ -7,11 +7,13 @@
 mod budgets;
 mod counter;
 mod guesses;
+mod keys;
 mod limits;
 mod mails;
 mod table;
 
 pub use counter::Throttled;
 pub use guesses::Attempt;
+pub use keys::{KeyLookUp, RequestQuota};
 pub use limits::Throttle;
 pub use mails::{MailCause, MailsRefused};

@@ -189,7 +189,21 @@ impl Issuer {
         order: &DownloadTokenRequest<'_>,
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
-        let common = self.common(&self.audience, jti, order.lifetime.unwrap_or(self.lifetime), now);
+        self.issue_download_at(jti, order, now, now)
+    }
+
+    /// Issues the same with an `iat` in the past: the token that was issued then is issued again.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue_download_at(
+        &self,
+        jti: Jti,
+        order: &DownloadTokenRequest<'_>,
+        issued_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<IssuedToken, IssueError> {
+        let common = self.common(&self.audience, jti, order.lifetime.unwrap_or(self.lifetime), issued_at);
         let (file, zip) = match order.content {
             TokenContent::File(file) => (Some(file), None),
             TokenContent::Archive(digest) => (None, Some(digest)),

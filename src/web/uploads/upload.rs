@@ -43,6 +43,16 @@ pub struct NewUpload {
     pub expected: Option<ExpectedFile>,
 }
 
+impl NewUpload {
+    /// Returns the folder that it goes to; of a part, the folder that gives it its room.
+    pub fn place(&self) -> &Writable {
+        match &self.purpose {
+            UploadPurpose::File { folder, .. } => folder,
+            UploadPurpose::Part { at } => at,
+        }
+    }
+}
+
 words! {
     /// The progress of an upload.
     pub enum UploadStage {

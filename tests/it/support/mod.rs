@@ -1,6 +1,7 @@
 //! What the tests share: a download node on a free port with its own folder, keys and clock, and clients that
 //! can break off.
 
+pub mod api;
 pub mod both;
 pub mod browser;
 pub mod client;

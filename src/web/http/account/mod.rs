@@ -6,6 +6,8 @@ pub(crate) mod activate;
 pub mod activate_page;
 pub(crate) mod address;
 pub mod address_page;
+pub(crate) mod api_keys;
+pub mod api_keys_page;
 pub(crate) mod enter;
 pub(crate) mod login;
 pub(crate) mod login_code;

@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::web::audit::Actor;
-use crate::web::forms::idempotency::IdempotencyKey;
+use crate::web::forms::record::IdempotencyKey;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, SignedIn};

@@ -8,6 +8,7 @@ use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{SignedIn, session_of};
+use crate::web::http::program::{FilesWrite, Program};
 use crate::web::http::respond::AppData;
 use crate::web::http::state::AppState;
 use crate::web::identity::client_info::ClientInfo;
@@ -40,6 +41,17 @@ pub(crate) fn manageable(
     path: Option<FilePath>,
 ) -> Result<Manageable, WebError> {
     path.and_then(|path| app.rights.manageable(who.account(), path)).ok_or(WebError::NotFound)
+}
+
+/// Returns whether the key of a program that sends an upload still works and may still write to its folder. Asking
+/// doesn't count against the key's limit.
+pub(crate) async fn may_continue_program(app: &AppData, request: &HttpRequest, folder: &FilePath) -> bool {
+    match Program::<FilesWrite>::still(request, app).await {
+        Ok(Some(program)) => program.writable(&app.rights, folder.clone()).is_some(),
+        Ok(None) => false,
+        // The database is unavailable now. The upload continues, because this is checked again soon.
+        Err(_) => true,
+    }
 }
 
 /// Returns whether the sender of an upload is still logged in and may still write to its folder.

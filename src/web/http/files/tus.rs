@@ -1,4 +1,5 @@
-//! Uploads over the resumable protocol tus 1.0, at `/uploads` and `/uploads/{id}`.
+//! Uploads over the resumable protocol tus 1.0, at `/uploads` and `/uploads/{id}`, and for programs with an API key at
+//! the same below `/api/v1`.
 //!
 //! The sender is logged in, or a guest of a file request with a ticket, and proves with the header
 //! `X-CSRF-Token` that the request comes from a page of ours, or from a program that was given the session.
@@ -13,11 +14,12 @@ use crate::clock::Timestamp;
 use crate::web::arrivals::LinkFate;
 use crate::web::http::body::content_type;
 use crate::web::http::error::WebError;
-use crate::web::http::files::access::may_continue_upload;
+use crate::web::http::files::access::{may_continue_program, may_continue_upload};
 use crate::web::http::files::tus_answer::{capabilities, created, progress, state};
 use crate::web::http::files::tus_header::{number, text};
 use crate::web::http::files::tus_order::{Concat, Destination, Order};
 use crate::web::http::files::tus_sender::UploadSender;
+use crate::web::http::program::{FilesWrite, Program};
 use crate::web::http::respond::AppData;
 use crate::web::http::tus_error::{BYTES, TusError, VERSION};
 use crate::web::shares::error::StorageError;
@@ -37,24 +39,53 @@ pub(crate) async fn handle(
     Ok(answer)
 }
 
-async fn serve(app: &AppData, request: &HttpRequest, body: Payload) -> Result<HttpResponse, TusError> {
-    let headers = request.headers();
-    // For clients behind a proxy that only passes GET and POST.
-    let method = match text(headers, "x-http-method-override") {
-        Some(name) if *request.method() == Method::POST => {
-            Method::from_bytes(name.as_bytes()).map_err(|_| TusError::Method)?
+/// Handles all requests below `/api/v1/uploads`, where the sender is a program with an API key and nobody else.
+pub(crate) async fn handle_program(
+    app: AppData,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, WebError> {
+    let method = method_of(&request)?;
+    let mut answer = match method {
+        Method::OPTIONS => capabilities(&app),
+        method => {
+            let program = Program::<FilesWrite>::of(&request, &app).await?;
+            must_be_our_version(&request)?;
+            let who = UploadSender::Program(Box::new(program));
+            serve_to(&app, &request, &method, &who, body).await?
         }
-        _ => request.method().clone(),
     };
+    let version = HeaderValue::from_static(VERSION);
+    answer.headers_mut().insert(HeaderName::from_static("tus-resumable"), version);
+    Ok(answer)
+}
+
+async fn serve(app: &AppData, request: &HttpRequest, body: Payload) -> Result<HttpResponse, TusError> {
+    let method = method_of(request)?;
     if method == Method::OPTIONS {
         return Ok(capabilities(app));
     }
-    if text(headers, "tus-resumable") != Some(VERSION) {
-        return Err(TusError::Version);
-    }
+    must_be_our_version(request)?;
     let sender = UploadSender::of(request, app, method != Method::HEAD).await?;
     let served = serve_to(app, request, &method, &sender, body).await;
     served.map_err(|error| sender.told(error))
+}
+
+/// Returns the method of a request, also of a client behind a proxy that only passes GET and POST.
+fn method_of(request: &HttpRequest) -> Result<Method, TusError> {
+    match text(request.headers(), "x-http-method-override") {
+        Some(name) if *request.method() == Method::POST => {
+            Method::from_bytes(name.as_bytes()).map_err(|_| TusError::Method)
+        }
+        _ => Ok(request.method().clone()),
+    }
+}
+
+fn must_be_our_version(request: &HttpRequest) -> Result<(), TusError> {
+    match text(request.headers(), "tus-resumable") {
+        Some(VERSION) => Ok(()),
+        _ => Err(TusError::Version),
+    }
 }
 
 async fn serve_to(
@@ -95,7 +126,11 @@ fn fate(request: &HttpRequest) -> LinkFate {
 
 async fn find(app: &AppData, who: &UploadSender, id: &str, now: Timestamp) -> Result<Upload, TusError> {
     let id = id.parse().map_err(|_| StorageError::Missing)?;
-    Ok(app.uploads.find(who.owner(), &id, now).await?)
+    let upload = app.uploads.find(who.owner(), &id, now).await?;
+    match who.covers(&upload.folder) {
+        true => Ok(upload),
+        false => Err(StorageError::Missing.into()),
+    }
 }
 
 async fn create(
@@ -113,12 +148,13 @@ async fn create(
     let to = match (&open, who) {
         (Some(open), _) => Destination::Fixed(&open.folder),
         (None, UploadSender::Account(who)) => Destination::Chosen(&app.rights, who.account()),
+        (None, UploadSender::Program(program)) => Destination::Chosen(&app.rights, program.account()),
         (None, UploadSender::Guest(_)) => return Err(TusError::NoTicket),
     };
     if let Concat::Final { parts, header } = &order.concat {
-        let new = order.file(&to)?;
+        let new = who.covered(order.file(&to)?)?;
         let upload = app.uploads.join(&sender, new, parts, header, now).await?;
-        return Ok(created(&upload, true));
+        return Ok(created(&upload, who.base(), true));
     }
     let size = order.size.map_err(TusError::Header)?;
     let has_body = has_bytes(headers);
@@ -131,14 +167,14 @@ async fn create(
     {
         return Err(StorageError::Beyond.into());
     }
-    let new = order.new_upload(&to, size)?;
+    let new = who.covered(order.new_upload(&to, size)?)?;
     let upload = app.uploads.begin(&sender, new, now).await?;
     if !has_body || upload.stage == UploadStage::Done {
         // One that was begun before may have bytes.
-        return Ok(created(&upload, has_body || upload.offset > 0));
+        return Ok(created(&upload, who.base(), has_body || upload.offset > 0));
     }
     match append(app, request, who, upload.clone(), 0, checksum, body, now).await {
-        Ok(upload) => Ok(created(&upload, true)),
+        Ok(upload) => Ok(created(&upload, who.base(), true)),
         // The client could not continue, because it never got the address.
         Err(error @ (StorageError::Checksum | StorageError::Beyond | StorageError::TooLarge { .. })) => {
             app.uploads.abandon(&upload, LinkFate::Waits).await?;
@@ -147,7 +183,7 @@ async fn create(
         // The offset tells the client that bytes are missing, and it learns why when it continues.
         Err(_) => {
             let upload = app.uploads.find(who.owner(), &upload.id, now).await?;
-            Ok(created(&upload, true))
+            Ok(created(&upload, who.base(), true))
         }
     }
 }
@@ -177,6 +213,9 @@ async fn patch(
     match who {
         UploadSender::Account(who) => {
             app.rights.writable(who.account(), upload.folder.clone()).ok_or(StorageError::Missing)?;
+        }
+        UploadSender::Program(program) => {
+            program.writable(&app.rights, upload.folder.clone()).ok_or(StorageError::Missing)?;
         }
         UploadSender::Guest(_) => {
             who.open(app, true).await?;
@@ -222,6 +261,7 @@ async fn append(
 ) -> Result<Upload, StorageError> {
     let may_go_on = async || match who {
         UploadSender::Account(_) => may_continue_upload(app, request, &upload.folder).await,
+        UploadSender::Program(_) => may_continue_program(app, request, &upload.folder).await,
         UploadSender::Guest(guest) => guest.may_go_on(app).await,
     };
     app.uploads.append(&upload, offset, UploadBody { body, checksum, may_go_on }, now).await

@@ -25,10 +25,10 @@ pub(crate) fn capabilities(app: &AppData) -> HttpResponse {
     answer.finish()
 }
 
-/// Responds that an upload was created, perhaps with its first bytes.
-pub(crate) fn created(upload: &Upload, with_bytes: bool) -> HttpResponse {
+/// Responds that an upload was created below the address `base`, perhaps with its first bytes.
+pub(crate) fn created(upload: &Upload, base: &str, with_bytes: bool) -> HttpResponse {
     let mut answer = HttpResponse::Created();
-    answer.insert_header((LOCATION, format!("/uploads/{}", upload.id)));
+    answer.insert_header((LOCATION, format!("{base}/uploads/{}", upload.id)));
     if with_bytes {
         progress(&mut answer, upload);
     } else {

@@ -1,22 +1,29 @@
-//! Who sends an upload over the upload protocol: a person who is logged in, or a guest of a file request.
+//! Who sends an upload over the upload protocol: a person who is logged in, a program with an API key, or a guest of a
+//! file request.
 
 use actix_web::HttpRequest;
 
 use crate::clock::Timestamp;
+use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::client::client_address;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{SignedIn, of_our_page, session_of};
 use crate::web::http::guest::{GuestTicket, OpenRequest, PresentedTicket, open_for_new, standing};
+use crate::web::http::paths::API;
+use crate::web::http::program::{FilesWrite, Program};
 use crate::web::http::respond::AppData;
 use crate::web::http::tus_error::TusError;
 use crate::web::shares::error::StorageError;
+use crate::web::uploads::NewUpload;
 use crate::web::uploads::sender::{Sender, UploadOwner};
 
 /// Who sends an upload.
 pub(crate) enum UploadSender {
     /// A person who is logged in.
     Account(Box<SignedIn>),
+    /// A program with an API key.
+    Program(Box<Program<FilesWrite>>),
     /// A guest with a ticket.
     Guest(Box<GuestTicket>),
 }
@@ -48,6 +55,7 @@ impl UploadSender {
     pub(crate) fn owner(&self) -> UploadOwner {
         match self {
             UploadSender::Account(who) => (&who.account().id).into(),
+            UploadSender::Program(program) => (&program.account().id).into(),
             UploadSender::Guest(guest) => (&guest.upload_guest()).into(),
         }
     }
@@ -58,7 +66,34 @@ impl UploadSender {
             UploadSender::Account(who) => {
                 (&Actor::account(who.account(), client_address(app, request))).into()
             }
+            UploadSender::Program(program) => (&program.actor()).into(),
             UploadSender::Guest(guest) => guest.sender(app, request),
+        }
+    }
+
+    /// Returns the address below which it finds its uploads.
+    pub(crate) const fn base(&self) -> &'static str {
+        match self {
+            UploadSender::Program(_) => API,
+            UploadSender::Account(_) | UploadSender::Guest(_) => "",
+        }
+    }
+
+    /// Returns a new upload, if the sender's key covers its folder.
+    pub(crate) fn covered(&self, new: NewUpload) -> Result<NewUpload, StorageError> {
+        match self {
+            UploadSender::Program(program) if !program.key().covers(new.place().path()) => {
+                Err(StorageError::Missing)
+            }
+            _ => Ok(new),
+        }
+    }
+
+    /// Returns whether the sender's key covers the folder of an upload that has begun.
+    pub(crate) fn covers(&self, folder: &FilePath) -> bool {
+        match self {
+            UploadSender::Program(program) => program.key().covers(folder),
+            UploadSender::Account(_) | UploadSender::Guest(_) => true,
         }
     }
 
@@ -66,6 +101,7 @@ impl UploadSender {
     pub(crate) fn admit(&self, app: &AppData, now: Timestamp) -> Result<(), TusError> {
         let admitted = match self {
             UploadSender::Account(who) => app.throttle.act(&who.account().id, now),
+            UploadSender::Program(program) => app.throttle.act(&program.account().id, now),
             UploadSender::Guest(guest) => app.throttle.guest_upload(&guest.request.id, now),
         };
         admitted.map_err(|early| TusError::TooEarly(early.wait))

@@ -15,7 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::id::FilePath;
 use crate::web::arrivals::LinkFate;
 use crate::web::audit::Actor;
-use crate::web::forms::idempotency::IdempotencyKey;
+use crate::web::forms::record::IdempotencyKey;
 use crate::web::http::accept::prefers_json;
 use crate::web::http::body::{FORM_WITH_FILES, content_type};
 use crate::web::http::client::client_address;

@@ -4,15 +4,13 @@
 use crate::id::FilePath;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::SignedIn;
+use crate::web::http::link_making::are_within;
 use crate::web::http::respond::AppData;
 use crate::web::links::terms::LinkForm;
 
-/// Why a link can't delete its files afterwards.
-pub(crate) const DELETE_OWN_ONLY: &str = "Only files in My files can be deleted afterwards.";
-
 /// Returns whether all files are in the person's own folder, so that a link may delete them afterwards.
 pub(crate) fn are_own(who: &SignedIn, files: &[FilePath]) -> bool {
-    who.home.as_ref().is_some_and(|home| files.iter().all(|file| file != home && file.is_within(home)))
+    are_within(who.home.as_ref(), files)
 }
 
 /// Makes the person's next link begin with the terms of this valid form.

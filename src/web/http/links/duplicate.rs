@@ -12,8 +12,8 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, SignedIn};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
+use crate::web::http::link_making::too_many_mails;
 use crate::web::http::links::duplicate_page::DuplicatePage;
-use crate::web::http::links::new_link::too_many_mails;
 use crate::web::http::links::own_link::own_link;
 use crate::web::http::paths::shown_path;
 use crate::web::http::respond::{

@@ -3,8 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use crate::files::{EntryKind, FileError, Shares};
-use crate::human;
+use crate::files::{EntryKind, Shares};
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
@@ -12,7 +11,8 @@ use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
 use crate::web::http::file_query::{self, FileQuery};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
-use crate::web::http::links::afterwards::{DELETE_OWN_ONLY, are_own, remember_terms};
+use crate::web::http::link_making::{LinkMaking, LinkOrder, make_link, readable};
+use crate::web::http::links::afterwards::{are_own, remember_terms};
 use crate::web::http::links::new_link_page::NewLinkPage;
 use crate::web::http::local_path::LocalPath;
 use crate::web::http::paths::{encoded_path, shown_path};
@@ -20,16 +20,9 @@ use crate::web::http::respond::{
     AppData, allow_script, blocking, html_with_script, redirect_again, redirect_with_flash, unprocessable,
 };
 use crate::web::identity::client_info::ClientInfo;
-use crate::web::identity::passwords::Asker;
-use crate::web::links::create::{CreateOutcome, NewLink};
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 use crate::web::mail::MailKind;
 use crate::web::shares::error::StorageError;
-use crate::web::shares::rights::Readable;
-use crate::web::throttle::MailsRefused;
-
-/// The maximum number of recipients that an error message names one by one.
-const NAMED_MAX: usize = 20;
 
 /// `GET /links/new?file=…`, with `file` or `file_encoded` for each file or folder.
 pub(crate) async fn page(
@@ -52,42 +45,13 @@ pub(crate) async fn page_for(
     if files.is_empty() {
         return redirect_with_flash(&app, from.as_str(), FlashMessage::NothingChosen);
     }
-    let files = readable(&app, &who, files).await?.ok_or(WebError::NotFound)?;
+    let files = readable(&app, who.account(), files).await?.ok_or(WebError::NotFound)?;
     let now = app.services.clock.now();
     let defaults = app.services.links.defaults(&who.account().id).await?;
     let title = file_query::title_of(&files, who.home.as_ref());
     let typed =
         LinkForm { title, ..defaults.form(are_own(&who, &files), &app.services.links.limits.current(), now) };
     html_with_script(&app, &page_of(&app, &who, &files, typed, true, LinkFormErrors::default()).await?)
-}
-
-/// Returns the files, if all of them exist and this person may read them.
-async fn readable(
-    app: &AppData,
-    who: &SignedIn,
-    files: Vec<FilePath>,
-) -> Result<Option<Vec<FilePath>>, WebError> {
-    let now = app.services.clock.now();
-    if files.iter().any(|file| !app.services.issuer.can_issue(file, now)) {
-        return Err(StorageError::Unlinkable.into());
-    }
-    let readable = |file| app.rights.readable(who.account(), file);
-    let Some(places) = files.into_iter().map(readable).collect::<Option<Vec<Readable>>>() else {
-        return Ok(None);
-    };
-    let shares = app.shares.clone();
-    let all = blocking(move || {
-        let mut paths = Vec::new();
-        for place in &places {
-            match shares.entry(place.path()) {
-                Ok(_) => paths.push(place.path().clone()),
-                Err(FileError::Missing) => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Some(paths))
-    });
-    Ok(all.await??)
 }
 
 async fn page_of(
@@ -168,101 +132,24 @@ pub(crate) async fn make(
         let page = page_of(&app, &who, &files, typed, mail, errors).await?;
         Ok::<_, WebError>(allow_script(&app, unprocessable(&page)?))
     };
-    let whole =
-        |sentence: &str| LinkFormErrors { form: Some(sentence.to_owned()), ..LinkFormErrors::default() };
-    let mut terms = match app.services.links.check(&typed, None, now) {
-        Ok(terms) => terms,
-        Err(errors) => return rerender_form(typed, *errors).await,
-    };
-    let are_own = are_own(&who, &files);
-    if terms.delete_files && !are_own {
-        return rerender_form(typed, whole(DELETE_OWN_ONLY)).await;
-    }
-    if readable(&app, &who, files.clone()).await?.is_none() {
-        return rerender_form(
-            typed,
-            whole("Some of these files no longer exist, or you may no longer read them."),
-        )
-        .await;
-    }
-    if terms.title.is_empty() {
-        terms.title = file_query::title_of(&files, who.home.as_ref());
-    }
-    let services = &app.services;
-    app.throttle.link(&who.account().id, now)?;
-    if mail && let Err(full) = app.throttle.link_mails(&who.account().id, &terms.recipients, now) {
-        return rerender_form(
-            typed,
-            LinkFormErrors { recipients: too_many_mails(&full), ..LinkFormErrors::default() },
-        )
-        .await;
-    }
-    let password = match terms.password.clone() {
-        Some(password) => {
-            Some(services.passwords.hash(Asker::Account(who.account().id.clone()), password).await?)
-        }
-        None => None,
-    };
     let actor = Actor::account(who.account(), place.address);
-    let new = NewLink {
-        owner: who.account(),
-        files: &files,
-        awaits: None,
-        terms: &terms,
-        password: password.as_ref(),
-        mail,
-        form: once.record(FlashMessage::LinkMade.as_str()),
-    };
-    match services.links.create(&new, &actor, now).await? {
-        CreateOutcome::Link(id) => {
-            tracing::info!(account = %who.account().id, link = %id, "link made");
-            app.archives.wake();
+    let record = once.record(FlashMessage::LinkMade.as_str());
+    let order = LinkOrder { owner: who.account(), files: &files, typed: &typed, mail, record };
+    match make_link(&app, &order, &actor, now).await? {
+        LinkMaking::Made(id) => {
             if remember {
-                remember_terms(&app, &who, &typed, are_own).await?;
+                remember_terms(&app, &who, &typed, are_own(&who, &files)).await?;
             }
             redirect_with_flash(&app, &format!("/links/{id}"), FlashMessage::LinkMade)
         }
-        CreateOutcome::TooMany => rerender_form(
-            typed,
-            whole(
-                "You can name at most 2,000 recipients within a day. No link was created: try again tomorrow.",
-            ),
-        )
-        .await,
+        LinkMaking::Invalid(errors) => rerender_form(typed, *errors).await,
         // Another process has created it since we looked.
-        CreateOutcome::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
+        LinkMaking::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
             Some(before) => redirect_again(&app, before),
             None => Err(StorageError::Busy.into()),
         },
-        CreateOutcome::NotAllowed => Err(WebError::NotSignedIn),
+        LinkMaking::NotAllowed => Err(WebError::NotSignedIn),
     }
-}
-
-/// Returns what to say about mails that are not sent.
-pub(crate) fn too_many_mails(refused: &MailsRefused<'_>) -> Vec<String> {
-    let full = match refused {
-        MailsRefused::Mailboxes(full) => full,
-        MailsRefused::Day(most) => {
-            let links = human::counted(u64::from(*most), "link");
-            return vec![format!(
-                "You can have at most {links} emailed within a day. Try again later, or make the link without \
-                 mails and send it yourself."
-            )];
-        }
-    };
-    let named = full.iter().take(NAMED_MAX).map(|email| {
-        let sentence = "has already received as many mails from you as are allowed within an hour. Try again \
-                        later, or make the link without mails and send it yourself.";
-        format!("{email} {sentence}")
-    });
-    let mut sentences: Vec<String> = named.collect();
-    let more = full.len().saturating_sub(NAMED_MAX);
-    match more {
-        0 => {}
-        1 => sentences.push("1 more recipient has received too many mails from you.".to_owned()),
-        count => sentences.push(format!("{count} more recipients have received too many mails from you.")),
-    }
-    sentences
 }
 
 impl From<NewLinkForm> for LinkForm {

@@ -12,7 +12,8 @@ use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, EmptyForm, LARGEST_FORM, SignedIn};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
-use crate::web::http::links::afterwards::{DELETE_OWN_ONLY, are_own, remember_terms};
+use crate::web::http::link_making::{TermsChange, change_link};
+use crate::web::http::links::afterwards::{are_own, remember_terms};
 use crate::web::http::links::one_link_page::OneLinkPage;
 use crate::web::http::links::own_link::{missing_of, own_link, redirect_to_link};
 use crate::web::http::links::owners_view::live_of;
@@ -21,8 +22,7 @@ use crate::web::http::paths::shown_path;
 use crate::web::http::qr;
 use crate::web::http::respond::{AppData, allow_script, html, html_with_flash, unprocessable};
 use crate::web::identity::client_info::ClientInfo;
-use crate::web::identity::passwords::Asker;
-use crate::web::links::change::LinkPasswordChange;
+use crate::web::links::change::{EditBase, EditOutcome};
 use crate::web::links::terms::{LinkForm, LinkFormErrors};
 use crate::web::links::{Link, moment};
 use crate::web::mail::MailKind;
@@ -71,18 +71,8 @@ pub(crate) async fn live(
 
 /// Returns the terms of a link as its form shows them.
 pub(crate) fn typed_of(link: &Link) -> LinkForm {
-    LinkForm {
-        title: link.title.clone(),
-        note: link.note.clone(),
-        uses_per_recipient: link.uses_per_recipient.map(|uses| uses.to_string()).unwrap_or_default(),
-        ends: link.ends_at.map(moment::field).unwrap_or_default(),
-        mailed_code: link.mailed_code,
-        hidden_files: link.hidden_files,
-        viewable: link.viewable,
-        notify: link.notify.as_str().to_owned(),
-        delete_files: link.delete_files,
-        ..LinkForm::default()
-    }
+    // Fields for a moment have no seconds.
+    LinkForm { ends: link.ends_at.map(moment::field).unwrap_or_default(), ..LinkForm::of(link) }
 }
 
 async fn page_of(
@@ -177,9 +167,6 @@ pub(crate) async fn change_terms(
     link: &Link,
     fields: ChangeLinkForm,
 ) -> Result<ChangeOutcome, WebError> {
-    let services = &app.services;
-    let now = services.clock.now();
-    app.throttle.link(&who.account().id, now)?;
     let (remove, remember) = (fields.remove_password.is_some(), fields.remember.is_some());
     let typed = LinkForm {
         title: fields.title,
@@ -196,34 +183,15 @@ pub(crate) async fn change_terms(
         expires: fields.expires,
         delete_files: fields.delete_files.is_some(),
     };
-    let recipients = services.links.recipients(link).await?;
-    // A code can be mailed to anyone who is named; the link for anyone then ends.
-    let named = recipients.iter().any(|one| one.removed_at.is_none() && one.email.is_some());
-    let own = are_own(who, &link.files);
-    let mut terms = match services.links.check(&typed, Some(named), now) {
-        Ok(terms) if terms.delete_files && !own => {
-            let form = Some(DELETE_OWN_ONLY.to_owned());
-            let errors = LinkFormErrors { form, ..LinkFormErrors::default() };
-            return Ok(ChangeOutcome::Invalid(Box::new(typed), Box::new(errors)));
-        }
-        Ok(terms) => terms,
-        Err(errors) => return Ok(ChangeOutcome::Invalid(Box::new(typed), errors)),
-    };
-    if terms.title.is_empty() {
-        terms.title.clone_from(&link.title);
-    }
-    let password = match terms.password.clone() {
-        Some(password) => LinkPasswordChange::Set(
-            services.passwords.hash(Asker::Account(who.account().id.clone()), password).await?,
-        ),
-        None if remove => LinkPasswordChange::Remove,
-        None => LinkPasswordChange::Keep,
-    };
     let actor = Actor::account(who.account(), place.address);
-    let changed = services.links.edit(link, &terms, password, &actor, now).await?;
-    services.revoke_now().await;
+    let base = (link, EditBase::Any);
+    let outcome = match change_link(app, (who.account(), &actor), base, &typed, remove).await? {
+        TermsChange::Done(outcome) => outcome,
+        TermsChange::Invalid(errors) => return Ok(ChangeOutcome::Invalid(Box::new(typed), errors)),
+    };
+    let changed = outcome == EditOutcome::Changed;
     if changed && remember {
-        remember_terms(app, who, &typed, own).await?;
+        remember_terms(app, who, &typed, are_own(who, &link.files)).await?;
     }
     Ok(ChangeOutcome::Saved(changed))
 }

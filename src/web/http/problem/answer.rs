@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use askama::Template;
 use serde_json::json;
 
+use crate::web::http::api_error::ApiError;
 use crate::web::http::press_error::PressError;
 use crate::web::http::problem::closed_link_page::{ClosedLink, ClosedLinkPage};
 use crate::web::http::problem::closed_request_page::{ClosedRequest, ClosedRequestPage};
@@ -41,6 +42,35 @@ pub(crate) fn closed_request(why: ClosedRequest, as_json: bool) -> HttpResponse 
         true => problem(answer, why.status(), why.slug(), why.headline(), why.sentence()),
         false => html(answer, &ClosedRequestPage::new(why), why.headline()),
     }
+}
+
+/// Tells a program why the API refuses its request.
+pub(crate) fn api(error: &ApiError, wait: Option<u64>) -> HttpResponse {
+    let status = error.status();
+    let mut answer = builder(status, wait);
+    if let Some(challenge) = error.challenge() {
+        answer.insert_header((WWW_AUTHENTICATE, challenge));
+    }
+    if let ApiError::MethodNotAllowed(allowed) = error {
+        answer.insert_header((ALLOW, allowed.as_str()));
+    }
+    let mut body = json!({
+        "type": error.slug(),
+        "title": reason(status),
+        "status": status.as_u16(),
+        "detail": error.detail(),
+    });
+    if !error.fields().is_empty() {
+        body["errors"] = json!(error.fields());
+    }
+    answer.content_type("application/problem+json").body(body.to_string())
+}
+
+/// Tells a program that there is nothing at an address of the API, or nothing that its key may know of.
+pub(crate) fn not_found() -> HttpResponse {
+    let status = StatusCode::NOT_FOUND;
+    let detail = "There is nothing here, or nothing that this key may know of.";
+    problem(HttpResponse::build(status), status, "not-found", reason(status), detail)
 }
 
 /// Tells a program that a press lacks something.

@@ -24,6 +24,7 @@ use crate::web::http::problem::log::log;
 use crate::web::http::problem::mended_link::{is_link, mended};
 use crate::web::http::problem::refusal_page::RefusalPage;
 use crate::web::http::problem::to_login::to_login;
+use crate::web::http::rate_headers::add_quota;
 use crate::web::http::respond::see_other;
 use crate::web::http::state::AppState;
 use crate::web::http::zip_words;
@@ -78,6 +79,7 @@ pub async fn edge(
     if let Some(policy) = policy.filter(|_| !headers.contains_key(CONTENT_SECURITY_POLICY)) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
+    add_quota(&mut response);
     note.on(response.response_mut());
     Ok(response)
 }
@@ -103,10 +105,12 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     }
     let status = response.status();
     log(request, status, error);
-    let as_json = prefers_json(request.headers());
+    let is_api = is_api(request.path());
+    let as_json = is_api || prefers_json(request.headers());
     match known {
         Some(WebError::LinkClosed(link)) => return Some(answer::closed_link(link, as_json)),
         Some(WebError::RequestClosed(why)) => return Some(answer::closed_request(*why, as_json)),
+        Some(WebError::Api(error)) => return Some(answer::api(error, known.and_then(WebError::wait))),
         Some(WebError::Press(error)) => return Some(answer::press(*error)),
         Some(WebError::SignUpClosed { by_invitation }) => return Some(answer::signup_closed(*by_invitation)),
         Some(WebError::NodeKeyMissing | WebError::NodeKeyUnknown) => return Some(answer::node_key(status)),
@@ -114,6 +118,7 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
         _ => {}
     }
     if status == StatusCode::NOT_FOUND
+        && !is_api
         && let Some(whole) = mended(request.path())
     {
         return Some(HttpResponse::PermanentRedirect().insert_header((LOCATION, whole)).finish());
@@ -122,6 +127,9 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
     let page = page_about(request, status, known);
     if as_json {
         let slug = known.map_or("refused", WebError::slug);
+        if is_api && matches!(known, Some(WebError::NotFound)) {
+            return Some(answer::not_found());
+        }
         return Some(answer::json(status, slug, wait, &page));
     }
     match known {
@@ -139,6 +147,11 @@ async fn refusal(request: &HttpRequest, response: &HttpResponse) -> Option<HttpR
         None => page,
     };
     Some(answer::page(status, wait, &page))
+}
+
+/// Returns whether an address belongs to the API, which answers in JSON whatever the client prefers.
+fn is_api(path: &str) -> bool {
+    path.starts_with("/api/")
 }
 
 /// Returns the page that says what happened.

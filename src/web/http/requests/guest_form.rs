@@ -10,7 +10,7 @@ use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::web::arrivals::LinkFate;
-use crate::web::forms::idempotency::IdempotencyKey;
+use crate::web::forms::record::IdempotencyKey;
 use crate::web::http::body::{FORM_WITH_FILES, content_type};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::csrf;

@@ -1,0 +1,114 @@
+//! The API for programs, at `/api/v1`: JSON in and out, over the same services as the pages.
+//!
+//! Each handler takes a [`Program`](crate::web::http::program::Program) or a
+//! [`ProgramBody`](crate::web::http::api::body::ProgramBody), whose type names the scope that it needs. All addresses are
+//! in [`endpoints`], from which the app's routes, the `Allow` header and the test of the documentation are made.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::Method;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, guard};
+
+use crate::web::http::api_error::ApiError;
+use crate::web::http::error::WebError;
+use crate::web::http::paths::API;
+
+mod account;
+mod body;
+mod deliveries;
+mod entries;
+mod field;
+mod files;
+mod keys;
+mod link_body;
+mod link_view;
+mod links;
+mod list;
+mod parameters;
+mod recipients;
+mod respond;
+mod time;
+mod tokens;
+mod version;
+
+/// A method of an address, and its handler.
+struct Endpoint {
+    method: Method,
+    path: &'static str,
+    route: Route,
+}
+
+/// All endpoints, except uploads, which follow a protocol of their own.
+fn endpoints() -> Vec<Endpoint> {
+    vec![
+        endpoint(Method::GET, "/account", account::read),
+        endpoint(Method::GET, "/keys", keys::list),
+        endpoint(Method::GET, "/keys/{id}", keys::read),
+        endpoint(Method::GET, "/files", files::list),
+        endpoint(Method::POST, "/files", files::make_folder),
+        endpoint(Method::GET, "/files/entry", files::read),
+        endpoint(Method::PATCH, "/files/entry", files::change),
+        endpoint(Method::DELETE, "/files/entry", files::delete),
+        endpoint(Method::GET, "/links", links::list),
+        endpoint(Method::POST, "/links", links::make),
+        endpoint(Method::GET, "/links/{id}", links::read),
+        endpoint(Method::PATCH, "/links/{id}", links::change),
+        endpoint(Method::POST, "/links/{id}/pause", links::pause),
+        endpoint(Method::POST, "/links/{id}/resume", links::resume),
+        endpoint(Method::POST, "/links/{id}/revoke", links::revoke),
+        endpoint(Method::GET, "/links/{id}/recipients", recipients::list),
+        endpoint(Method::POST, "/links/{id}/recipients", recipients::add),
+        endpoint(Method::DELETE, "/links/{id}/recipients/{recipient}", recipients::remove),
+        endpoint(Method::GET, "/links/{id}/deliveries", deliveries::list),
+        endpoint(Method::POST, "/tokens", tokens::issue),
+        endpoint(Method::DELETE, "/tokens/{jti}", tokens::revoke),
+    ]
+}
+
+fn endpoint<F, Args>(method: Method, path: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let route = match method {
+        Method::GET => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+        _ => web::method(method.clone()),
+    };
+    Endpoint { route: route.to(handler), method, path }
+}
+
+/// Returns the method and the path below [`API`] of each endpoint.
+pub fn addresses() -> Vec<(String, &'static str)> {
+    endpoints().into_iter().map(|endpoint| (endpoint.method.to_string(), endpoint.path)).collect()
+}
+
+/// Adds the addresses of the API to the app's.
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    let mut resources: BTreeMap<&'static str, Vec<Endpoint>> = BTreeMap::new();
+    for endpoint in endpoints() {
+        resources.entry(endpoint.path).or_default().push(endpoint);
+    }
+    for (path, endpoints) in resources {
+        let allowed = allow(&endpoints);
+        let refuse = move || {
+            let allowed = allowed.clone();
+            async move { Err::<HttpResponse, WebError>(ApiError::MethodNotAllowed(allowed).into()) }
+        };
+        let mut resource = web::resource(format!("{API}{path}"));
+        for endpoint in endpoints {
+            resource = resource.route(endpoint.route);
+        }
+        cfg.service(resource.default_service(web::to(refuse)));
+    }
+}
+
+fn allow(endpoints: &[Endpoint]) -> String {
+    let mut methods: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.method.as_str()).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.sort_unstable();
+    methods.join(", ")
+}
