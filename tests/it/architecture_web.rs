@@ -17,7 +17,7 @@ const TABLE: [(&str, &[&str]); 42] = [
     ("mail", &["db", "identity"]),
     ("forms", &["db"]),
     ("second_factor", &["audit", "db", "identity", "tokens"]),
-    ("webhooks", &["audit", "db", "identity", "mail", "tokens"]),
+    ("webhooks", &["audit", "db", "forms", "identity", "mail", "tokens"]),
     ("accounts", &["audit", "db", "identity", "second_factor", "tokens", "webhooks"]),
     ("arrivals", &["db", "identity", "webhooks"]),
     ("shares", &["accounts", "audit", "db", "identity"]),
@@ -129,7 +129,7 @@ const TABLE: [(&str, &[&str]); 42] = [
             "webhooks",
         ],
     ),
-    ("http/api", &["api_keys", "db", "deliveries", "forms", "http", "links", "shares"]),
+    ("http/api", &["api_keys", "db", "deliveries", "forms", "http", "links", "shares", "webhooks"]),
     (
         "http/admin",
         &[

@@ -13,6 +13,7 @@ mod api_base;
 mod api_files;
 mod api_links;
 mod api_tokens;
+mod api_webhooks;
 mod architecture;
 mod architecture_cycles;
 mod architecture_web;

@@ -44,8 +44,8 @@ pub struct ListedAttempt {
 }
 
 impl Webhooks {
-    /// Returns the messages of a webhook before a place in the order, newest first, and the place of the last one
-    /// if there are more.
+    /// Returns up to `most` messages of a webhook before a place in the order, newest first, and the place of the last
+    /// one if there are more.
     ///
     /// # Errors
     /// When the database fails.
@@ -53,6 +53,7 @@ impl Webhooks {
         &self,
         webhook: &WebhookId,
         before: Option<i64>,
+        most: usize,
     ) -> Result<(Vec<ListedMessage>, Option<i64>), QueryError> {
         let rows = sqlx::query(
             "SELECT id, sequence, event, state, queued_at FROM webhook_messages \
@@ -60,7 +61,7 @@ impl Webhooks {
         )
         .bind(webhook.as_str())
         .bind(before.unwrap_or(i64::MAX))
-        .bind(i64::try_from(LISTED_MAX + 1).unwrap_or(i64::MAX))
+        .bind(i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX))
         .fetch_all(self.parts.db.reader())
         .await?;
         let mut listed = Vec::with_capacity(rows.len());
@@ -74,8 +75,8 @@ impl Webhooks {
                 attempts: Vec::new(),
             });
         }
-        let has_more = listed.len() > LISTED_MAX;
-        listed.truncate(LISTED_MAX);
+        let has_more = listed.len() > most;
+        listed.truncate(most);
         let next = listed.last().map(|last| last.sequence).filter(|_| has_more);
         let mut attempts = self.attempts(&listed).await?;
         for message in &mut listed {

@@ -16,6 +16,7 @@ pub mod sender;
 mod settle;
 pub mod signature;
 mod store;
+pub mod terms;
 pub mod webhook;
 
 pub use store::{CreateOutcome, FORMER_KEPT, WEBHOOKS_MAX, WebhookError, Webhooks};

@@ -14,13 +14,14 @@ use crate::secret::{RandomError, Secret};
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
+use crate::web::forms::record::{self, IdempotencyRecord};
 use crate::web::identity::{Account, AccountId};
 use crate::web::mail::queue::{MailQueue, QueueError};
 use crate::web::tokens::link_key::LinkKey;
-use crate::web::webhooks::address::WebhookUrl;
 use crate::web::webhooks::event::{EventKind, body};
 use crate::web::webhooks::outbox;
 use crate::web::webhooks::signature::WebhookSecret;
+use crate::web::webhooks::terms::NewWebhook;
 use crate::web::webhooks::webhook::{COLUMNS, Webhook, WebhookId, WebhookState, from_row};
 
 /// Maximum number of webhooks of one account.
@@ -54,6 +55,8 @@ impl From<sqlx::Error> for WebhookError {
 pub enum CreateOutcome {
     /// It was made, and this is its secret, which is shown only now.
     Made(WebhookId, Secret),
+    /// The form or request that makes it was recorded before.
+    Before,
     /// The account has as many as it may have, or is disabled.
     TooMany,
 }
@@ -95,15 +98,15 @@ impl Webhooks {
         self.parts.waiting.notified().await;
     }
 
-    /// Makes a webhook. Events that its owner may not be told of are left out.
+    /// Makes a webhook. `record` is that of the form or request, which makes one even if it is sent several times.
     ///
     /// # Errors
     /// See [`WebhookError`].
     pub async fn create(
         &self,
         owner: &Account,
-        url: &WebhookUrl,
-        events: &BTreeSet<EventKind>,
+        new: &NewWebhook,
+        record: Option<IdempotencyRecord<'_>>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<CreateOutcome, WebhookError> {
@@ -113,6 +116,11 @@ impl Webhooks {
         if !self.parts.db.lock_account(&mut transaction, owner.id.as_str()).await? {
             return Ok(CreateOutcome::TooMany);
         }
+        if let Some(record) = record
+            && !record::put(&mut transaction, record, &format!("/account/webhooks/{id}"), now).await?
+        {
+            return Ok(CreateOutcome::Before);
+        }
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM webhooks WHERE account = $1")
             .bind(owner.id.as_str())
             .fetch_one(&mut *transaction)
@@ -120,19 +128,19 @@ impl Webhooks {
         if count >= WEBHOOKS_MAX {
             return Ok(CreateOutcome::TooMany);
         }
-        audit::append(&mut transaction, actor, AuditEvent::WebhookMade, &about(&id, url.host()), now).await?;
+        audit::append(&mut transaction, actor, AuditEvent::WebhookMade, &about(&id, new.host()), now).await?;
         sqlx::query(
             "INSERT INTO webhooks (id, account, url, state, salt, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(id.as_str())
         .bind(owner.id.as_str())
-        .bind(url.as_str())
+        .bind(new.url.as_str())
         .bind(WebhookState::On.as_str())
         .bind(salt.reveal())
         .bind(to_column(now))
         .execute(&mut *transaction)
         .await?;
-        for event in EventKind::offered(owner.admin).filter(|event| events.contains(event)) {
+        for event in &new.events {
             sqlx::query("INSERT INTO webhook_events (webhook, event) VALUES ($1, $2)")
                 .bind(id.as_str())
                 .bind(event.as_str())
@@ -142,6 +150,18 @@ impl Webhooks {
         self.parts.db.commit(transaction).await?;
         let secret = WebhookSecret::derive(&self.parts.key, &id, salt.reveal()).shown();
         Ok(CreateOutcome::Made(id, secret))
+    }
+
+    /// Returns the present secret of a webhook, for the answer to a request that is sent again. `None` if it is gone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn secret(&self, webhook: &WebhookId) -> Result<Option<Secret>, QueryError> {
+        let salt: Option<String> = sqlx::query_scalar("SELECT salt FROM webhooks WHERE id = $1")
+            .bind(webhook.as_str())
+            .fetch_optional(self.parts.db.reader())
+            .await?;
+        Ok(salt.map(|salt| WebhookSecret::derive(&self.parts.key, webhook, &salt).shown()))
     }
 
     /// Returns the webhooks of an account, oldest first.

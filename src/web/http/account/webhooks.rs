@@ -20,8 +20,9 @@ use crate::web::http::layout::Section;
 use crate::web::http::respond::{
     AppData, html, html_with_flash, redirect_with_flash, see_other, unprocessable,
 };
-use crate::web::webhooks::address::WebhookUrl;
 use crate::web::webhooks::event::EventKind;
+use crate::web::webhooks::messages::LISTED_MAX;
+use crate::web::webhooks::terms::NewWebhook;
 use crate::web::webhooks::webhook::Webhook;
 use crate::web::webhooks::{CreateOutcome, WEBHOOKS_MAX};
 
@@ -65,32 +66,30 @@ pub(crate) async fn create(
     let CsrfForm { who, fields, sent } = form;
     let form = read_form(fields)?;
     let services = &app.services;
-    let url = match WebhookUrl::parse(&form.url, services.webhooks.rule()) {
-        Ok(url) => url,
-        Err(error) => {
-            let form = WebhookForm { url_error: Some(sentence(&error)), ..form };
+    let chosen = form.events.clone().unwrap_or_default();
+    let new = match NewWebhook::check(&form.url, &chosen, who.account().admin, services.webhooks.rule()) {
+        Ok(new) => new,
+        Err(errors) => {
+            let form = WebhookForm {
+                url_error: errors.url.map(|error| sentence(&error)),
+                events_error: errors.no_event.then(|| "Choose at least one.".to_owned()),
+                ..form
+            };
             return unprocessable(&page_of(&app, &who, form).await?);
         }
     };
-    let offered: BTreeSet<EventKind> = EventKind::offered(who.account().admin).collect();
-    let events: BTreeSet<EventKind> =
-        form.events.iter().flatten().copied().filter(|kind| offered.contains(kind)).collect();
-    if events.is_empty() {
-        let form = WebhookForm { events_error: Some("Choose at least one.".to_owned()), ..form };
-        return unprocessable(&page_of(&app, &who, form).await?);
-    }
     let once = app.sent_forms.begin(sent).await?;
     // A reloaded answer must not make a second one, and can't show the secret of the first.
     if once.before().is_some() {
         return redirect_with_flash(&app, PAGE, FlashMessage::WebhookSecretShown);
     }
     let (actor, now) = (Actor::account(who.account(), address.0), services.clock.now());
-    match services.webhooks.create(who.account(), &url, &events, &actor, now).await? {
+    match services.webhooks.create(who.account(), &new, once.record(""), &actor, now).await? {
         CreateOutcome::Made(id, secret) => {
-            once.done(PAGE, "", now).await?;
-            tracing::info!(account = %who.account().id, webhook = %id, host = url.host(), "webhook made");
+            tracing::info!(account = %who.account().id, webhook = %id, host = new.host(), "webhook made");
             show_secret(&who, id.as_str(), &secret, false)
         }
+        CreateOutcome::Before => redirect_with_flash(&app, PAGE, FlashMessage::WebhookSecretShown),
         CreateOutcome::TooMany => {
             let error = format!("You have {WEBHOOKS_MAX} webhooks. Delete one to make another.");
             let form = WebhookForm { url_error: Some(error), ..form };
@@ -154,7 +153,7 @@ pub(crate) async fn page(
     query: Query<MessagesQuery>,
 ) -> Result<HttpResponse, WebError> {
     let webhook = find(&app, &who, &id).await?;
-    let (messages, more) = app.services.webhooks.messages(&webhook.id, query.before).await?;
+    let (messages, more) = app.services.webhooks.messages(&webhook.id, query.before, LISTED_MAX).await?;
     let mut page = WebhookPage {
         chrome: who.chrome("Webhook", Section::Account),
         row: WebhookRow::of(&webhook),
