@@ -52,6 +52,7 @@ mod clients_selection;
 mod clients_uploads;
 mod clients_views;
 mod clients_web_app;
+mod clients_webhooks;
 mod clients_wget;
 mod clients_zip;
 mod clock_wrong;
