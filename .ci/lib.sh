@@ -147,6 +147,21 @@ fetch_upload_clients() {
     echo "tus-js-client and tuspy are installed"
 }
 
+# The official libraries by which receivers of webhooks verify signatures.
+fetch_webhook_libraries() {
+    local folder="$PWD/target"
+    mkdir -p "$folder/webhooks-js"
+    npm install --prefix "$folder/webhooks-js" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error \
+        standardwebhooks@1.1.1 || return 1
+    if [ "$(cat "$folder/webhooks-python/.version" 2>/dev/null)" != 1.1.0 ]; then
+        rm -rf "$folder/webhooks-python"
+        /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+            --root-user-action ignore --target "$folder/webhooks-python" standardwebhooks==1.1.0 || return 1
+        echo 1.1.0 >"$folder/webhooks-python/.version"
+    fi
+    echo "both standardwebhooks are installed"
+}
+
 # The tests need both Exim and Postfix, but Debian's packages conflict. So Exim is only unpacked.
 fetch_exim() {
     local folder="$PWD/target/exim" part

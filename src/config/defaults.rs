@@ -8,7 +8,7 @@ use super::{
     ApiSettings, BrandSettings, ConnectionLimits, DownloadSettings, Identity, JWKS_PATH, LinkSettings,
     LogFormat, LogSettings, MailSettings, MailTls, MetricsSettings, ProxyHeader, RECEIPTS_PATH,
     ReceiptAddress, Resume, RetentionSettings, SecondFactorRule, Settings, ShareSettings, Signup,
-    StoreAddress, TokenSettings, WebSettings,
+    StoreAddress, TokenSettings, WebSettings, WebhookSettings,
 };
 
 impl Default for Settings {
@@ -21,6 +21,7 @@ impl Default for Settings {
             links: LinkSettings::default(),
             api: ApiSettings::default(),
             retention: RetentionSettings::default(),
+            webhooks: WebhookSettings::default(),
             mail: MailSettings::default(),
             brand: BrandSettings::default(),
             log: LogSettings::default(),

@@ -35,6 +35,7 @@ mod table;
 mod token;
 mod validate;
 mod web;
+mod webhooks;
 
 pub use address::{StoreAddress, StoreKind};
 pub use api::ApiSettings;
@@ -57,6 +58,7 @@ pub use size::{InvalidSize, parse as parse_size};
 pub use table::{SettingLine, SettingsTable};
 pub use token::{SharedSecret, TokenSettings};
 pub use web::{ReceiptAddress, SecondFactorRule, Signup, WebSettings};
+pub use webhooks::WebhookSettings;
 
 /// The path of the web app's public keys, below its `public_url`.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
@@ -82,6 +84,8 @@ pub struct Settings {
     pub api: ApiSettings,
     /// How long records are kept.
     pub retention: RetentionSettings,
+    /// Webhooks.
+    pub webhooks: WebhookSettings,
     /// Outgoing email.
     pub mail: MailSettings,
     /// The operator's own name, logo, color and support address.

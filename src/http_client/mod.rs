@@ -4,6 +4,8 @@
 //!
 //! Requests carry tokens and keys, so it never uses a proxy from the environment and never follows a redirect
 //! by itself. Every request has a deadline.
+//!
+//! Addresses that people typed have a client of their own, [`outside`].
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -23,7 +25,9 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+pub mod address_rule;
 mod connector;
+pub mod outside;
 
 use connector::{Connector, socket_uri};
 

@@ -84,6 +84,11 @@ impl RunningServices {
             let app = preparing.clone();
             async move { app.prepare_archives().await }
         });
+        let telling = app.clone();
+        self.spawned.task("sending messages to webhooks", move || {
+            let app = telling.clone();
+            async move { app.send_webhooks().await }
+        });
         self.spawned.task("sending mails", move || {
             let app = app.clone();
             async move { app.send_mails().await }

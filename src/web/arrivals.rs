@@ -12,6 +12,8 @@ use crate::id::{FilePath, LinkId};
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
 use crate::web::identity::AccountId;
+use crate::web::webhooks::event::{LinkEnd, WebhookEvent};
+use crate::web::webhooks::outbox;
 use crate::words::words;
 
 /// Maximum number of files that a link can wait for.
@@ -144,24 +146,33 @@ pub(crate) async fn arrived(
     Ok(())
 }
 
-/// Records that a file doesn't arrive, in the transaction that removes its upload.
+/// Records that a file doesn't arrive, in the transaction that removes its upload. Call it last: it may be that
+/// webhooks are told.
 pub(crate) async fn removed(
     transaction: &mut Transaction<'static, Any>,
     link: &LinkId,
     fate: LinkFate,
+    now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let update = match fate {
         LinkFate::Waits => return Ok(()),
-        LinkFate::Ends => "UPDATE links SET arrival = 'abandoned' WHERE id = $1 AND arrival = 'uploading'",
+        LinkFate::Ends => {
+            "UPDATE links SET arrival = 'abandoned' WHERE id = $1 AND arrival = 'uploading' RETURNING arrival"
+        }
         // Without any file, there is nothing to share.
         LinkFate::GoesWithout => {
             "UPDATE links SET files_expected = files_expected - 1, \
              arrival = CASE WHEN files_expected <= 1 THEN 'abandoned' \
              WHEN files_arrived >= files_expected - 1 THEN 'complete' ELSE arrival END \
-             WHERE id = $1 AND arrival = 'uploading'"
+             WHERE id = $1 AND arrival = 'uploading' RETURNING arrival"
         }
     };
-    sqlx::query(update).bind(link.as_str()).execute(&mut **transaction).await?;
+    let state: Option<String> =
+        sqlx::query_scalar(update).bind(link.as_str()).fetch_optional(&mut **transaction).await?;
+    if state.as_deref() == Some(ArrivalState::Abandoned.as_str()) {
+        let ended = WebhookEvent::link_ended(link, LinkEnd::Abandoned);
+        outbox::record(transaction, &[ended], now).await?;
+    }
     Ok(())
 }
 
@@ -185,13 +196,27 @@ pub(crate) async fn settle_for_less(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn end_stale(db: &Database, now: Timestamp) -> Result<u64, QueryError> {
-    let ended = sqlx::query(
+pub async fn end_stale(db: &Database, now: Timestamp) -> Result<usize, QueryError> {
+    let stale: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM links WHERE arrival = 'uploading' AND arrival_until <= $1 LIMIT 1")
+            .bind(to_column(now))
+            .fetch_optional(db.reader())
+            .await?;
+    if stale.is_none() {
+        return Ok(0);
+    }
+    let mut transaction = db.begin().await?;
+    let ended: Vec<String> = sqlx::query_scalar(
         "UPDATE links SET arrival = 'abandoned' WHERE arrival = 'uploading' AND arrival_until <= $1 \
-         AND NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.link = links.id AND uploads.state <> 'done')",
+         AND NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.link = links.id AND uploads.state <> 'done') \
+         RETURNING id",
     )
     .bind(to_column(now))
-    .execute(db.writer())
+    .fetch_all(&mut *transaction)
     .await?;
-    Ok(ended.rows_affected())
+    let event = |id: &String| WebhookEvent::link_ended(&LinkId::from_store(id), LinkEnd::Abandoned);
+    let events: Vec<WebhookEvent> = ended.iter().map(event).collect();
+    outbox::record(&mut transaction, &events, now).await?;
+    db.commit(transaction).await?;
+    Ok(ended.len())
 }

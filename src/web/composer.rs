@@ -21,6 +21,8 @@ use crate::web::membership::action_links::{ActionLinks, ActionPurpose};
 use crate::web::membership::notices::Notices;
 use crate::web::membership::self_service::SelfService;
 use crate::web::requests::FileRequests;
+use crate::web::webhooks::Webhooks;
+use crate::web::webhooks::webhook::WebhookState;
 
 /// Turns queued mails into letters.
 pub struct MailComposer {
@@ -40,6 +42,8 @@ pub struct MailComposer {
     pub listings: LinkListings,
     /// Which notices accounts have turned off.
     pub notices: Notices,
+    /// The webhooks.
+    pub webhooks: Webhooks,
     /// The public address of the app, without a trailing slash.
     pub public_url: String,
 }
@@ -95,6 +99,7 @@ impl Compose for MailComposer {
             MailKind::AccountDeleted => as_queued(Letter::AccountDeleted { name }),
             MailKind::Taken => self.taken(mail).await?,
             MailKind::Received => self.received(mail).await?,
+            MailKind::WebhookDisabled => self.webhook_disabled(mail).await?,
             MailKind::Link => self.link(mail, now).await?,
             MailKind::LinkCode => self.link_code(mail, now).await?,
         })
@@ -153,6 +158,22 @@ impl MailComposer {
         });
         let headers = MailHeaders { unsubscribe: Some(unsubscribe), ..headers };
         Ok(letter.map(|letter| AddressedLetter { to: account.email, letter, headers }))
+    }
+
+    /// Composes the notice that a webhook was disabled, unless it is gone or was turned on again.
+    async fn webhook_disabled(&self, mail: &QueuedMail) -> Result<Option<AddressedLetter>, ComposeError> {
+        let Some(account) = self.of_details(mail).await? else { return Ok(None) };
+        let id = mail.details.webhook.as_deref().unwrap_or_default();
+        let webhook = self.webhooks.find(&account.id, id).await.map_err(ComposeError::new)?;
+        let disabled = webhook.filter(|webhook| webhook.state == WebhookState::Disabled);
+        Ok(disabled.map(|webhook| {
+            let letter = Letter::WebhookDisabled {
+                name: account.name.as_str().to_owned(),
+                host: webhook.host(),
+                page: format!("{}/account/webhooks/{}", self.public_url, webhook.id),
+            };
+            AddressedLetter::new(account.email, letter)
+        }))
     }
 
     /// Composes the notice about files that guests sent, for the account that still owns the request.

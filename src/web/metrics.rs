@@ -13,6 +13,7 @@ use crate::web::mail::queue::{MailQueue, MailState};
 use crate::web::nodes::Nodes;
 use crate::web::revocations::Revocations;
 use crate::web::tokens::signer::Signer;
+use crate::web::webhooks::Webhooks;
 
 /// The metrics of one web app. Clones share them.
 #[derive(Clone, Default)]
@@ -23,6 +24,9 @@ pub(crate) struct WebMetrics {
     revocations_waiting: Family<[(&'static str, String); 1], Gauge>,
     uploads: Gauge,
     upload_bytes: Gauge,
+    webhook_attempts: Family<[(&'static str, &'static str); 1], Counter>,
+    webhook_messages: Gauge,
+    webhooks_failing: Gauge,
     key_made: Gauge,
     ready: Gauge,
 }
@@ -31,6 +35,7 @@ pub(crate) struct WebMetrics {
 pub(crate) struct MetricSources<'a> {
     pub(crate) db: &'a Database,
     pub(crate) queue: &'a MailQueue,
+    pub(crate) webhooks: &'a Webhooks,
     pub(crate) revocations: &'a Revocations,
     pub(crate) nodes: &'a Nodes,
     pub(crate) signer: &'a Signer,
@@ -42,6 +47,12 @@ impl WebMetrics {
     /// Counts an attempt to log in.
     pub(crate) fn count_log_in(&self, outcome: &'static str) {
         self.log_ins.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// Counts an attempt to send a message to a webhook.
+    pub(crate) fn count_webhook_attempt(&self, accepted: bool) {
+        let outcome = if accepted { "delivered" } else { "failed" };
+        self.webhook_attempts.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Counts a check of an API key.
@@ -62,6 +73,12 @@ impl WebMetrics {
         registry.register("uploads", "Uploads that have begun and not ended", self.uploads.clone());
         let bytes = "Size of the uploads that have begun and not ended, as far as it is known";
         registry.register("uploads_bytes", bytes, self.upload_bytes.clone());
+        let attempts = "Attempts to send messages to webhooks by what came of them: delivered or failed";
+        registry.register("webhook_attempts", attempts, self.webhook_attempts.clone());
+        let messages = "Messages to webhooks that wait";
+        registry.register("webhook_messages_waiting", messages, self.webhook_messages.clone());
+        let failing = "Webhooks that fail so often that only probes are sent";
+        registry.register("webhooks_failing", failing, self.webhooks_failing.clone());
         let made = "When the key was made that signs tokens now";
         registry.register("signing_key_made_timestamp_seconds", made, self.key_made.clone());
         let ready = "Whether the web app and its database work";
@@ -87,6 +104,9 @@ impl WebMetrics {
             let gauge = self.revocations_waiting.get_or_create_owned(&[("node", node.name.clone())]);
             gauge.set(waiting.get(&node.public_url).copied().unwrap_or(0));
         }
+        let (messages, failing) = from.webhooks.totals().await?;
+        self.webhook_messages.set(messages);
+        self.webhooks_failing.set(failing);
         let uploads = "SELECT COUNT(*), CAST(COALESCE(SUM(COALESCE(size, received)), 0) AS BIGINT) \
                        FROM uploads WHERE state <> 'done'";
         let row = sqlx::query(uploads).fetch_one(from.db.reader()).await?;

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{SecondFactorRule, Settings};
 use crate::files::ShareFolders;
 use crate::health::Health;
+use crate::http_client::HttpError;
 use crate::receipt::ReceiptSink;
 use crate::reloadable::Reloadable;
 use crate::telemetry::chain;
@@ -56,6 +57,7 @@ use crate::web::shares::editor::ShareEditor;
 use crate::web::throttle::Throttle;
 use crate::web::upkeep::Upkeep;
 use crate::web::uploads::Uploads;
+use crate::web::webhooks::sender::WebhookSender;
 
 pub mod accounts;
 pub mod api_keys;
@@ -91,6 +93,7 @@ pub mod time_reset;
 pub mod tokens;
 pub mod upkeep;
 pub mod uploads;
+pub mod webhooks;
 /// How long closing waits for requests whose clients have disconnected, and for the database.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -269,6 +272,7 @@ impl WebApp {
         let from = MetricSources {
             db: &services.db,
             queue: &services.queue,
+            webhooks: &services.webhooks,
             revocations: &services.issued.revocations,
             nodes: &services.nodes,
             signer: &services.issuer.signer,
@@ -366,6 +370,35 @@ impl WebApp {
         self.sender.finish().await;
     }
 
+    /// Sends messages to webhooks until the future is dropped.
+    pub async fn send_webhooks(&self) {
+        match self.webhook_sender() {
+            Ok(sender) => sender.run().await,
+            Err(error) => {
+                tracing::error!(cause = chain(&error), "cannot send messages to webhooks");
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Sends all messages to webhooks that are due now, once.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn send_due_webhooks(&self) -> Result<(), QueryError> {
+        if let Ok(sender) = self.webhook_sender() {
+            while sender.round().await? > 0 {}
+        }
+        Ok(())
+    }
+
+    fn webhook_sender(&self) -> Result<WebhookSender, HttpError> {
+        let AppState { services, metrics, .. } = &**self.state;
+        let counted = metrics.clone();
+        let count = Arc::new(move |accepted| counted.count_webhook_attempt(accepted));
+        WebhookSender::new(services.webhooks.clone(), services.clock.clone(), count)
+    }
+
     /// Tries to send all mails that are due now, once.
     ///
     /// # Errors
@@ -412,6 +445,7 @@ fn sender(settings: &Settings, state: &AppState) -> Result<MailSender, WebOpenEr
         requests: services.requests.clone(),
         listings,
         notices: services.notices.clone(),
+        webhooks: services.webhooks.clone(),
         public_url,
     };
     let way = WebApp::way_of_mail(settings, brand.clone())?;

@@ -38,6 +38,7 @@ use crate::web::revocations::issued::IssuedTokens;
 use crate::web::second_factor::SecondFactors;
 use crate::web::shares::rights::Rights;
 use crate::web::tokens::issuer::Issuer;
+use crate::web::webhooks::Webhooks;
 
 /// How long a request waits for the download services to record revocations.
 const REVOKING: Duration = Duration::from_secs(2);
@@ -122,6 +123,8 @@ pub struct Services {
     pub requests: FileRequests,
     /// Which notices accounts have turned off.
     pub notices: Notices,
+    /// The webhooks of accounts.
+    pub webhooks: Webhooks,
     /// Administrators' actions on accounts.
     pub account_admin: AccountAdmin,
     /// People's actions on their own accounts.
@@ -186,6 +189,7 @@ impl Services {
                 issued: issued.clone(),
             },
             accounts,
+            webhooks: Webhooks::new(db.clone(), link_key.clone(), queue.clone(), settings.into()),
             notices: Notices::new(db.clone(), link_key.clone()),
             db: db.clone(),
             nodes,

@@ -1,6 +1,7 @@
 //! Converts the settings into the values that each part of the web app needs.
 
 use crate::config::Settings;
+use crate::http_client::address_rule::AddressRule;
 use crate::web::db::DatabaseSettings;
 use crate::web::deliveries::ReceiptRules;
 use crate::web::links::limits::LinkLimits;
@@ -52,6 +53,12 @@ impl From<&Settings> for LinkLimits {
 impl From<&Settings> for RetentionRules {
     fn from(settings: &Settings) -> RetentionRules {
         RetentionRules { receipts: settings.retention.receipts, links: settings.retention.links }
+    }
+}
+
+impl From<&Settings> for AddressRule {
+    fn from(settings: &Settings) -> AddressRule {
+        AddressRule { allow_private: settings.webhooks.allow_private }
     }
 }
 

@@ -16,9 +16,10 @@ use crate::web::device_logins;
 use crate::web::restored::{RestoreDetectionError, end_sessions};
 use crate::web::second_factor;
 use crate::web::services::WebOpenError;
+use crate::web::webhooks::FORMER_KEPT;
 
 /// Columns with times at which something happened, or from which on something is due.
-pub const PAST: [(&str, &str); 58] = [
+pub const PAST: [(&str, &str); 69] = [
     ("accounts", "created_at"),
     ("accounts", "last_login_at"),
     ("accounts", "activated_at"),
@@ -75,6 +76,17 @@ pub const PAST: [(&str, &str); 58] = [
     ("api_requests", "at"),
     ("device_logins", "created_at"),
     ("device_logins", "asked_at"),
+    ("webhooks", "created_at"),
+    ("webhooks", "failing_since"),
+    ("webhooks", "next_at"),
+    ("webhooks", "reserved_until"),
+    ("webhook_messages", "queued_at"),
+    ("webhook_messages", "next_at"),
+    ("webhook_messages", "begun_at"),
+    ("webhook_messages", "ended_at"),
+    ("webhook_attempts", "tried_at"),
+    ("webhook_views", "told_at"),
+    ("webhook_ends", "told_until"),
     ("sessions", "created_at"),
     ("sessions", "last_seen_at"),
 ];
@@ -99,7 +111,7 @@ pub struct TimeLimits {
 }
 
 /// Columns with times at which something ends, and how far in the future these can be.
-fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 9] {
+fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 10] {
     let kept = limits.token.saturating_add(limits.lease);
     [
         ("accounts", "forget_at", limits.unactivated),
@@ -111,6 +123,7 @@ fn ends(limits: &TimeLimits) -> [(&'static str, &'static str, Duration); 9] {
         ("trash", "forget_at", limits.trash),
         ("action_codes", "expires_at", limits.invitation),
         ("device_logins", "ends_at", device_logins::WAITS),
+        ("webhooks", "former_until", FORMER_KEPT),
     ]
 }
 

@@ -167,6 +167,7 @@ impl Upkeep {
             warn(self.services.actions.keep_time(now).await, "cannot record the time on disk");
             keys_differ = self.look_at_keys(keys_differ, now).await;
             self.tell_owners().await;
+            self.tell_expired().await;
             if round.is_multiple_of(SWEEP_EACH) {
                 self.sweep_uploads().await;
             }
@@ -181,6 +182,12 @@ impl Upkeep {
         let now = self.services.clock.now();
         let admits = |request: &RequestId| self.throttle.request_notice(request, now).is_ok();
         warn(self.services.requests.tell_owners(now, admits).await, "cannot report received files");
+    }
+
+    /// Records for webhooks which links expired.
+    pub async fn tell_expired(&self) {
+        let now = self.services.clock.now();
+        warn(self.services.webhooks.tell_expired(now).await, "cannot tell webhooks which links expired");
     }
 
     /// Writes the views of links' pages that were counted in memory to the database.
@@ -218,6 +225,7 @@ impl Upkeep {
     pub async fn prune(&self) {
         let now = self.services.clock.now();
         warn(self.services.queue.prune(now).await, "cannot delete old mails");
+        warn(self.services.webhooks.prune(now).await, "cannot delete old messages to webhooks");
         let released = now.minus(KEEP_RELEASED);
         warn(uses::prune_released(&self.services.db, released).await, "cannot delete released uses of links");
         let links = &self.services.links;

@@ -17,8 +17,9 @@ const TABLE: [(&str, &[&str]); 42] = [
     ("mail", &["db", "identity"]),
     ("forms", &["db"]),
     ("second_factor", &["audit", "db", "identity", "tokens"]),
-    ("accounts", &["audit", "db", "identity", "second_factor", "tokens"]),
-    ("arrivals", &["db", "identity"]),
+    ("webhooks", &["audit", "db", "forms", "identity", "mail", "tokens"]),
+    ("accounts", &["audit", "db", "identity", "second_factor", "tokens", "webhooks"]),
+    ("arrivals", &["db", "identity", "webhooks"]),
     ("shares", &["accounts", "audit", "db", "identity"]),
     ("archives", &["db", "shares"]),
     ("nodes", &["audit", "db", "tokens"]),
@@ -26,8 +27,11 @@ const TABLE: [(&str, &[&str]); 42] = [
     ("api_keys", &["accounts", "audit", "db", "identity"]),
     ("device_logins", &["api_keys", "db", "identity"]),
     ("revocations", &["accounts", "db", "identity", "nodes", "shares", "tokens"]),
-    ("uploads", &["arrivals", "audit", "db", "identity", "shares"]),
-    ("membership", &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens"]),
+    ("uploads", &["arrivals", "audit", "db", "identity", "shares", "webhooks"]),
+    (
+        "membership",
+        &["accounts", "audit", "db", "identity", "mail", "revocations", "shares", "tokens", "webhooks"],
+    ),
     (
         "links",
         &[
@@ -41,11 +45,12 @@ const TABLE: [(&str, &[&str]); 42] = [
             "revocations",
             "shares",
             "tokens",
+            "webhooks",
         ],
     ),
     ("requests", &["audit", "db", "forms", "identity", "links", "mail", "shares", "tokens"]),
     ("restored", &["audit", "db", "revocations", "tokens"]),
-    ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored", "shares"]),
+    ("deliveries", &["audit", "db", "identity", "links", "mail", "nodes", "restored", "shares", "webhooks"]),
     ("instance", &["audit", "db", "revocations", "tokens"]),
     (
         "services",
@@ -67,14 +72,18 @@ const TABLE: [(&str, &[&str]); 42] = [
             "second_factor",
             "shares",
             "tokens",
+            "webhooks",
         ],
     ),
     ("storage", &["db", "shares"]),
     ("retention", &["db"]),
     ("reload", &["db", "instance", "mail", "mod.rs", "services"]),
-    ("time_reset", &["audit", "db", "device_logins", "restored", "second_factor", "services"]),
-    ("composer", &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests"]),
-    ("metrics", &["db", "mail", "nodes", "revocations", "tokens"]),
+    ("time_reset", &["audit", "db", "device_logins", "restored", "second_factor", "services", "webhooks"]),
+    (
+        "composer",
+        &["accounts", "deliveries", "identity", "links", "mail", "membership", "requests", "webhooks"],
+    ),
+    ("metrics", &["db", "mail", "nodes", "revocations", "tokens", "webhooks"]),
     (
         "http",
         &[
@@ -102,6 +111,7 @@ const TABLE: [(&str, &[&str]); 42] = [
             "throttle",
             "tokens",
             "uploads",
+            "webhooks",
         ],
     ),
     (
@@ -119,6 +129,7 @@ const TABLE: [(&str, &[&str]); 42] = [
             "sessions",
             "shares",
             "throttle",
+            "webhooks",
         ],
     ),
     (
@@ -136,6 +147,7 @@ const TABLE: [(&str, &[&str]); 42] = [
             "membership",
             "requests",
             "shares",
+            "webhooks",
         ],
     ),
     (
@@ -247,6 +259,7 @@ const TABLE: [(&str, &[&str]); 42] = [
             "throttle",
             "upkeep",
             "uploads",
+            "webhooks",
         ],
     ),
 ];

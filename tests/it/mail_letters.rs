@@ -111,6 +111,7 @@ async fn a_letter_says_who_asked_how_much_it_is_when_it_expires_and_who_helps() 
         says(name, &asked);
     }
     says("password-changed", &["Browser: Unknown browser on Android", "Network: 127.0.0.0/24"]);
+    says("webhook-disabled", &["127.0.0.1", "It was turned off"]);
     let all = format!("{read:?}");
     assert!(!all.contains("555 0100") && !all.contains("evil.example"), "nothing that a stranger wrote");
     says("reset-by-administrator", &["שרה לוי", "an administrator of"]);

@@ -36,6 +36,8 @@ async fn each_person_may_do_what_the_table_says() {
         ("/account/second-factor", [303, 200, 200, 200]),
         ("/account/keys", [303, 200, 200, 200]),
         ("/api/v1/account", [401, 401, 401, 401]),
+        ("/account/webhooks", [303, 200, 200, 200]),
+        ("/account/webhooks/nothing", [303, 404, 404, 404]),
         ("/files", [303, 303, 303, 303]),
         ("/files/", [303, 200, 200, 200]),
         ("/files/?q=file", [303, 200, 200, 200]),

@@ -6,7 +6,7 @@ use hyper::Method;
 use crate::support::web::{Browser, FORM, PASSWORD, TestWeb, form, malformed};
 
 /// Every address that accepts a form, and valid fields for it.
-const FORMS: [(&str, &[(&str, &str)]); 46] = [
+const FORMS: [(&str, &[(&str, &str)]); 53] = [
     ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]),
     (
         "/signup",
@@ -31,6 +31,13 @@ const FORMS: [(&str, &[(&str, &str)]); 46] = [
     ("/account/keys/revoke", &[("id", "any")]),
     ("/device", &[("code", "BCDF-GHJK"), ("current_password", PASSWORD), ("decision", "allow")]),
     ("/account/sessions/end", &[("name", "any")]),
+    ("/account/webhooks", &[("event", "link.viewed"), ("url", "https://hooks.example.org/")]),
+    ("/account/webhooks/any/pause", &[]),
+    ("/account/webhooks/any/resume", &[]),
+    ("/account/webhooks/any/rotate", &[]),
+    ("/account/webhooks/any/test", &[]),
+    ("/account/webhooks/any/resend", &[("message", "any")]),
+    ("/account/webhooks/any/delete", &[]),
     ("/account/sessions/end-others", &[]),
     ("/logout", &[]),
     ("/download", &[("file", "/open/file.txt")]),
@@ -133,6 +140,7 @@ fn has_a_page(path: &str) -> bool {
         "/account/keys",
         "/device",
         "/account/second-factor",
+        "/account/webhooks",
         "/links",
         "/links/any",
         "/links/any/duplicate",

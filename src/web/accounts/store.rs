@@ -17,6 +17,8 @@ use crate::web::db::Database;
 use crate::web::db::columns::pattern;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::identity::{Account, AccountId, Email, NewAccount};
+use crate::web::webhooks::event::WebhookEvent;
+use crate::web::webhooks::outbox;
 
 /// All accounts. Cheap to clone.
 #[derive(Clone)]
@@ -38,7 +40,8 @@ impl Accounts {
     pub async fn add(&self, new: NewAccount, now: Timestamp) -> Result<AddOutcome, AccountError> {
         let mut transaction = self.db.begin().await?;
         let added = insert(&mut transaction, new, now).await?;
-        if let AddOutcome::New(_) = added {
+        if let AddOutcome::New(account) = &added {
+            outbox::record(&mut transaction, &[WebhookEvent::account_created(&account.id)], now).await?;
             self.db.commit(transaction).await?;
         }
         Ok(added)
@@ -67,6 +70,7 @@ impl Accounts {
         if let AddOutcome::New(account) = &added {
             let (actor, subject) = (Actor::account(account, address), account.email.as_str());
             audit::append(&mut transaction, &actor, AuditEvent::FirstAdministratorMade, subject, now).await?;
+            outbox::record(&mut transaction, &[WebhookEvent::account_created(&account.id)], now).await?;
             self.db.commit(transaction).await?;
         }
         Ok(added)

@@ -125,6 +125,16 @@ words! {
         RequestChanged = "request-changed",
         /// A file request was stopped for good.
         RequestStopped = "request-stopped",
+        /// A webhook was created.
+        WebhookMade = "webhook-made",
+        /// A webhook was paused.
+        WebhookPaused = "webhook-paused",
+        /// A webhook was resumed.
+        WebhookResumed = "webhook-resumed",
+        /// A webhook got another secret.
+        WebhookSecretRotated = "webhook-secret-rotated",
+        /// A webhook was deleted.
+        WebhookDeleted = "webhook-deleted",
         /// A folder was created.
         FolderMade = "folder-made",
         /// An API key was made.

@@ -54,6 +54,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (25, "second factors", include_str!("../../../migrations/0025_second_factors.sql")),
     (31, "administration", include_str!("../../../migrations/0031_administration.sql")),
     (32, "API", include_str!("../../../migrations/0032_api.sql")),
+    (33, "webhooks", include_str!("../../../migrations/0033_webhooks.sql")),
     (34, "device logins", include_str!("../../../migrations/0034_device_logins.sql")),
 ];
 

@@ -17,6 +17,8 @@ use crate::web::links::{Notify, uses};
 use crate::web::mail::queue::QueueError;
 use crate::web::mail::{MailDetails, MailKind, NewMail};
 use crate::web::restored::RestoreDetectionError;
+use crate::web::webhooks::event::WebhookEvent;
+use crate::web::webhooks::outbox;
 
 /// A report could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -82,14 +84,19 @@ impl DeliveryStore {
             // Locked first: two reports that touch the same recipients in a different order would deadlock.
             chain::lock::<log::DeliveryLogLine>(&mut transaction).await?;
             let (mut mailed, mut foreign) = (false, 0_usize);
+            let mut events = Vec::new();
             for receipt in &report.receipts {
                 if self.belongs_to(&mut transaction, receipt, audience).await? {
                     let receipt = not_after(receipt, now.plus(self.rules.leeway));
-                    mailed |= self.record_receipt(&mut transaction, &report.node, &receipt, now).await?;
+                    mailed |= self
+                        .record_receipt(&mut transaction, &report.node, &receipt, &mut events, now)
+                        .await?;
                 } else {
                     foreign += 1;
                 }
             }
+            // Last, because other transactions lock recipients before webhooks.
+            outbox::record(&mut transaction, &events, now).await?;
             self.db.commit(transaction).await?;
             if foreign > 0 {
                 tracing::warn!(
@@ -144,6 +151,7 @@ impl DeliveryStore {
         transaction: &mut Transaction<'static, Any>,
         node: &str,
         receipt: &Receipt,
+        events: &mut Vec<WebhookEvent>,
         now: Timestamp,
     ) -> Result<bool, IntakeError> {
         let known = sqlx::query("SELECT sequence, started_at, state, resumed FROM receipts WHERE jti = $1")
@@ -157,7 +165,9 @@ impl DeliveryStore {
                 // sequence number.
                 if receipt.started_at.is_some() {
                     began(transaction, receipt).await?;
-                    uses::mark_used(transaction, receipt.jti, now).await?;
+                    if uses::mark_used(transaction, receipt.jti, now).await? {
+                        events.push(WebhookEvent::link_used_up(&receipt.link));
+                    }
                 }
                 return Ok(false);
             }
@@ -169,8 +179,9 @@ impl DeliveryStore {
         }
         let address = shortened(receipt.address, self.rules.address);
         write(transaction, node, receipt, &address).await?;
+        let mut is_used_up = false;
         if receipt.started_at.is_some() && !before.is_some_and(|before| before.started) {
-            uses::mark_used(transaction, receipt.jti, now).await?;
+            is_used_up = uses::mark_used(transaction, receipt.jti, now).await?;
         } else if receipt.started_at.is_none()
             && receipt.state == DeliveryState::Ended
             && has_ended(transaction, receipt, now.minus(self.rules.leeway * 2)).await?
@@ -182,6 +193,15 @@ impl DeliveryStore {
         let steps = log::transitions(before, DeliverySnapshot::of(receipt));
         for event in &steps {
             log::append(transaction, receipt, *event, &address, now).await?;
+        }
+        if steps.contains(&log::DeliveryEvent::Started) {
+            events.push(WebhookEvent::delivery_started(&receipt.link, receipt.jti, receipt.size));
+        }
+        if is_used_up {
+            events.push(WebhookEvent::link_used_up(&receipt.link));
+        }
+        if steps.contains(&log::DeliveryEvent::Complete) {
+            events.push(WebhookEvent::delivery_completed(&receipt.link, receipt.jti, receipt.size));
         }
         match steps.contains(&log::DeliveryEvent::Complete) {
             true => self.tell_owner(transaction, receipt, now).await,

@@ -36,6 +36,7 @@ use crate::web::shares::error::StorageError;
 use crate::web::throttle::Throttled;
 use crate::web::tokens::issuer::IssueError;
 use crate::web::tokens::signer::SignerError;
+use crate::web::webhooks::WebhookError;
 
 /// After how many seconds it is worth asking again for an archive that is being prepared.
 pub(crate) const PREPARING: u64 = 3;
@@ -344,6 +345,17 @@ impl From<SelfServiceError> for WebError {
             SelfServiceError::Query(_) | SelfServiceError::Account(_) => WebError::Unavailable(error.into()),
             SelfServiceError::Queue(QueueError::Query(_)) => WebError::Unavailable(error.into()),
             SelfServiceError::Queue(_) | SelfServiceError::Random(_) => WebError::Internal(error.into()),
+        }
+    }
+}
+
+impl From<WebhookError> for WebError {
+    fn from(error: WebhookError) -> WebError {
+        match error {
+            WebhookError::Query(_) | WebhookError::Queue(QueueError::Query(_)) => {
+                WebError::Unavailable(error.into())
+            }
+            WebhookError::Random(_) | WebhookError::Queue(_) => WebError::Internal(error.into()),
         }
     }
 }

@@ -36,6 +36,20 @@ words! {
         ApiKeyRevoked = "api-key-revoked",
         /// The second factor was turned off.
         SecondFactorOff = "second-factor-off",
+        /// The secret of a webhook was shown already.
+        WebhookSecretShown = "webhook-secret-shown",
+        /// A webhook was paused.
+        WebhookPaused = "webhook-paused",
+        /// A webhook was resumed.
+        WebhookResumed = "webhook-resumed",
+        /// A test will be sent to a webhook.
+        WebhookTested = "webhook-tested",
+        /// No test is sent to a webhook, because too many messages wait.
+        WebhookFull = "webhook-full",
+        /// A message will be sent again.
+        WebhookResent = "webhook-resent",
+        /// A webhook was deleted.
+        WebhookDeleted = "webhook-deleted",
         /// The account was deleted.
         AccountDeleted = "account-deleted",
         /// A link was created.
@@ -181,6 +195,24 @@ impl FlashMessage {
             FlashMessage::SessionsEnded => {
                 (FlashKind::Done, "Done. Everyone who was logged in there is logged out.")
             }
+            FlashMessage::WebhookSecretShown => (
+                FlashKind::Failed,
+                "The secret was already shown and can’t be shown again. If you didn’t save it, get a new one.",
+            ),
+            FlashMessage::WebhookPaused => {
+                (FlashKind::Done, "The webhook is paused. Messages wait until you resume it.")
+            }
+            FlashMessage::WebhookResumed => (FlashKind::Done, "The webhook is on."),
+            FlashMessage::WebhookTested => {
+                (FlashKind::Done, "A test is on its way. Reload this page to see what came of it.")
+            }
+            FlashMessage::WebhookFull => {
+                (FlashKind::Failed, "No test was sent, because too many messages are waiting.")
+            }
+            FlashMessage::WebhookResent => {
+                (FlashKind::Done, "The message is sent again. Reload this page to see what came of it.")
+            }
+            FlashMessage::WebhookDeleted => (FlashKind::Done, "The webhook was deleted."),
             FlashMessage::ApiKeyShown => (
                 FlashKind::Failed,
                 "The key was already shown and can’t be shown again. If you didn’t save it, revoke it and make a new \

@@ -5,7 +5,7 @@ use actix_web::web::{self, ServiceConfig};
 
 use crate::web::http::account::{
     activate, address, api_keys, device, device_token, login, login_code, profile, renew, reset,
-    second_factor, sessions, signup, unsent, unsubscribe,
+    second_factor, sessions, signup, unsent, unsubscribe, webhooks,
 };
 use crate::web::http::admin::{
     accounts, audit, deliveries as admin_deliveries, keys, links as admin_links, mail, nodes, settings,
@@ -120,6 +120,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/account/sessions").route(get_or_head().to(sessions::page)))
         .service(web::resource("/account/sessions/end").route(web::post().to(sessions::end)))
         .service(web::resource("/account/sessions/end-others").route(web::post().to(sessions::end_others)))
+        .configure(webhook_routes)
         .service(web::resource("/account/name").route(web::post().to(profile::change_name)))
         .service(web::resource("/account/email").route(web::post().to(profile::change_address)))
         .service(web::resource("/account/email/cancel").route(web::post().to(profile::keep_address)))
@@ -206,6 +207,22 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/healthz").route(get_or_head().to(service::healthz)))
         .service(web::resource("/readyz").route(get_or_head().to(service::readyz)))
         .default_service(web::to(not_found));
+}
+
+/// The addresses of a person's webhooks.
+fn webhook_routes(cfg: &mut ServiceConfig) {
+    cfg.service(
+        web::resource("/account/webhooks")
+            .route(get_or_head().to(webhooks::list))
+            .route(web::post().to(webhooks::create)),
+    )
+    .service(web::resource("/account/webhooks/{id}").route(get_or_head().to(webhooks::page)))
+    .service(web::resource("/account/webhooks/{id}/pause").route(web::post().to(webhooks::pause)))
+    .service(web::resource("/account/webhooks/{id}/resume").route(web::post().to(webhooks::resume)))
+    .service(web::resource("/account/webhooks/{id}/rotate").route(web::post().to(webhooks::rotate)))
+    .service(web::resource("/account/webhooks/{id}/test").route(web::post().to(webhooks::test)))
+    .service(web::resource("/account/webhooks/{id}/resend").route(web::post().to(webhooks::resend)))
+    .service(web::resource("/account/webhooks/{id}/delete").route(web::post().to(webhooks::delete)));
 }
 
 /// The addresses for administrators.

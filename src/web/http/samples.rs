@@ -3,6 +3,7 @@
 use crate::web::http::account::{
     action_link_page, activate_page, address_page, api_keys_page, device_page, login_code_page, login_page,
     profile_page, reset_page, second_factor_page, sessions_page, signup_page, unsent_page, unsubscribe_page,
+    webhooks_page,
 };
 use crate::web::http::admin::{
     accounts_page, audit_page, deliveries_page, keys_page, links_page, mail_page, nodes_page, settings_page,
@@ -78,6 +79,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         signup_closed_page::samples()?,
         unsent_page::samples()?,
         unsubscribe_page::samples()?,
+        webhooks_page::samples()?,
         upload_page::samples()?,
         zip_page::samples()?,
         view_page::samples()?,

@@ -13,6 +13,8 @@ use crate::web::identity::passwords::StoredPassword;
 use crate::web::links::find::link_of;
 use crate::web::links::link::{Link, LinkError, Links};
 use crate::web::links::terms::LinkTerms;
+use crate::web::webhooks::event::{LinkEnd, WebhookEvent};
+use crate::web::webhooks::outbox;
 
 /// What happens to a link's password when the link is edited.
 #[derive(Clone, Debug)]
@@ -167,6 +169,10 @@ impl Links {
         if changed {
             let subject = format!("{} (link {})", link.title, link.id);
             audit::append(&mut transaction, actor, event, &subject, now).await?;
+            if event == AuditEvent::LinkRevoked {
+                let ended = WebhookEvent::link_ended(&link.id, LinkEnd::Stopped);
+                outbox::record(&mut transaction, &[ended], now).await?;
+            }
             self.db.commit(transaction).await?;
             self.issued.revocations.wake();
         }

@@ -9,6 +9,8 @@ use crate::web::db::QueryError;
 use crate::web::db::columns::to_column;
 use crate::web::links::link::{Link, Links};
 use crate::web::revocations::issued::NewToken;
+use crate::web::webhooks::event::WebhookEvent;
+use crate::web::webhooks::outbox;
 
 impl Link {
     /// Returns whether its files may be viewed: always if the number of downloads is unlimited, otherwise if
@@ -61,6 +63,9 @@ impl Links {
             .bind(recipient.as_str())
             .execute(&mut *transaction)
             .await?;
+        }
+        if counts {
+            outbox::record(&mut transaction, &[WebhookEvent::link_viewed(link)], now).await?;
         }
         self.db.commit(transaction).await?;
         Ok(true)

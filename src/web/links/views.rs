@@ -6,9 +6,11 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use crate::clock::Timestamp;
-use crate::id::RecipientId;
+use crate::id::{LinkId, RecipientId};
 use crate::web::db::columns::to_column;
 use crate::web::db::{Database, QueryError};
+use crate::web::webhooks::event::WebhookEvent;
+use crate::web::webhooks::outbox;
 
 /// Maximum number of recipients that are counted between two flushes; views of more are not counted.
 const RECIPIENTS_MAX: usize = 50_000;
@@ -65,13 +67,19 @@ impl ViewCounter {
 
 async fn put(db: &Database, counted: &[(RecipientId, Seen)]) -> Result<(), QueryError> {
     let mut transaction = db.begin().await?;
+    let mut events = Vec::new();
     for (recipient, seen) in counted {
-        sqlx::query("UPDATE recipients SET looks = looks + $1, looked_at = $2 WHERE id = $3")
-            .bind(i64::from(seen.views))
-            .bind(to_column(seen.last_at))
-            .bind(recipient.as_str())
-            .execute(&mut *transaction)
-            .await?;
+        let link: Option<String> = sqlx::query_scalar(
+            "UPDATE recipients SET looks = looks + $1, looked_at = $2 WHERE id = $3 RETURNING link",
+        )
+        .bind(i64::from(seen.views))
+        .bind(to_column(seen.last_at))
+        .bind(recipient.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        events.extend(link.map(|link| WebhookEvent::link_viewed(&LinkId::from_store(&link))));
     }
+    let newest = counted.iter().map(|(_, seen)| seen.last_at).max().unwrap_or_default();
+    outbox::record(&mut transaction, &events, newest).await?;
     db.commit(transaction).await
 }

@@ -111,6 +111,15 @@ pub enum Letter {
         /// The address of the request's page for its owner.
         page: String,
     },
+    /// Informs the owner of a webhook that it was disabled.
+    WebhookDisabled {
+        /// What to call the owner.
+        name: String,
+        /// The host of its address.
+        host: String,
+        /// The address of its page.
+        page: String,
+    },
     /// Brings a recipient their link.
     Link {
         /// The person who created the link.
@@ -251,6 +260,11 @@ impl Letter {
                 page: link.clone(),
             },
             Letter::AccountDeleted { name: name.clone() },
+            Letter::WebhookDisabled {
+                name: name.clone(),
+                host: "hooks.example\"<b>@all\r\nBcc: x@example.org".to_owned(),
+                page: link.clone(),
+            },
             Letter::Link {
                 by: "Lin <script>alert(1)</script>\r\nBcc: x@example.org".to_owned(),
                 title: "Report <script>\u{202e}\r\nBcc: x@example.org".to_owned(),

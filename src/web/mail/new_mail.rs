@@ -33,6 +33,8 @@ words! {
         Link = "link",
         /// The code that a link requires.
         LinkCode = "link-code",
+        /// A webhook of the account was disabled, because it doesn't work.
+        WebhookDisabled = "webhook-disabled",
         /// An administrator tests whether mails arrive.
         Test = "test",
     }
@@ -42,7 +44,7 @@ impl MailKind {
     /// Returns whether it goes before links and notices.
     pub const fn is_urgent(self) -> bool {
         match self {
-            MailKind::Taken | MailKind::Received | MailKind::Link => false,
+            MailKind::Taken | MailKind::Received | MailKind::Link | MailKind::WebhookDisabled => false,
             MailKind::SignUp
             | MailKind::Forgot
             | MailKind::Invite
@@ -71,6 +73,7 @@ impl MailKind {
             | MailKind::Received
             | MailKind::Link
             | MailKind::LinkCode
+            | MailKind::WebhookDisabled
             | MailKind::Test => false,
         }
     }
@@ -124,6 +127,9 @@ pub struct MailDetails {
     /// The id of a link's recipient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<RecipientId>,
+    /// The id of a webhook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
     /// Where the request came from, if the account's owner should be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<RequestOrigin>,

@@ -107,6 +107,8 @@ letters! {
     received: "mail/received/subject.txt", "mail/received/text.txt", "mail/received/html.html";
     link: "mail/link/subject.txt", "mail/link/text.txt", "mail/link/html.html";
     link_code: "mail/link-code/subject.txt", "mail/link-code/text.txt", "mail/link-code/html.html";
+    webhook_disabled: "mail/webhook-disabled/subject.txt", "mail/webhook-disabled/text.txt",
+        "mail/webhook-disabled/html.html";
     test: "mail/test/subject.txt", "mail/test/text.txt", "mail/test/html.html";
 }
 
@@ -221,6 +223,9 @@ impl Letter {
                 until: human::end(now, *until),
                 ..words("")
             }),
+            Letter::WebhookDisabled { name, host, page } => {
+                webhook_disabled::render(&Words { other: line(host), link: page.clone(), ..words(name) })
+            }
             Letter::Test => test::render(&words("")),
         }
     }

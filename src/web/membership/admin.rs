@@ -24,6 +24,8 @@ use crate::web::mail::{MailDetails, MailKind, NewMail};
 use crate::web::membership::self_service::{ChangeOutcome, SelfServiceError};
 use crate::web::revocations::issued::IssuedTokens;
 use crate::web::shares::editor::homes;
+use crate::web::webhooks::event::WebhookEvent;
+use crate::web::webhooks::outbox;
 
 /// The administration of accounts. Cheap to clone.
 #[derive(Clone)]
@@ -66,6 +68,7 @@ impl AccountAdmin {
         let details = MailDetails { by: Some(by.name.as_str().to_owned()), ..MailDetails::of(&account.id) };
         let mail = NewMail::new(MailKind::Invite, &account.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
+        outbox::record(&mut transaction, &[WebhookEvent::account_created(&account.id)], now).await?;
         self.db.commit(transaction).await?;
         self.queue.wake();
         Ok(added)

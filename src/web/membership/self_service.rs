@@ -17,6 +17,8 @@ use crate::web::mail::queue::{MailQueue, QueueError};
 use crate::web::mail::request_origin::RequestOrigin;
 use crate::web::mail::{MailDetails, MailKind, NewMail};
 use crate::web::revocations::issued::IssuedTokens;
+use crate::web::webhooks::event::WebhookEvent;
+use crate::web::webhooks::outbox;
 
 /// A change couldn't be made.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +181,8 @@ impl SelfService {
             return Ok(ChangeOutcome::Overtaken);
         }
         audit::append(&mut transaction, actor, AuditEvent::Activated, seen.email.as_str(), now).await?;
+        // Only now, because anyone can request an account for any address.
+        outbox::record(&mut transaction, &[WebhookEvent::account_created(&seen.id)], now).await?;
         self.account_changes.commit(transaction, &seen.id).await?;
         Ok(ChangeOutcome::Done)
     }
@@ -235,6 +239,7 @@ impl SelfService {
         let details = MailDetails { asked: Some(asked), ..MailDetails::of(&seen.id) };
         let mail = NewMail::new(MailKind::PasswordChanged, &seen.email, details)?;
         self.queue.add(&mut transaction, &mail, now).await?;
+        outbox::record(&mut transaction, &first_password_of_sign_up(seen), now).await?;
         self.account_changes.commit(transaction, &seen.id).await?;
         self.queue.wake();
         Ok(ChangeOutcome::Done)
@@ -271,6 +276,12 @@ impl SelfService {
 pub fn browser_mark(secret: &Digest) -> String {
     use base64::Engine;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret.as_bytes())
+}
+
+/// Returns what webhooks are told if this password activates an account that its owner requested.
+fn first_password_of_sign_up(seen: &Account) -> Vec<WebhookEvent> {
+    let activates = seen.activated_at.is_none() && seen.signup_browser.is_some();
+    activates.then(|| WebhookEvent::account_created(&seen.id)).into_iter().collect()
 }
 
 pub(super) async fn drop_address_change(

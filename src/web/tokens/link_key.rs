@@ -123,6 +123,14 @@ impl LinkKey {
         secret
     }
 
+    /// Returns a secret of a webhook: 256 bits.
+    pub fn webhook_secret(&self, webhook: &str, salt: &str) -> Zeroizing<[u8; 32]> {
+        let tag = hmac::sign(&self.0, format!("webhook\n{webhook}\n{salt}").as_bytes());
+        let mut secret = Zeroizing::new([0; 32]);
+        secret.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+        secret
+    }
+
     /// Returns a pseudonym for the address of a client of a recipient's link: enough to recognize the client
     /// on that link, but useless with another link or without the key.
     pub fn client(&self, recipient: &RecipientId, address: IpAddr) -> String {

@@ -62,7 +62,7 @@ impl Uploads {
         };
         let mut transaction = self.db.begin().await?;
         rows::delete_in(&mut transaction, &upload.id).await?;
-        arrivals::removed(&mut transaction, &file.link, fate).await?;
+        arrivals::removed(&mut transaction, &file.link, fate, self.clock.now()).await?;
         Ok(self.db.commit(transaction).await?)
     }
 }

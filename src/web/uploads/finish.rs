@@ -18,6 +18,8 @@ use crate::web::shares::error::{StorageError, on_disk};
 use crate::web::uploads::lifecycle::Uploads;
 use crate::web::uploads::upload::{Upload, UploadStage};
 use crate::web::uploads::{allowance, rows};
+use crate::web::webhooks::event::WebhookEvent;
+use crate::web::webhooks::outbox;
 
 /// How many names are tried if others keep taking them between the check and the change.
 const TRIES: usize = 100;
@@ -210,6 +212,11 @@ impl Uploads {
             }
         };
         audit::append(&mut transaction, &upload.sender, event, &what, now).await?;
+        let told = match &upload.guest {
+            None => WebhookEvent::upload_completed(account, path, size),
+            Some(guest) => WebhookEvent::request_received(account, &guest.request, path, size),
+        };
+        outbox::record(&mut transaction, &[told], now).await?;
         self.db.commit(transaction).await?;
         self.hashing.remove(&upload.id);
         tracing::info!(upload = %upload.id, account = %upload.account, file = ?path, size, "file uploaded");

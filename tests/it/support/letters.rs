@@ -14,6 +14,7 @@ use super::deliveries::{BothServices, eventually};
 use super::links::make;
 use super::requests::{Guest, ask};
 use super::web::{Browser, PASSWORD, TestWeb};
+use super::webhooks::{self, Receiver};
 
 /// User agents, one of them hostile.
 pub(crate) const FIREFOX: &str =
@@ -79,6 +80,7 @@ pub(crate) async fn every_letter() -> Letters {
     Box::pin(of_links(&web, &mut letters)).await;
     of_the_end(&web, &mut letters).await;
     of_requests(&web, &mut letters).await;
+    of_webhooks(&web, &mut letters).await;
     web.stop().await;
     Box::pin(of_deliveries(&mut letters)).await;
     letters
@@ -201,6 +203,22 @@ async fn of_requests(web: &TestWeb, letters: &mut Letters) {
     web.pass(61);
     web.app.upkeep().tell_owners().await;
     sent(web, letters, &["received"]).await;
+}
+
+async fn of_webhooks(web: &TestWeb, letters: &mut Letters) {
+    web.account("lee@example.org", &[]).await;
+    let mut lee = web.logged_in("lee@example.org").await;
+    let receiver = Receiver::start().await;
+    let (page, _) = webhooks::make(&mut lee, "https://hooks.example.org/x").await;
+    // A receiver on this machine, which the form doesn't accept here.
+    sqlx::query("UPDATE webhooks SET url = $1, failing_since = 0")
+        .bind(receiver.url())
+        .execute(web.outside.db.writer())
+        .await
+        .unwrap();
+    webhooks::press(&mut lee, &page, "test").await;
+    webhooks::deliver(web).await;
+    sent(web, letters, &["webhook-disabled"]).await;
 }
 
 async fn of_deliveries(letters: &mut Letters) {

@@ -29,6 +29,7 @@ pub mod tus;
 pub mod volume;
 pub mod web;
 pub mod web_process;
+pub mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -32,3 +32,5 @@ pub(crate) mod unsent;
 pub mod unsent_page;
 pub(crate) mod unsubscribe;
 pub mod unsubscribe_page;
+pub(crate) mod webhooks;
+pub mod webhooks_page;

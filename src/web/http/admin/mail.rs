@@ -83,6 +83,7 @@ fn row(mail: QueuedMail) -> MailRow {
         MailKind::Received => "notice of received files",
         MailKind::Link => "link to a file",
         MailKind::LinkCode => "code for a link",
+        MailKind::WebhookDisabled => "notice of a webhook that was turned off",
         MailKind::Test => "test mail",
     };
     MailRow {

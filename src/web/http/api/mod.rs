@@ -41,6 +41,7 @@ mod respond;
 mod time;
 mod tokens;
 mod version;
+mod webhooks;
 
 /// A method of an address, and its handler.
 struct Endpoint {
@@ -92,6 +93,16 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint(Method::GET, "/admin/deliveries", admin_links::deliveries),
         endpoint(Method::GET, "/admin/nodes", admin_site::nodes),
         endpoint(Method::GET, "/admin/audit", admin_site::audit_log),
+        endpoint(Method::GET, "/webhooks", webhooks::list),
+        endpoint(Method::POST, "/webhooks", webhooks::make),
+        endpoint(Method::GET, "/webhooks/{id}", webhooks::read),
+        endpoint(Method::DELETE, "/webhooks/{id}", webhooks::delete),
+        endpoint(Method::POST, "/webhooks/{id}/pause", webhooks::pause),
+        endpoint(Method::POST, "/webhooks/{id}/resume", webhooks::resume),
+        endpoint(Method::POST, "/webhooks/{id}/rotate", webhooks::rotate),
+        endpoint(Method::POST, "/webhooks/{id}/test", webhooks::test),
+        endpoint(Method::GET, "/webhooks/{id}/messages", webhooks::messages),
+        endpoint(Method::POST, "/webhooks/{id}/messages/{message}/resend", webhooks::resend),
     ]
 }
 

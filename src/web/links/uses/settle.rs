@@ -12,7 +12,8 @@ use crate::web::links::use_state::UseState;
 const PER_LOOK: i64 = 100;
 
 /// Marks the token and its use as used, because its first byte was sent. Runs in the transaction that records
-/// the receipt; repeating it changes nothing. A use that had been released is counted again.
+/// the receipt; repeating it changes nothing. A use that had been released is counted again. Returns whether this
+/// was the last use that the link had left.
 ///
 /// # Errors
 /// When the database fails.
@@ -20,11 +21,28 @@ pub async fn mark_used(
     transaction: &mut Transaction<'static, Any>,
     jti: Jti,
     now: Timestamp,
-) -> Result<(), QueryError> {
-    let Some(found) = lock(transaction, jti).await? else { return Ok(()) };
+) -> Result<bool, QueryError> {
+    let Some(found) = lock(transaction, jti).await? else { return Ok(false) };
     set_token(transaction, jti, UseState::Used).await?;
     set_use(transaction, &found, UseState::Used, now).await?;
-    Ok(())
+    Ok(found.use_state != UseState::Used && is_used_up(transaction, &found.recipient).await?)
+}
+
+/// Whether all recipients of a recipient's link have used all their uses.
+async fn is_used_up(
+    transaction: &mut Transaction<'static, Any>,
+    recipient: &str,
+) -> Result<bool, sqlx::Error> {
+    let used_up: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM recipients JOIN links ON links.id = recipients.link WHERE recipients.id = $1 \
+         AND links.uses IS NOT NULL AND recipients.taken - recipients.reserved >= links.uses \
+         AND NOT EXISTS (SELECT 1 FROM recipients AS others WHERE others.link = links.id \
+         AND others.removed_at IS NULL AND others.taken - others.reserved < links.uses)",
+    )
+    .bind(recipient)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(used_up.is_some())
 }
 
 /// Releases a token whose delivery is over without a byte having been sent, and its use if this was the use's
