@@ -44,6 +44,7 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
         ],
     ),
     ("/account/keys/revoke", "POST", "/account/keys/revoke", &[("id", "any")]),
+    ("/put/{name:.*}", "PUT", "/put/report.txt", &[]),
     ("/device", "GET", "/device", &[]),
     ("/device", "POST", "/device", &[("code", "BCDF-GHJK"), ("decision", "refuse")]),
     ("/device/code", "POST", "/device/code", &[("scope", "links")]),

@@ -127,6 +127,7 @@ mod proxies_clients;
 mod proxies_headers;
 mod proxies_large;
 mod proxies_uploads;
+mod put;
 mod receipts;
 mod receipts_http;
 mod reloading;

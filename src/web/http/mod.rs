@@ -62,6 +62,7 @@ pub(crate) mod paths;
 pub mod press_error;
 pub mod problem;
 pub mod program;
+pub(crate) mod put;
 pub mod qr;
 pub(crate) mod rate_headers;
 pub(crate) mod request_making;
@@ -193,6 +194,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/files-upload").route(web::post().to(upload_form::upload)))
         .service(web::resource("/uploads").route(web::route().to(tus::handle)))
         .service(web::resource("/uploads/{id}").route(web::route().to(tus::handle)))
+        .service(web::resource("/put/{name:.*}").route(web::put().to(put::put)))
         .service(web::resource("/api/v1/uploads").route(web::route().to(tus::handle_program)))
         .service(web::resource("/api/v1/uploads/{id}").route(web::route().to(tus::handle_program)))
         .service(web::resource("/.well-known/jwks.json").route(get_or_head().to(service::jwks)))
