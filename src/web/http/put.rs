@@ -114,7 +114,7 @@ async fn receive(
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let purpose = UploadPurpose::File { folder, below: Vec::new(), name };
     let new = NewUpload { purpose, size: length, metadata: String::new(), expected: None };
-    let upload = app.uploads.begin(&(&program.actor()).into(), new, now).await?;
+    let upload = app.uploads.begin(&program.actor(), new, now).await?;
     let whole = whole(app, request, &upload, body, now).await;
     if whole.is_err() {
         // Nobody knows its address, so nobody could continue it.
