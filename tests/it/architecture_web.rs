@@ -8,7 +8,7 @@ use crate::architecture::{Source, sources};
 /// Each room of `src/web/`, and the rooms that it imports. A room is a folder, or a file beside the
 /// folders. `http` has four wings, which share the files beside them. The addresses (`http/mod.rs`), the
 /// samples and `web/mod.rs` combine everything, and nothing imports them but `reload`, a part of the app.
-const TABLE: [(&str, &[&str]); 42] = [
+const TABLE: [(&str, &[&str]); 43] = [
     ("identity", &[]),
     ("db", &[]),
     ("tokens", &[]),

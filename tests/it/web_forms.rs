@@ -25,7 +25,6 @@ const FORMS: [(&str, &[(&str, &str)]); 53] = [
     ("/account/second-factor/off", &[("current_password", PASSWORD), ("code", "123456")]),
     (
         "/account/keys",
-        "/device",
         &[("name", "T"), ("days", "7"), ("shares", ""), ("networks", ""), ("current_password", PASSWORD)],
     ),
     ("/account/keys/revoke", &[("id", "any")]),
