@@ -10,6 +10,7 @@
 
 mod access_log;
 mod api_base;
+mod api_examples;
 mod api_files;
 mod api_links;
 mod api_openapi;

@@ -60,8 +60,8 @@ pub(crate) fn api(error: &ApiError, wait: Option<u64>) -> HttpResponse {
         "status": status.as_u16(),
         "detail": error.detail(),
     });
-    if !error.fields().is_empty() {
-        body["errors"] = json!(error.fields());
+    if let (false, Some(members)) = (error.fields().is_empty(), body.as_object_mut()) {
+        members.insert("errors".to_owned(), json!(error.fields()));
     }
     answer.content_type("application/problem+json").body(body.to_string())
 }
