@@ -129,7 +129,24 @@ const TABLE: [(&str, &[&str]); 42] = [
             "webhooks",
         ],
     ),
-    ("http/api", &["api_keys", "db", "deliveries", "forms", "http", "links", "shares", "webhooks"]),
+    (
+        "http/api",
+        &[
+            "accounts",
+            "api_keys",
+            "audit",
+            "db",
+            "deliveries",
+            "forms",
+            "http",
+            "identity",
+            "links",
+            "membership",
+            "requests",
+            "shares",
+            "webhooks",
+        ],
+    ),
     (
         "http/admin",
         &[

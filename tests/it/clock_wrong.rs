@@ -150,10 +150,11 @@ async fn steps_of_seconds_raise_no_alarm() {
 }
 
 /// Columns with times that a reset does not change.
-const LEFT: [(&str, &str); 5] = [
+const LEFT: [(&str, &str); 6] = [
     // The owner has chosen it.
     ("links", "ends_at"),
     ("file_requests", "ends_at"),
+    ("api_keys", "ends_at"),
     // Each is set together with the record's own time.
     ("used_tokens", "marked_at"),
     ("used_tokens", "forget_at"),

@@ -232,6 +232,8 @@ const ADDRESSES: &[(&str, &str, &str, Fields)] = &[
     ("/uploads", "OPTIONS", "/uploads", &[]),
     ("/uploads/{id}", "PATCH", "/uploads/any", &[("x", "not read")]),
     ("/uploads/{id}", "DELETE", "/uploads/any", &[]),
+    ("/api/v1/openapi.json", "GET", "/api/v1/openapi.json", &[]),
+    ("/api/v1/docs", "GET", "/api/v1/docs", &[]),
     ("/api/v1/uploads", "POST", "/api/v1/uploads", &[("x", "not read")]),
     ("/api/v1/uploads/{id}", "PATCH", "/api/v1/uploads/any", &[("x", "not read")]),
     ("/.well-known/jwks.json", "GET", "/.well-known/jwks.json", &[]),

@@ -12,6 +12,8 @@ mod access_log;
 mod api_base;
 mod api_files;
 mod api_links;
+mod api_openapi;
+mod api_requests;
 mod api_tokens;
 mod api_webhooks;
 mod architecture;

@@ -195,7 +195,7 @@ async fn commands_make_list_and_revoke_keys_while_the_app_runs() {
     assert!(!listed.to_string().contains(key.trim()));
     let id = listed[0]["id"].as_str().unwrap().to_owned();
     assert!(run(&["list", "ada@example.org"]).1.contains(&id));
-    let (code, revoked, remark) = run(&["revoke", &id, "--json"]);
+    let (code, revoked, remark) = run(&["revoke", "--json", &id]);
     let wanted = format!("[{{\"id\":\"{id}\",\"revoked\":true}}]");
     assert_eq!((code, revoked.trim()), (Some(0), wanted.as_str()), "{remark}");
     web.pass(1);

@@ -25,14 +25,7 @@ const FORMS: [(&str, &[(&str, &str)]); 52] = [
     ("/account/second-factor/off", &[("current_password", PASSWORD), ("code", "123456")]),
     (
         "/account/keys",
-        &[
-            ("name", "T"),
-            ("links", "yes"),
-            ("days", "7"),
-            ("shares", ""),
-            ("networks", ""),
-            ("current_password", PASSWORD),
-        ],
+        &[("name", "T"), ("days", "7"), ("shares", ""), ("networks", ""), ("current_password", PASSWORD)],
     ),
     ("/account/keys/revoke", &[("id", "any")]),
     ("/account/sessions/end", &[("name", "any")]),

@@ -63,6 +63,7 @@ pub mod problem;
 pub mod program;
 pub mod qr;
 pub(crate) mod rate_headers;
+pub(crate) mod request_making;
 pub mod requests;
 pub(crate) mod respond;
 pub mod samples;

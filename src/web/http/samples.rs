@@ -8,6 +8,7 @@ use crate::web::http::admin::{
     accounts_page, audit_page, deliveries_page, keys_page, links_page, mail_page, nodes_page, settings_page,
     shares_page as admin_shares_page,
 };
+use crate::web::http::api::docs_page as api_docs_page;
 use crate::web::http::files::{
     edit_page, folder_page, move_page, search_page, selected_page, shares_page, trash_page, upload_page,
     zip_page,
@@ -34,6 +35,7 @@ pub fn samples() -> Result<Vec<(String, String)>, askama::Error> {
         login_code_page::samples()?,
         second_factor_page::samples()?,
         api_keys_page::samples()?,
+        api_docs_page::samples()?,
         activate_page::samples()?,
         address_page::samples()?,
         accounts_page::samples()?,

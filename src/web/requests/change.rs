@@ -5,6 +5,8 @@ use crate::clock::Timestamp;
 use crate::web::audit::{self, Actor, AuditEvent};
 use crate::web::db::columns::{bytes_to_column, to_column};
 use crate::web::identity::passwords::StoredPassword;
+use crate::web::links::change::{EditBase, EditOutcome};
+use crate::web::requests::find::read;
 use crate::web::requests::request::{FileRequest, FileRequests, RequestError};
 use crate::web::requests::terms::RequestTerms;
 
@@ -20,18 +22,18 @@ pub enum RequestPasswordChange {
 }
 
 impl FileRequests {
-    /// Gives a request new terms. Returns false if it was already stopped.
+    /// Gives a request new terms, unless it was stopped.
     ///
     /// # Errors
     /// See [`RequestError`].
     pub async fn edit(
         &self,
-        request: &FileRequest,
+        (request, base): (&FileRequest, EditBase),
         terms: &RequestTerms,
         password: RequestPasswordChange,
         actor: &Actor,
         now: Timestamp,
-    ) -> Result<bool, RequestError> {
+    ) -> Result<EditOutcome, RequestError> {
         let sets_password = matches!(password, RequestPasswordChange::Set(_));
         let (keep, password) = match &password {
             RequestPasswordChange::Keep => (1_i64, None),
@@ -39,6 +41,18 @@ impl FileRequests {
             RequestPasswordChange::Set(password) => (0, Some(password)),
         };
         let mut transaction = self.db.begin().await?;
+        // Of two edits of one version, the second one finds what the first one has made of it.
+        self.db.lock_account(&mut transaction, request.owner.as_str()).await?;
+        if base == EditBase::Seen {
+            let found = sqlx::query("SELECT * FROM file_requests WHERE id = $1")
+                .bind(request.id.as_str())
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let found = found.as_ref().map(read).transpose()?.flatten();
+            if !found.is_some_and(|found| found.has_terms_of(request)) {
+                return Ok(EditOutcome::Outdated);
+            }
+        }
         let changed = sqlx::query(
             // Keeps the password that is stored now, which may differ from the one in `request`.
             "UPDATE file_requests SET title = $1, note = $2, max_bytes = $3, max_files = $4, ends_at = $5, \
@@ -57,7 +71,7 @@ impl FileRequests {
         .execute(&mut *transaction)
         .await?;
         if changed.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(EditOutcome::Revoked);
         }
         if sets_password {
             sqlx::query("UPDATE request_guests SET digest = NULL WHERE request = $1")
@@ -68,7 +82,7 @@ impl FileRequests {
         let subject = format!("{} (request {})", terms.title, request.id);
         audit::append(&mut transaction, actor, AuditEvent::RequestChanged, &subject, now).await?;
         self.db.commit(transaction).await?;
-        Ok(true)
+        Ok(EditOutcome::Changed)
     }
 
     /// Stops a request for good. Returns false if it was already stopped.

@@ -7,6 +7,7 @@ use crate::id::RequestId;
 use crate::secret::Secret;
 use crate::web::db::QueryError;
 use crate::web::db::columns::{bytes_from_column, digest_to_column, from_column};
+use crate::web::db::position::Position;
 use crate::web::identity::AccountId;
 use crate::web::identity::passwords::StoredPassword;
 use crate::web::requests::request::{FileRequest, FileRequests};
@@ -91,18 +92,66 @@ impl FileRequests {
             .fetch_all(self.db.reader())
             .await?;
         let more = rows.len() > PER_PAGE as usize;
-        let mut listed = Vec::new();
-        for row in rows.iter().take(PER_PAGE as usize) {
-            let Some(request) = read(row)? else { continue };
-            let number = |column: &str| row.try_get::<i64, _>(column).map(bytes_from_column);
-            listed.push(ListedRequest { request, files: number("files")?, bytes: number("bytes")? });
-        }
-        Ok((listed, more))
+        Ok((listed_of(rows.iter().take(PER_PAGE as usize))?, more))
+    }
+
+    /// Returns up to `most` requests of an account after `from`, newest first, and where the next page begins, if there
+    /// is one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn page(
+        &self,
+        owner: &AccountId,
+        from: &Position,
+        most: u32,
+    ) -> Result<(Vec<ListedRequest>, Option<Position>), QueryError> {
+        let query = format!(
+            "SELECT {LISTED} FROM file_requests WHERE account = $1 AND created_at <= $2 \
+             AND (created_at < $2 OR id > $3) ORDER BY created_at DESC, id LIMIT $4"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(owner.as_str())
+            .bind(from.time())
+            .bind(from.id())
+            .bind(i64::from(most) + 1)
+            .fetch_all(self.db.reader())
+            .await?;
+        let next = Position::after(&rows, most, "created_at", "id")?;
+        Ok((listed_of(rows.iter().take(most as usize))?, next))
+    }
+
+    /// Returns the request with this id as in a list, if `owner` created it. The id may be any text.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn listed(
+        &self,
+        owner: &AccountId,
+        id: &RequestId,
+    ) -> Result<Option<ListedRequest>, QueryError> {
+        let query = format!("SELECT {LISTED} FROM file_requests WHERE account = $1 AND id = $2");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(owner.as_str())
+            .bind(id.as_str().replace('\0', ""))
+            .fetch_all(self.db.reader())
+            .await?;
+        Ok(listed_of(rows.iter())?.pop())
     }
 }
 
+fn listed_of<'r>(rows: impl Iterator<Item = &'r AnyRow>) -> Result<Vec<ListedRequest>, sqlx::Error> {
+    let mut listed = Vec::new();
+    for row in rows {
+        let Some(request) = read(row)? else { continue };
+        let number = |column: &str| row.try_get::<i64, _>(column).map(bytes_from_column);
+        listed.push(ListedRequest { request, files: number("files")?, bytes: number("bytes")? });
+    }
+    Ok(listed)
+}
+
 /// Returns `None` for a row of a release with other rules for paths.
-fn read(row: &AnyRow) -> Result<Option<FileRequest>, sqlx::Error> {
+pub(super) fn read(row: &AnyRow) -> Result<Option<FileRequest>, sqlx::Error> {
     let Ok(folder) = row.try_get::<String, _>("folder")?.parse() else { return Ok(None) };
     let number = |column: &str| row.try_get::<i64, _>(column);
     Ok(Some(FileRequest {

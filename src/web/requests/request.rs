@@ -72,6 +72,19 @@ pub enum RequestStatus {
 }
 
 impl FileRequest {
+    /// Returns whether another reading of the same request has the same terms and the same state, as far as its owner
+    /// sets them.
+    pub(super) fn has_terms_of(&self, other: &FileRequest) -> bool {
+        let terms = |request: &FileRequest| {
+            (
+                (request.title.clone(), request.note.clone(), request.folder.clone(), request.ends_at),
+                (request.max_bytes, request.max_files, request.notify, request.stopped_at),
+                request.password.as_ref().map(|password| password.as_str().to_owned()),
+            )
+        };
+        terms(self) == terms(other)
+    }
+
     /// Returns its state at `now`.
     pub fn status(&self, now: Timestamp) -> RequestStatus {
         if self.stopped_at.is_some() {

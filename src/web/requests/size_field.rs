@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> Option<u64> {
     let (unit, bytes) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
     let number = text.strip_suffix(unit)?.trim().replace(',', ".");
     let (whole, fraction) = number.split_once('.').unwrap_or((&number, "0"));
-    let is_digits = |text: &str| (1..=9).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let is_digits = |text: &str| (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     if !is_digits(whole) || !is_digits(fraction) {
         return None;
     }
@@ -71,7 +71,8 @@ mod tests {
         {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
-        for bytes in [1, 999, 1_000, 1 << 20, 2 << 30, 1_500_000_000, 123_456_789] {
+        for bytes in [1, 999, 1_000, 1 << 20, 2 << 30, 1_500_000_000, 123_456_789, 1_234_567_890_123, 1 << 50]
+        {
             assert_eq!(parse(&field(bytes)), Some(bytes), "{}", field(bytes));
         }
         assert_eq!(field(2 << 30), "2 GiB");

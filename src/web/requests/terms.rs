@@ -6,7 +6,7 @@ use crate::web::identity::passwords::Password;
 use crate::web::links::limits::LinkLimits;
 use crate::web::links::moment;
 use crate::web::links::typed::{self, checked};
-use crate::web::requests::{FileRequests, size_field};
+use crate::web::requests::{FileRequest, FileRequests, size_field};
 
 /// The number of bytes that a new request allows, unless its owner chooses another.
 pub const USUAL_BYTES: u64 = 2 << 30;
@@ -89,6 +89,19 @@ impl RequestFormErrors {
 }
 
 impl RequestForm {
+    /// Returns the terms of a request, except its password.
+    pub fn of(request: &FileRequest) -> RequestForm {
+        RequestForm {
+            title: request.title.clone(),
+            note: request.note.clone(),
+            max_bytes: size_field::field(request.max_bytes),
+            max_files: request.max_files.to_string(),
+            ends: moment::exact(request.ends_at),
+            notify: request.notify,
+            ..RequestForm::default()
+        }
+    }
+
     /// Returns the fields of a new request, within `limits`.
     pub fn usual(limits: &LinkLimits, now: Timestamp) -> RequestForm {
         let ends = limits.clamp_end(Some(moment::in_a_week(now)), now);

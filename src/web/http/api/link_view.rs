@@ -97,7 +97,8 @@ impl LinkView {
     }
 }
 
-const fn word(state: LinkState) -> &'static str {
+/// Returns the word for a state.
+pub(crate) const fn word(state: LinkState) -> &'static str {
     match state {
         LinkState::Open => "open",
         LinkState::Uploading => "uploading",

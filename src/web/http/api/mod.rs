@@ -8,15 +8,21 @@ use std::collections::BTreeMap;
 
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, guard};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard};
 
 use crate::web::http::api_error::ApiError;
 use crate::web::http::error::WebError;
 use crate::web::http::paths::API;
+use crate::web::http::respond::get_or_head;
 
 mod account;
+mod admin_accounts;
+mod admin_links;
+mod admin_site;
 mod body;
 mod deliveries;
+mod docs;
+pub mod docs_page;
 mod entries;
 mod field;
 mod files;
@@ -25,8 +31,12 @@ mod link_body;
 mod link_view;
 mod links;
 mod list;
+pub mod openapi;
 mod parameters;
 mod recipients;
+mod request_body;
+mod request_view;
+mod requests;
 mod respond;
 mod time;
 mod tokens;
@@ -62,6 +72,12 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint(Method::POST, "/links/{id}/recipients", recipients::add),
         endpoint(Method::DELETE, "/links/{id}/recipients/{recipient}", recipients::remove),
         endpoint(Method::GET, "/links/{id}/deliveries", deliveries::list),
+        endpoint(Method::GET, "/requests", requests::list),
+        endpoint(Method::POST, "/requests", requests::make),
+        endpoint(Method::GET, "/requests/{id}", requests::read),
+        endpoint(Method::PATCH, "/requests/{id}", requests::change),
+        endpoint(Method::POST, "/requests/{id}/stop", requests::stop),
+        endpoint(Method::GET, "/requests/{id}/files", requests::received),
         endpoint(Method::POST, "/tokens", tokens::issue),
         endpoint(Method::DELETE, "/tokens/{jti}", tokens::revoke),
         endpoint(Method::GET, "/webhooks", webhooks::list),
@@ -74,6 +90,19 @@ fn endpoints() -> Vec<Endpoint> {
         endpoint(Method::POST, "/webhooks/{id}/test", webhooks::test),
         endpoint(Method::GET, "/webhooks/{id}/messages", webhooks::messages),
         endpoint(Method::POST, "/webhooks/{id}/messages/{message}/resend", webhooks::resend),
+        endpoint(Method::GET, "/admin/accounts", admin_accounts::list),
+        endpoint(Method::POST, "/admin/accounts", admin_accounts::invite),
+        endpoint(Method::GET, "/admin/accounts/{id}", admin_accounts::read),
+        endpoint(Method::POST, "/admin/accounts/{id}/disable", admin_accounts::disable),
+        endpoint(Method::POST, "/admin/accounts/{id}/enable", admin_accounts::enable),
+        endpoint(Method::GET, "/admin/links", admin_links::list),
+        endpoint(Method::GET, "/admin/links/{id}", admin_links::read),
+        endpoint(Method::POST, "/admin/links/{id}/pause", admin_links::pause),
+        endpoint(Method::POST, "/admin/links/{id}/resume", admin_links::resume),
+        endpoint(Method::POST, "/admin/links/{id}/revoke", admin_links::revoke),
+        endpoint(Method::GET, "/admin/deliveries", admin_links::deliveries),
+        endpoint(Method::GET, "/admin/nodes", admin_site::nodes),
+        endpoint(Method::GET, "/admin/audit", admin_site::audit_log),
     ]
 }
 
@@ -107,12 +136,14 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             let allowed = allowed.clone();
             async move { Err::<HttpResponse, WebError>(ApiError::MethodNotAllowed(allowed).into()) }
         };
-        let mut resource = web::resource(format!("{API}{path}"));
+        let mut resource = Resource::new(format!("{API}{path}"));
         for endpoint in endpoints {
             resource = resource.route(endpoint.route);
         }
         cfg.service(resource.default_service(web::to(refuse)));
     }
+    cfg.service(web::resource("/api/v1/openapi.json").route(get_or_head().to(docs::document)))
+        .service(web::resource("/api/v1/docs").route(get_or_head().to(docs::page)));
 }
 
 fn allow(endpoints: &[Endpoint]) -> String {

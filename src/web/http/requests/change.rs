@@ -8,12 +8,12 @@ use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
 use crate::web::http::extract::{CsrfForm, EmptyForm, LARGEST_FORM};
 use crate::web::http::flash::FlashMessage;
+use crate::web::http::request_making::{RequestChange, change_request, stop_request};
 use crate::web::http::requests::one_request::page_of;
 use crate::web::http::requests::own_request::{own_request, redirect_to_request};
 use crate::web::http::respond::{AppData, allow_script, unprocessable};
 use crate::web::identity::client_info::ClientInfo;
-use crate::web::identity::passwords::Asker;
-use crate::web::requests::change::RequestPasswordChange;
+use crate::web::links::change::{EditBase, EditOutcome};
 use crate::web::requests::terms::RequestForm;
 
 #[derive(Deserialize)]
@@ -40,9 +40,6 @@ pub(crate) async fn change(
 ) -> Result<HttpResponse, WebError> {
     let CsrfForm { who, fields, .. } = form;
     let request = own_request(&app, &who, &id).await?;
-    let services = &app.services;
-    let now = services.clock.now();
-    app.throttle.link(&who.account().id, now)?;
     let remove = fields.remove_password.is_some();
     let typed = RequestForm {
         title: fields.title,
@@ -54,26 +51,18 @@ pub(crate) async fn change(
         password: fields.password,
         notify: fields.notify.is_some(),
     };
-    let mut terms = match services.requests.check(&typed, now) {
-        Ok(terms) => terms,
-        Err(errors) => {
-            let page = page_of(&app, &who, request, typed, *errors).await?;
-            return Ok(allow_script(&app, unprocessable(&page)?));
-        }
-    };
-    if terms.title.is_empty() {
-        terms.title.clone_from(&request.title);
-    }
-    let password = match terms.password.clone() {
-        Some(password) => RequestPasswordChange::Set(
-            services.passwords.hash(Asker::Account(who.account().id.clone()), password).await?,
-        ),
-        None if remove => RequestPasswordChange::Remove,
-        None => RequestPasswordChange::Keep,
-    };
     let actor = Actor::account(who.account(), place.address);
-    let changed = services.requests.edit(&request, &terms, password, &actor, now).await?;
-    redirect_to_request(&app, &request, changed.then_some(FlashMessage::RequestChanged))
+    let base = (&request, EditBase::Any);
+    match change_request(&app, (who.account(), &actor), base, &typed, remove).await? {
+        RequestChange::Done(outcome) => {
+            let changed = outcome == EditOutcome::Changed;
+            redirect_to_request(&app, &request, changed.then_some(FlashMessage::RequestChanged))
+        }
+        RequestChange::Invalid(errors) => {
+            let page = page_of(&app, &who, request, typed, *errors).await?;
+            Ok(allow_script(&app, unprocessable(&page)?))
+        }
+    }
 }
 
 /// `POST /requests/{id}/stop`: takes no more files, for good. What has arrived stays.
@@ -86,13 +75,6 @@ pub(crate) async fn stop(
     let CsrfForm { who, fields: EmptyForm {}, .. } = form;
     let request = own_request(&app, &who, &id).await?;
     let actor = Actor::account(who.account(), place.address);
-    let now = app.services.clock.now();
-    app.services.requests.stop(&request, &actor, now).await?;
-    // Whatever can't be removed now expires.
-    if let Err(error) = app.uploads.abandon_those_of(&request.id).await {
-        let cause = crate::telemetry::chain(&error);
-        tracing::warn!(request = %request.id, cause, "cannot remove what guests were sending");
-    }
-    tracing::info!(account = %who.account().id, request = %request.id, "file request stopped");
+    stop_request(&app, &request, &actor).await?;
     redirect_to_request(&app, &request, Some(FlashMessage::RequestStopped))
 }

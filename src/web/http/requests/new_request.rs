@@ -4,7 +4,6 @@ use actix_web::HttpResponse;
 use actix_web::web::Query;
 use serde::Deserialize;
 
-use crate::files::{EntryKind, FileError};
 use crate::id::FilePath;
 use crate::web::audit::Actor;
 use crate::web::http::error::WebError;
@@ -12,13 +11,12 @@ use crate::web::http::extract::{CsrfForm, LARGEST_FORM, SignedIn};
 use crate::web::http::flash::FlashMessage;
 use crate::web::http::layout::Section;
 use crate::web::http::paths::{decoded_path, encoded_path, shown_path};
+use crate::web::http::request_making::{RequestMaking, RequestOrder, existing, make_request};
 use crate::web::http::requests::new_request_page::NewRequestPage;
 use crate::web::http::respond::{
-    AppData, allow_script, blocking, html_with_script, redirect_again, redirect_with_flash, unprocessable,
+    AppData, allow_script, html_with_script, redirect_again, redirect_with_flash, unprocessable,
 };
 use crate::web::identity::client_info::ClientInfo;
-use crate::web::identity::passwords::Asker;
-use crate::web::requests::create::{CreateRequestOutcome, NewRequest};
 use crate::web::requests::terms::{RequestForm, RequestFormErrors};
 use crate::web::shares::error::StorageError;
 use crate::web::shares::rights::{Right, Writable};
@@ -59,16 +57,9 @@ fn roots(app: &AppData, who: &SignedIn) -> Vec<FilePath> {
 
 /// Returns the folder as one that the person may write to, if it exists.
 async fn writable(app: &AppData, who: &SignedIn, folder: FilePath) -> Result<Option<Writable>, WebError> {
-    let Some(folder) = app.rights.writable(who.account(), folder) else { return Ok(None) };
-    // A person's own folder is created by the first file in it.
-    if folder.home() == Some(folder.path()) {
-        return Ok(Some(folder));
-    }
-    let (shares, path) = (app.shares.clone(), folder.path().clone());
-    match blocking(move || shares.entry(&path)).await? {
-        Ok(entry) if entry.kind == EntryKind::Folder => Ok(Some(folder)),
-        Ok(_) | Err(FileError::Missing) => Ok(None),
-        Err(error) => Err(error.into()),
+    match app.rights.writable(who.account(), folder) {
+        Some(folder) => existing(app, folder).await,
+        None => Ok(None),
     }
 }
 
@@ -136,65 +127,25 @@ pub(crate) async fn make(
         password: fields.password,
         notify: fields.notify.is_some(),
     };
-    let services = &app.services;
-    let now = services.clock.now();
+    let now = app.services.clock.now();
     let rerender = |typed: RequestForm, errors: RequestFormErrors| {
         let page = page_of(&app, &who, path.as_ref(), typed, errors);
         Ok::<_, WebError>(allow_script(&app, unprocessable(&page)?))
     };
-    let whole = |sentence: &str| RequestFormErrors {
-        form: Some(sentence.to_owned()),
-        ..RequestFormErrors::default()
-    };
-    let mut terms = match services.requests.check(&typed, now) {
-        Ok(terms) => terms,
-        Err(errors) => return rerender(typed, *errors),
-    };
-    let folder = match path.clone() {
-        Some(path) => writable(&app, &who, path).await?,
-        None => None,
-    };
-    let Some(folder) = folder else {
-        return rerender(typed, whole("This folder no longer exists, or you may not add files to it."));
-    };
-    if terms.title.is_empty() {
-        terms.title = title_for(who.account().name.as_str());
-    }
-    app.throttle.link(&who.account().id, now)?;
-    let password = match terms.password.clone() {
-        Some(password) => {
-            Some(services.passwords.hash(Asker::Account(who.account().id.clone()), password).await?)
-        }
-        None => None,
-    };
+    let folder = path.clone().and_then(|path| app.rights.writable(who.account(), path));
     let actor = Actor::account(who.account(), place.address);
-    let new = NewRequest {
-        owner: who.account(),
-        folder: &folder,
-        terms: &terms,
-        password: password.as_ref(),
-        form: once.record(FlashMessage::RequestMade.as_str()),
-    };
-    match services.requests.create(&new, &actor, now).await? {
-        CreateRequestOutcome::Request(id) => {
-            tracing::info!(account = %who.account().id, request = %id, "file request made");
+    let record = once.record(FlashMessage::RequestMade.as_str());
+    let order = RequestOrder { owner: who.account(), folder, typed: &typed, record };
+    match make_request(&app, order, &actor, now).await? {
+        RequestMaking::Made(id) => {
             redirect_with_flash(&app, &format!("/requests/{id}"), FlashMessage::RequestMade)
         }
-        CreateRequestOutcome::TooMany => rerender(
-            typed,
-            whole("You have too many file requests. Those that ended disappear after 90 days."),
-        ),
+        RequestMaking::Invalid(errors) => rerender(typed, *errors),
         // Another process has created it since we looked.
-        CreateRequestOutcome::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
+        RequestMaking::Before => match app.sent_forms.begin(once.into_form()).await?.before() {
             Some(before) => redirect_again(&app, before),
             None => Err(StorageError::Busy.into()),
         },
-        CreateRequestOutcome::NotAllowed => Err(WebError::NotSignedIn),
+        RequestMaking::NotAllowed => Err(WebError::NotSignedIn),
     }
-}
-
-/// Returns the title of a request without one. It says nothing about the folder, because guests see it.
-fn title_for(name: &str) -> String {
-    let name: String = name.chars().take(100).collect();
-    format!("Files for {name}")
 }
