@@ -29,7 +29,7 @@ const FORMS: [(&str, &[(&str, &str)]); 52] = [
     ),
     ("/account/keys/revoke", &[("id", "any")]),
     ("/account/sessions/end", &[("name", "any")]),
-    ("/account/webhooks", &[("event", "link.viewed"), ("url", "https://hooks.example.org/")]),
+    ("/account/webhooks", &[("url", "https://hooks.example.org/")]),
     ("/account/webhooks/any/pause", &[]),
     ("/account/webhooks/any/resume", &[]),
     ("/account/webhooks/any/rotate", &[]),
