@@ -30,7 +30,7 @@ const FORMS: [(&str, &[(&str, &str)]); 53] = [
     ("/account/keys/revoke", &[("id", "any")]),
     ("/device", &[("code", "BCDF-GHJK"), ("current_password", PASSWORD), ("decision", "allow")]),
     ("/account/sessions/end", &[("name", "any")]),
-    ("/account/webhooks", &[("event", "link.viewed"), ("url", "https://hooks.example.org/")]),
+    ("/account/webhooks", &[("url", "https://hooks.example.org/")]),
     ("/account/webhooks/any/pause", &[]),
     ("/account/webhooks/any/resume", &[]),
     ("/account/webhooks/any/rotate", &[]),

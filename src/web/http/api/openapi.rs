@@ -8,7 +8,7 @@ use utoipa::OpenApi;
 
 use crate::web::http::api::{
     account, admin_accounts, admin_links, admin_site, deliveries, files, keys, links, recipients, requests,
-    tokens,
+    tokens, webhooks,
 };
 
 /// What a reader of the description needs to know before the operations.
@@ -56,6 +56,16 @@ const ABOUT: &str = "Each request needs an API key in the header `Authorization`
         requests::received,
         tokens::issue,
         tokens::revoke,
+        webhooks::list,
+        webhooks::make,
+        webhooks::read,
+        webhooks::delete,
+        webhooks::pause,
+        webhooks::resume,
+        webhooks::rotate,
+        webhooks::test,
+        webhooks::messages,
+        webhooks::resend,
         admin_accounts::list,
         admin_accounts::invite,
         admin_accounts::read,
