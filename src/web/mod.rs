@@ -375,7 +375,7 @@ impl WebApp {
         match self.webhook_sender() {
             Ok(sender) => sender.run().await,
             Err(error) => {
-                tracing::error!(cause = chain(&error), "cannot send messages to webhooks");
+                tracing::warn!(cause = chain(&error), "messages to webhooks wait for the next start");
                 std::future::pending().await
             }
         }
