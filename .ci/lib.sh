@@ -162,6 +162,18 @@ fetch_webhook_libraries() {
     echo "both standardwebhooks are installed"
 }
 
+# Schemathesis, which tests the API by its description.
+fetch_schemathesis() {
+    local folder="$PWD/target/schemathesis"
+    if [ "$(cat "$folder/.version" 2>/dev/null)" != 4.32.5 ]; then
+        rm -rf "$folder"
+        /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+            --root-user-action ignore --target "$folder" schemathesis==4.32.5 || return 1
+        echo 4.32.5 >"$folder/.version"
+    fi
+    echo "schemathesis is installed"
+}
+
 # The tests need both Exim and Postfix, but Debian's packages conflict. So Exim is only unpacked.
 fetch_exim() {
     local folder="$PWD/target/exim" part

@@ -21,10 +21,11 @@ pub mod tokens;
 pub mod web;
 
 /// The names of all targets: of their programs in `fuzz_targets/` and their folders in `seeds/`.
-pub const TARGETS: [&str; 11] = [
+pub const TARGETS: [&str; 12] = [
     "client_address",
     "content_disposition",
     "form",
+    "json",
     "jwks",
     "multipart",
     "path",

@@ -17,6 +17,8 @@ use oncelink::clock::{Clock, Timestamp};
 use oncelink::config::{Settings, ShareSettings};
 use oncelink::files::ShareFolders;
 use oncelink::secret::Secret;
+use oncelink::web::api_keys::{KeyForm, MakeKeyOutcome};
+use oncelink::web::audit::Actor;
 use oncelink::web::http::cookies::Cookies;
 use oncelink::web::http::csrf;
 use oncelink::web::http::extract::{OpenForm, StrangerForm};
@@ -55,9 +57,11 @@ type Answer = (StatusCode, HeaderMap, Vec<u8>);
 /// A web app with one share, and the session of Ada, who may write to it.
 pub struct Web {
     system: SystemRunner,
-    app: Box<dyn Fn(Request) -> LocalBoxFuture<'static, Answer>>,
+    app: Sender,
     clock: Clock,
     session: Secret,
+    /// An API key of Ada's.
+    key: Secret,
     share: PathBuf,
     folder: TempDir,
 }
@@ -82,8 +86,8 @@ impl Web {
         }];
         let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
         let system = System::new();
-        let app = system.block_on(app(&settings, &clock));
-        let mut web = Web { system, app, clock, session: Secret::presented(""), share, folder };
+        let (app, key) = system.block_on(app(&settings, &clock));
+        let mut web = Web { system, app, clock, session: Secret::presented(""), key, share, folder };
         web.log_in();
         web
     }
@@ -152,6 +156,26 @@ impl Web {
             None => assert!(own.0.is_client_error(), "{own:?}"),
             Some((_, fields)) => assert_eq!((own.0, fields_of(&own)), (StatusCode::OK, (true, fields))),
         }
+    }
+
+    /// Sends any body to the API. It makes a link, or is refused with a problem document that is itself valid; what isn't
+    /// JSON is always refused for that.
+    pub fn json(&self, data: &[u8]) {
+        let request =
+            TestRequest::post().uri("/api/v1/links").insert_header((CONTENT_TYPE, "application/json"));
+        let bearer = ("authorization", format!("Bearer {}", self.key.reveal()));
+        let (status, headers, body) = self.send(request.insert_header(bearer).set_payload(data.to_vec()));
+        let is_json = serde_json::from_slice::<serde_json::Value>(data).is_ok();
+        if status == StatusCode::CREATED {
+            assert!(is_json, "a link was made of what isn't JSON");
+            return;
+        }
+        assert!(status.is_client_error(), "{status}: {}", String::from_utf8_lossy(&body));
+        assert_eq!(headers.get(CONTENT_TYPE).unwrap(), "application/problem+json");
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["status"], status.as_u16(), "{problem}");
+        assert!(problem["type"].as_str().is_some_and(|slug| !slug.is_empty()), "{problem}");
+        assert!(is_json || matches!(status.as_u16(), 400 | 413), "{problem}");
     }
 
     /// Sends any bytes after the first two fields of the upload form, with `b` as the boundary. What is stored
@@ -252,7 +276,10 @@ impl Web {
 }
 
 /// Opens the app with an account for Ada, and adds two routes that return the parsed fields of a form.
-async fn app(settings: &Settings, clock: &Clock) -> Box<dyn Fn(Request) -> LocalBoxFuture<'static, Answer>> {
+/// How requests are sent to the app.
+type Sender = Box<dyn Fn(Request) -> LocalBoxFuture<'static, Answer>>;
+
+async fn app(settings: &Settings, clock: &Clock) -> (Sender, Secret) {
     let folders = ShareFolders::open(&settings.shares).unwrap();
     let app = oncelink::web::WebApp::open(settings, clock.clone(), folders).await.unwrap();
     let services = Services::open(settings, clock.clone()).await.unwrap();
@@ -265,6 +292,11 @@ async fn app(settings: &Settings, clock: &Clock) -> Box<dyn Fn(Request) -> Local
         password: Some(services.passwords.hash(Asker::Operator, password).await.unwrap()),
     };
     services.accounts.add(ada, clock.now()).await.unwrap();
+    let ada = services.accounts.by_email(&EMAIL.parse().unwrap()).await.unwrap().unwrap();
+    let form = KeyForm { name: "Fuzzer".to_owned(), scopes: "links".parse().unwrap(), ..KeyForm::default() };
+    let terms = form.check(&Default::default(), false, clock.now()).unwrap();
+    let made = services.api_keys.make(&ada, &terms, &Actor::operator(), clock.now()).await.unwrap();
+    let MakeKeyOutcome::Made(_, key) = made else { panic!("{made:?}") };
     let open = async |form: OpenForm<Fields>| HttpResponse::Ok().json((form.is_of_a_page, form.fields));
     let own = async |form: StrangerForm<Fields>| HttpResponse::Ok().json((true, form.fields));
     let service = App::new()
@@ -272,14 +304,15 @@ async fn app(settings: &Settings, clock: &Clock) -> Box<dyn Fn(Request) -> Local
         .route("/probe/own", web::post().to(own))
         .configure(|cfg| app.configure(cfg));
     let service = init_service(service).await;
-    Box::new(move |request| {
+    let send: Sender = Box::new(move |request| {
         let answering = service.call(request);
         Box::pin(async move {
             let response: ServiceResponse = answering.await.unwrap();
             let (status, headers) = (response.status(), response.headers().clone());
             (status, headers, to_bytes(response.into_body()).await.unwrap().to_vec())
         })
-    })
+    });
+    (send, key)
 }
 
 /// Parses a form as the URL standard does, into its token and its other fields; `None` if it is not a form

@@ -16,6 +16,7 @@ fn put(web: &Web, target: &str, data: &[u8]) {
         "client_address" => texts::client_address(data),
         "content_disposition" => answers::content_disposition(data),
         "form" => web.form(data),
+        "json" => web.json(data),
         "jwks" => tokens::jwks(data),
         "multipart" => web.multipart(data),
         "path" => texts::path(data),
@@ -58,6 +59,15 @@ fn every_seed_holds() {
             println!("{target}/{seed}");
             put(&web, target, &fs::read(path).unwrap());
         }
+    }
+}
+
+#[test]
+fn every_hostile_body_holds() {
+    let web = Web::start();
+    for body in vectors("api/bodies.json").as_array().unwrap() {
+        println!("{}", body["name"]);
+        put(&web, "json", body["body"].as_str().unwrap_or_default().as_bytes());
     }
 }
 

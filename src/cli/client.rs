@@ -11,11 +11,8 @@ use crate::cli::output::{print, remark};
 use crate::client::credentials::{self, Login};
 use crate::client::get::{GetOrder, get};
 use crate::client::send::{SendOrder, send};
-use crate::client::{ClientError, lists, login, password_file};
+use crate::client::{ClientError, link_password, lists, login, password_file};
 use crate::secret::Secret;
-
-/// The password of a link, for programs.
-const PASSWORD_VARIABLE: &str = "ONCELINK_PASSWORD";
 
 /// Runs a command, or says that it was interrupted.
 pub(super) async fn run(command: ClientCommand) -> Result<(), CliError> {
@@ -126,7 +123,7 @@ async fn run_send(args: SendArgs) -> Result<(), CliError> {
 async fn run_get(args: GetArgs) -> Result<(), CliError> {
     let password = match args.password_file {
         Some(path) => Some(password_file(&path)?),
-        None => std::env::var(PASSWORD_VARIABLE).ok().filter(|password| !password.is_empty()),
+        None => link_password(),
     };
     let order = GetOrder {
         address: args.address,

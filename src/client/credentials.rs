@@ -1,7 +1,6 @@
 //! The API keys of this person, in a file that only they can read. The environment comes first, for build servers:
 //! `ONCELINK_URL` and `ONCELINK_KEY`.
 
-use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -10,6 +9,7 @@ use std::path::PathBuf;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
+use crate::client::environment;
 use crate::client::error::{ClientError, file_error};
 use crate::client::visit_file::write_private;
 use crate::secret::Secret;
@@ -45,7 +45,7 @@ struct Stored {
 /// When there is none, or the file can't be read.
 pub fn find(url: Option<&str>) -> Result<Login, ClientError> {
     let asked = url.map(server_url).transpose()?;
-    if let (Some(url), Some(key)) = (text_of(URL_VARIABLE), text_of(KEY_VARIABLE)) {
+    if let (Some(url), Some(key)) = (environment::text(URL_VARIABLE), environment::text(KEY_VARIABLE)) {
         let login = Login { url: server_url(&url)?, key: Secret::presented(&key) };
         if asked.as_ref().is_none_or(|asked| *asked == login.url) {
             return Ok(login);
@@ -122,9 +122,7 @@ pub(crate) fn text(url: &Url) -> String {
 
 /// Returns the folder for what the client keeps: `$XDG_CONFIG_HOME/oncelink`, or `~/.config/oncelink`.
 fn folder() -> PathBuf {
-    let own = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let config = own("XDG_CONFIG_HOME").or_else(|| own("HOME").map(|home| home.join(".config")));
-    config.unwrap_or_else(|| PathBuf::from(".")).join("oncelink")
+    environment::folder("XDG_CONFIG_HOME", ".config")
 }
 
 /// Returns the folder for uploads that are not finished: `$XDG_STATE_HOME/oncelink`, or `~/.local/state/oncelink`.
@@ -132,9 +130,7 @@ fn folder() -> PathBuf {
 /// # Errors
 /// When it can't be created.
 pub(crate) fn state_folder() -> Result<PathBuf, ClientError> {
-    let own = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = own("XDG_STATE_HOME").or_else(|| own("HOME").map(|home| home.join(".local/state")));
-    private_folder(state.unwrap_or_else(|| PathBuf::from(".")).join("oncelink"))
+    private_folder(environment::folder("XDG_STATE_HOME", ".local/state"))
 }
 
 fn private_folder(path: PathBuf) -> Result<PathBuf, ClientError> {
@@ -162,10 +158,6 @@ fn write(stored: &Stored) -> Result<PathBuf, ClientError> {
         toml::to_string(stored).map_err(|error| file_error("write", &path)(std::io::Error::other(error)))?;
     write_private(&path, text.as_bytes())?;
     Ok(path)
-}
-
-fn text_of(variable: &str) -> Option<String> {
-    env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

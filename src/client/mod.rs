@@ -3,6 +3,7 @@
 
 mod api;
 pub mod credentials;
+mod environment;
 mod error;
 mod fetch;
 pub mod get;
@@ -19,5 +20,6 @@ mod tree;
 mod tus;
 mod visit_file;
 
+pub use environment::link_password;
 pub use error::ClientError;
 pub use prompt::password_file;

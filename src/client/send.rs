@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::client::api::{Account, Api};
 use crate::client::credentials::{self, Login};
@@ -187,23 +187,24 @@ async fn make_link(
     paths: &[String],
     once: Option<&str>,
 ) -> Result<Sent, ClientError> {
-    let mut body = json!({
-        "files": paths,
-        "uses": order.uses,
-        "recipients": order.to,
-        "mail": !order.to.is_empty(),
-        "mailed_code": order.mailed_code,
-        "delete_files": order.delete_files,
-    });
+    let mut body = Map::new();
+    let mut set = |member: &str, value: Value| body.insert(member.to_owned(), value);
+    set("files", json!(paths));
+    set("uses", json!(order.uses));
+    set("recipients", json!(order.to));
+    set("mail", json!(!order.to.is_empty()));
+    set("mailed_code", json!(order.mailed_code));
+    set("delete_files", json!(order.delete_files));
     match order.ends_in {
-        Some(seconds) => body["ends_in"] = json!(seconds),
-        None => body["ends_at"] = Value::Null,
-    }
+        Some(seconds) => set("ends_in", json!(seconds)),
+        None => set("ends_at", Value::Null),
+    };
     for (member, value) in [("title", &order.title), ("note", &order.note), ("password", &order.password)] {
         if let Some(value) = value {
-            body[member] = json!(value);
+            set(member, json!(value));
         }
     }
+    let body = Value::from(body);
     let link = api.make("/links", &body, once).await?;
     let word = |value: &Value, member: &str| value.get(member).and_then(Value::as_str).map(str::to_owned);
     let addresses = match (word(&link, "url"), word(&link, "id")) {

@@ -175,12 +175,14 @@ const TABLE: [(&str, &[&str]); 43] = [
     (
         "http/files",
         &[
+            "api_keys",
             "archives",
             "arrivals",
             "audit",
             "forms",
             "http",
             "identity",
+            "links",
             "revocations",
             "shares",
             "tokens",

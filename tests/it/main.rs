@@ -15,6 +15,7 @@ mod api_files;
 mod api_links;
 mod api_openapi;
 mod api_requests;
+mod api_schemathesis;
 mod api_tokens;
 mod api_webhooks;
 mod architecture;

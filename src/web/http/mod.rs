@@ -14,7 +14,7 @@ use crate::web::http::admin::{
 use crate::web::http::api::routes as api_routes;
 use crate::web::http::error::WebError;
 use crate::web::http::files::{
-    browse, download, edit, selected, selected_zip, trash, tus, upload_form, view, zip,
+    browse, download, edit, put, selected, selected_zip, trash, tus, upload_form, view, zip,
 };
 use crate::web::http::links::{
     add_recipients, deliveries, drop_link, duplicate, extend, live, mail_code, mailing, manifests, my_links,
@@ -62,7 +62,6 @@ pub(crate) mod paths;
 pub mod press_error;
 pub mod problem;
 pub mod program;
-pub(crate) mod put;
 pub mod qr;
 pub(crate) mod rate_headers;
 pub(crate) mod request_making;

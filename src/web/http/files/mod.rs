@@ -14,6 +14,7 @@ pub(crate) mod list_view;
 pub mod listing;
 pub mod move_page;
 pub mod name_parts;
+pub(crate) mod put;
 pub mod row;
 pub mod search_page;
 pub(crate) mod selected;
