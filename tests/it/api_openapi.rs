@@ -185,6 +185,26 @@ async fn administration_needs_an_administrator_and_shows_everybody() {
 }
 
 #[actix_web::test]
+async fn every_response_is_described_as_the_specification_requires() {
+    let web = TestWeb::spawn().await;
+    let json = web.browser().get("/api/v1/openapi.json").await;
+    let document: Value = serde_json::from_str(&json.body).unwrap();
+    let mut seen = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let responses = operation.get("responses").and_then(Value::as_object).into_iter().flatten();
+            for (status, response) in responses {
+                let description = response["description"].as_str().unwrap_or_default();
+                assert!(!description.is_empty(), "{method} {path}: {status}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 200, "{seen} responses");
+    web.stop().await;
+}
+
+#[actix_web::test]
 async fn the_description_and_its_page_need_no_key_and_keep_the_policy() {
     let web = TestWeb::spawn().await;
     let json = web.browser().get("/api/v1/openapi.json").await;

@@ -163,6 +163,17 @@ fn add_problems(path: &str, method: &str, operation: &mut Map<String, Value>) {
         }
     }
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    for (status, response) in responses.iter_mut() {
+        // Required (OpenAPI 3.1, Response Object).
+        let said = match status.as_str() {
+            "201" => "It was made",
+            "204" => "Done",
+            _ => "As asked",
+        };
+        if let Some(response) = response.as_object_mut() {
+            response.entry("description").or_insert_with(|| json!(said));
+        }
+    }
     for (status, description) in problems {
         let schema = json!({ "$ref": "#/components/schemas/Problem" });
         let content = json!({ "application/problem+json": { "schema": schema } });
