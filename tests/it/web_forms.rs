@@ -28,7 +28,7 @@ const FORMS: [(&str, &[(&str, &str)]); 53] = [
         &[("name", "T"), ("days", "7"), ("shares", ""), ("networks", ""), ("current_password", PASSWORD)],
     ),
     ("/account/keys/revoke", &[("id", "any")]),
-    ("/device", &[("code", "BCDF-GHJK"), ("current_password", PASSWORD), ("decision", "allow")]),
+    ("/device", &[("code", "BCDF-GHJK"), ("decision", "refuse")]),
     ("/account/sessions/end", &[("name", "any")]),
     ("/account/webhooks", &[("url", "https://hooks.example.org/")]),
     ("/account/webhooks/any/pause", &[]),
