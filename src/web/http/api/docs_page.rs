@@ -68,6 +68,11 @@ pub struct DocMember {
     pub about: String,
 }
 
+/// Splits a text of the description at its backticks, which mark what is code.
+pub(crate) fn spans(text: &str) -> impl Iterator<Item = (bool, &str)> {
+    text.split('`').enumerate().map(|(at, part)| (at % 2 == 1, part))
+}
+
 /// Reads the operations from a description.
 pub(crate) fn groups_of(document: &Value) -> Vec<DocGroup> {
     let mut groups: Vec<DocGroup> = Vec::new();
