@@ -132,18 +132,24 @@ fetch_axe() {
     npm install --prefix "$folder" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error axe-core@4.14.1
 }
 
+# Installs a package of PyPI in this version into a folder of `target/`, unless it is there.
+pip_into() {
+    local folder="$PWD/target/$1" package="$2" version="$3"
+    if [ "$(cat "$folder/.version" 2>/dev/null)" != "$version" ]; then
+        rm -rf "$folder"
+        /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+            --root-user-action ignore --target "$folder" "$package==$version" || return 1
+        echo "$version" >"$folder/.version"
+    fi
+}
+
 # Third-party upload clients for the tests.
 fetch_upload_clients() {
     local folder="$PWD/target"
     mkdir -p "$folder/tus"
     npm install --prefix "$folder/tus" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error \
         tus-js-client@4.3.1 || return 1
-    if [ "$(cat "$folder/tuspy/.version" 2>/dev/null)" != 1.1.0 ]; then
-        rm -rf "$folder/tuspy"
-        /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
-            --root-user-action ignore --target "$folder/tuspy" tuspy==1.1.0 || return 1
-        echo 1.1.0 >"$folder/tuspy/.version"
-    fi
+    pip_into tuspy tuspy 1.1.0 || return 1
     echo "tus-js-client and tuspy are installed"
 }
 
@@ -153,24 +159,13 @@ fetch_webhook_libraries() {
     mkdir -p "$folder/webhooks-js"
     npm install --prefix "$folder/webhooks-js" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error \
         standardwebhooks@1.1.1 || return 1
-    if [ "$(cat "$folder/webhooks-python/.version" 2>/dev/null)" != 1.1.0 ]; then
-        rm -rf "$folder/webhooks-python"
-        /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
-            --root-user-action ignore --target "$folder/webhooks-python" standardwebhooks==1.1.0 || return 1
-        echo 1.1.0 >"$folder/webhooks-python/.version"
-    fi
+    pip_into webhooks-python standardwebhooks 1.1.0 || return 1
     echo "both standardwebhooks are installed"
 }
 
 # Schemathesis, which tests the API by its description.
 fetch_schemathesis() {
-    local folder="$PWD/target/schemathesis"
-    if [ "$(cat "$folder/.version" 2>/dev/null)" != 4.32.5 ]; then
-        rm -rf "$folder"
-        /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
-            --root-user-action ignore --target "$folder" schemathesis==4.32.5 || return 1
-        echo 4.32.5 >"$folder/.version"
-    fi
+    pip_into schemathesis schemathesis 4.32.5 || return 1
     echo "schemathesis is installed"
 }
 
