@@ -43,6 +43,12 @@ pub(crate) struct MetricSources<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// What can come of what is counted. All are published from the start: a rate misses the first of a series that appears
+/// with it.
+const LOG_INS: [&str; 3] = ["logged-in", "refused", "throttled"];
+const KEY_CHECKS: [&str; 5] = ["accepted", "malformed", "invalid", "elsewhere", "throttled"];
+const ATTEMPTS: [&str; 2] = ["delivered", "failed"];
+
 impl WebMetrics {
     /// Counts an attempt to log in.
     pub(crate) fn count_log_in(&self, outcome: &'static str) {
@@ -62,6 +68,13 @@ impl WebMetrics {
 
     /// Adds these metrics to those that are published.
     pub(crate) fn register(&self, db: &Database, registry: &mut Registry) {
+        let counted: [(_, &[&'static str]); 3] =
+            [(&self.log_ins, &LOG_INS), (&self.key_checks, &KEY_CHECKS), (&self.webhook_attempts, &ATTEMPTS)];
+        for (counters, outcomes) in counted {
+            for outcome in outcomes {
+                drop(counters.get_or_create(&[("outcome", *outcome)]));
+            }
+        }
         let log_ins = "Attempts to log in by what came of them: logged-in, refused or throttled";
         registry.register("log_ins", log_ins, self.log_ins.clone());
         let checks = "API keys that were presented by what came of it: accepted, malformed, invalid, elsewhere or throttled";
