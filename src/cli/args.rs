@@ -522,7 +522,7 @@ impl Cli {
 
 fn scope(text: &str) -> Result<Scope, String> {
     let words = Scope::ALL.map(Scope::as_str).join(", ");
-    text.parse().map_err(|_| format!("it is none of {words}"))
+    text.parse().map_err(|_| format!("use one of {words}"))
 }
 
 fn network(text: &str) -> Result<Network, crate::config::InvalidNetwork> {

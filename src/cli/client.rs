@@ -152,7 +152,7 @@ async fn run_get(args: GetArgs) -> Result<(), CliError> {
 }
 
 fn output_error(error: CliError) -> ClientError {
-    ClientError::Usage(error.to_string())
+    ClientError::NotNow(error.to_string())
 }
 
 async fn run_link(id: &str, action: Option<LinkAction>, at: &ServerArgs) -> Result<(), CliError> {

@@ -50,11 +50,11 @@ impl Api {
     /// Returns the address of `path`, below `/api/v1`.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the two don't form a valid address.
     pub(crate) fn url(&self, path: &str) -> Result<Url, ClientError> {
         let base = self.login.url.as_str().trim_end_matches('/');
         Url::parse(&format!("{base}/api/v1{path}"))
-            .map_err(|_| unexpected(&self.login.url, "an address that is none"))
+            .map_err(|_| unexpected(&self.login.url, "an invalid address"))
     }
 
     /// Prepares a request with the key. The key goes to this server only.
@@ -72,7 +72,7 @@ impl Api {
     /// Sends a request, and returns any answer.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the server doesn't answer.
     pub(crate) async fn send(&self, url: &Url, request: RequestBuilder) -> Result<Response, ClientError> {
         self.http.send(url, request).await
     }

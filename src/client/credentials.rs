@@ -42,7 +42,7 @@ struct Stored {
 /// Returns the login for the server at `url`, or without one the newest login.
 ///
 /// # Errors
-/// When there is none, or the file can't be read.
+/// When this computer isn't logged in there, or the file can't be read.
 pub fn find(url: Option<&str>) -> Result<Login, ClientError> {
     let asked = url.map(server_url).transpose()?;
     if let (Some(url), Some(key)) = (environment::text(URL_VARIABLE), environment::text(KEY_VARIABLE)) {

@@ -20,6 +20,9 @@ pub enum ClientError {
     /// The options contradict each other, or one is invalid.
     #[error("{0}")]
     Usage(String),
+    /// It isn't possible now.
+    #[error("{0}")]
+    NotNow(String),
     /// The server can't be reached, or the connection broke off.
     #[error("{origin} can't be reached, or the connection broke off")]
     Connection {

@@ -75,10 +75,19 @@ impl<'h> Fetch<'h> {
         self.modified
     }
 
-    /// Continues at another address.
-    pub(crate) fn continue_at(&mut self, address: Url) {
+    /// Goes on at another address. What has arrived is only kept if it `continues` the same download: another one may
+    /// be of another version, and the two must never be mixed.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub(crate) fn go_on_at(&mut self, address: Url, continues: bool) -> Result<(), ClientError> {
         self.address = address;
         self.key = None;
+        if !continues {
+            self.begin_anew()?;
+            (self.total, self.digest, self.modified) = (None, None, None);
+        }
+        Ok(())
     }
 
     /// Receives the file to its end. `began` is called as soon as the resume key is known, before anything is received.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::client::error::{ClientError, file_error};
 use crate::client::fetch::{Fetch, Stopped};
 use crate::client::http::Http;
-use crate::client::link::{LinkFacts, LinkFile, LinkVisit, Pressed, Proof, public_url};
+use crate::client::link::{LinkFacts, LinkFile, LinkVisit, Pressed, Proof, is_continuation, public_url};
 use crate::client::progress::Progress;
 use crate::client::visit_file::{Begun, VisitFile};
 use crate::client::{names, prompt};
@@ -222,10 +222,10 @@ async fn one(
             Ok(()) => break,
             Err(Stopped::Failed(error)) => return Err(error),
             Err(Stopped::Refused(error)) if pressed >= PRESSES => return Err(error),
-            // Whoever began may press again: the link continues the same use.
+            // The visitor who began may press again: the link continues the same use.
             Err(Stopped::Refused(_)) => {
                 at = press(visit, file, proof, order.quiet).await?;
-                fetch.continue_at(at.clone());
+                fetch.go_on_at(at.clone(), is_continuation(&at))?;
             }
         }
     }
@@ -257,20 +257,18 @@ async fn press(
         let (wait, why) = match visit.press(&file.key, proof).await {
             Ok(Pressed::Address(address)) => return Ok(address),
             Ok(Pressed::Wait(wait, why)) if waited < PATIENCE => (wait, why),
-            Ok(Pressed::Wait(_, why)) => return Err(ClientError::Usage(why)),
+            Ok(Pressed::Wait(_, why)) => return Err(ClientError::NotNow(why)),
             Err(error) if error.is("wrong-password") || error.is("wrong-code") => {
                 guesses += 1;
                 if guesses > GUESSES {
                     return Err(ClientError::Proof(error.to_string()));
                 }
-                let again =
-                    |question| prompt::line(question).ok_or_else(|| ClientError::Proof(error.to_string()));
-                match error.is("wrong-password") {
-                    true => {
-                        let asked = prompt::password("Wrong password. Password of the link");
-                        proof.password = Some(asked.ok_or_else(|| ClientError::Proof(error.to_string()))?);
-                    }
-                    false => proof.code = Some(again("Wrong code. Code from the email")?),
+                let missing = || ClientError::Proof(error.to_string());
+                if error.is("wrong-password") {
+                    let question = "Wrong password. Password of the link";
+                    proof.password = Some(prompt::password(question).ok_or_else(missing)?);
+                } else {
+                    proof.code = Some(prompt::line("Wrong code. Code from the email").ok_or_else(missing)?);
                 }
                 continue;
             }

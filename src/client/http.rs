@@ -58,7 +58,7 @@ impl Http {
     /// Sends a request and reads a JSON answer.
     ///
     /// # Errors
-    /// When there is none, or it is a refusal.
+    /// When the server doesn't answer, or refuses.
     pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         url: &Url,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, LOCATION};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
@@ -159,6 +161,18 @@ impl<'h> LinkVisit<'h> {
             None => request,
         }
     }
+}
+
+/// Whether an address continues a download that was begun, in the same version (claim `again`). Any other begins a new
+/// one, perhaps of a file that was replaced meanwhile.
+pub(crate) fn is_continuation(address: &Url) -> bool {
+    let continues = || {
+        let token = address.path().rsplit_once("/d/")?.1;
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+        claims.get("again")?.as_bool()
+    };
+    continues().unwrap_or(false)
 }
 
 /// Returns the cookie by which the web app at `public_url` recognizes a visitor.

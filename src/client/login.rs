@@ -112,7 +112,7 @@ async fn ask(http: &Http, url: &Url, device_code: &str) -> Result<Answer, Client
 
 fn below(url: &Url, path: &str) -> Result<Url, ClientError> {
     let base = url.as_str().trim_end_matches('/');
-    Url::parse(&format!("{base}{path}")).map_err(|_| unexpected(url, "an address that is none"))
+    Url::parse(&format!("{base}{path}")).map_err(|_| unexpected(url, "an invalid address"))
 }
 
 fn form(fields: &[(&str, &str)]) -> String {

@@ -139,7 +139,7 @@ async fn new_folder(api: &Api, folder: &str, name: &str) -> Result<String, Clien
 fn path_of(entry: &Value) -> Result<String, ClientError> {
     let path = entry.get("path").and_then(Value::as_str);
     path.map(str::to_owned)
-        .ok_or_else(|| ClientError::Usage("the server made a folder without a path".to_owned()))
+        .ok_or_else(|| ClientError::NotNow("the server made a folder without a path".to_owned()))
 }
 
 async fn upload_file(

@@ -170,7 +170,7 @@ impl<'a> Tus<'a> {
         let len = file.metadata().await.map_err(file_error("read", path)).map_err(failed)?.len();
         if len != size {
             let changed = format!("{} has changed while it was being sent", path.display());
-            return Err(failed(ClientError::Usage(changed)));
+            return Err(failed(ClientError::NotNow(changed)));
         }
         file.seek(std::io::SeekFrom::Start(offset))
             .await

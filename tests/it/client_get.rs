@@ -145,6 +145,11 @@ async fn an_existing_file_is_kept_and_costs_no_use() {
 
 /// A stage whose downloads go through a proxy, and a link to a large file with one download.
 async fn large(last: u8, line: Line) -> (Stage, Proxy, String) {
+    large_with(last, line, "1").await
+}
+
+/// The same with `uses` downloads.
+async fn large_with(last: u8, line: Line, uses: &str) -> (Stage, Proxy, String) {
     let [_, _, high, low] = std::process::id().to_be_bytes();
     let node = SocketAddr::from(([127, 80 + last, high, low], 18_085));
     let proxy = Proxy::start(node, line).await;
@@ -155,7 +160,7 @@ async fn large(last: u8, line: Line) -> (Stage, Proxy, String) {
     });
     let mut stage = stage.await;
     fs::write(stage.folder.path().join("open/large.bin"), pattern(SIZE)).unwrap();
-    let made = stage.make(&[("files", "/open/large.bin")]).await;
+    let made = stage.make(&[("files", "/open/large.bin"), ("uses", uses)]).await;
     let address = link(&stage, &made.public[0]);
     (stage, proxy, address)
 }
@@ -172,20 +177,25 @@ async fn broken_connections_are_continued_and_nothing_is_sent_twice() {
     stage.stop().await;
 }
 
-#[actix_web::test]
-async fn after_a_kill_the_same_command_goes_on_with_the_same_use() {
-    let (stage, proxy, address) =
-        large(1, Line { cuts: 0, cut_after: 0, speed: Some(8 * 1024 * 1024) }).await;
-    let home = TempDir::new().unwrap();
+/// Kills the client once some of the large file has arrived.
+async fn kill_in_the_middle(home: &Path, address: &str) {
     let script = format!(
         "'{PROGRAM}' get '{address}' & \
          for i in $(seq 600); do [ $(stat -c %s large.bin.part 2>/dev/null || echo 0) -gt 2000000 ] && break; sleep 0.1; done; \
          kill -9 $!; wait $!"
     );
-    let killed = run(home.path(), "sh", &["-c", &script]).await;
+    let killed = run(home, "sh", &["-c", &script]).await;
     assert_eq!(killed.code, Some(137), "{}", killed.said);
-    let part = fs::metadata(home.path().join("large.bin.part")).unwrap().len();
+    let part = fs::metadata(home.join("large.bin.part")).unwrap().len();
     assert!(part > 0 && part < SIZE as u64, "{part} bytes");
+}
+
+#[actix_web::test]
+async fn after_a_kill_the_same_command_goes_on_with_the_same_use() {
+    let (stage, proxy, address) =
+        large(1, Line { cuts: 0, cut_after: 0, speed: Some(8 * 1024 * 1024) }).await;
+    let home = TempDir::new().unwrap();
+    kill_in_the_middle(home.path(), &address).await;
     let kept = names(home.path()).into_iter().find(|name| name.starts_with(".oncelink-")).unwrap();
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(home.path().join(kept)).unwrap().permissions());
@@ -196,6 +206,23 @@ async fn after_a_kill_the_same_command_goes_on_with_the_same_use() {
     assert_eq!(fs::read(home.path().join("large.bin")).unwrap(), pattern(SIZE));
     assert_eq!(names(home.path()), ["large.bin"]);
     assert!(proxy.carried() < (SIZE + 8 * MIB) as u64, "{} bytes for a file of {SIZE}", proxy.carried());
+    stage.stop().await;
+}
+
+#[actix_web::test]
+async fn a_file_that_was_replaced_meanwhile_is_never_mixed_with_the_old_one() {
+    let line = Line { cuts: 0, cut_after: 0, speed: Some(8 * 1024 * 1024) };
+    let (stage, _proxy, address) = large_with(2, line, "2").await;
+    let home = TempDir::new().unwrap();
+    kill_in_the_middle(home.path(), &address).await;
+    // As large as before, and its digest is not known: nothing but the version tells them apart.
+    let other: Vec<u8> = pattern(SIZE).iter().map(|byte| !byte).collect();
+    let fresh = stage.folder.path().join("fresh");
+    fs::write(&fresh, &other).unwrap();
+    fs::rename(fresh, stage.folder.path().join("open/large.bin")).unwrap();
+    let ended = get(home.path(), &address, &[]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert!(fs::read(home.path().join("large.bin")).unwrap() == other, "two versions were mixed");
     stage.stop().await;
 }
 
