@@ -204,7 +204,7 @@ async fn commands_make_list_and_revoke_keys_while_the_app_runs() {
         (vec!["revoke", "nothing"], "no API key nothing"),
         (vec!["add", "bob@example.org", "--name", "x", "--scope", "links"], "has no account"),
         (vec!["add", "ada@example.org", "--name", "x", "--scope", "admin"], "--scope: Only administrators"),
-        (vec!["add", "ada@example.org", "--name", "x", "--scope", "all"], "none of files:read"),
+        (vec!["add", "ada@example.org", "--name", "x", "--scope", "all"], "use one of files:read"),
     ] {
         let (code, _, error) = run(&words);
         assert!(code != Some(0) && error.contains(about), "{words:?}: {error}");
